@@ -1,0 +1,260 @@
+use std::io::Write;
+use std::sync::OnceLock;
+
+use crate::mail::{CopyId, Domain, ParcelId, QueueId};
+
+/// One thing an administrator could act on. Fields are ids, numbers, closed words, domains, file paths of ours.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Listening {
+        what: &'static str,
+        address: std::net::SocketAddr,
+    },
+    Accepted {
+        message: QueueId,
+        recipients: usize,
+        size_bytes: u64,
+    },
+    RefusedInDialogue {
+        message: QueueId,
+        code: u16,
+    },
+    Delivered {
+        message: QueueId,
+        copy: CopyId,
+        domain: Domain,
+        level: &'static str,
+        host: Domain,
+    },
+    Deferred {
+        message: QueueId,
+        copy: CopyId,
+        domain: Domain,
+        reason: &'static str,
+        attempt: u32,
+    },
+    Escrowed {
+        message: QueueId,
+        copy: CopyId,
+        domain: Domain,
+        reason: &'static str,
+        parcel: ParcelId,
+    },
+    Held {
+        message: QueueId,
+        copy: CopyId,
+    },
+    Bounced {
+        message: QueueId,
+        copy: CopyId,
+        domain: Domain,
+        reason: &'static str,
+    },
+    AuthFailed {
+        peer: std::net::IpAddr,
+    },
+    RelayDenied {
+        peer: std::net::IpAddr,
+    },
+    TlsHandshakeFailed {
+        peer: std::net::IpAddr,
+    },
+    SessionPanicked,
+    StoreFailed {
+        what: String,
+    },
+    ResolverDoesNotValidate {
+        address: std::net::SocketAddr,
+    },
+    OwnNetworkSuspected {
+        domains: usize,
+    },
+    /// A notice could not be sent; staff must phone.
+    NoticeFailed {
+        parcel: ParcelId,
+        reason: &'static str,
+    },
+    NoSlipRoute {
+        parcel: ParcelId,
+    },
+    DkimKeyNotInDns {
+        domain: Domain,
+    },
+    /// A setting that only test worlds need is in force.
+    TestSetting {
+        key: &'static str,
+    },
+    TlsOptionalNetwork {
+        name: String,
+    },
+    SettingsNote {
+        what: String,
+    },
+    Stopping,
+}
+
+/// Who should look, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The life of a message.
+    Info,
+    /// Someone should look this week.
+    Warn,
+    /// Someone should look now.
+    Error,
+}
+
+impl Event {
+    /// Fixed name of the event, as it stands in the log and in `docs/OPERATIONS.md`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::Listening { .. } => "listening",
+            Event::Accepted { .. } => "accepted",
+            Event::RefusedInDialogue { .. } => "refused",
+            Event::Delivered { .. } => "delivered",
+            Event::Deferred { .. } => "deferred",
+            Event::Escrowed { .. } => "escrowed",
+            Event::Held { .. } => "held",
+            Event::Bounced { .. } => "bounced",
+            Event::AuthFailed { .. } => "auth-failed",
+            Event::RelayDenied { .. } => "relay-denied",
+            Event::TlsHandshakeFailed { .. } => "tls-handshake-failed",
+            Event::SessionPanicked => "session-panicked",
+            Event::StoreFailed { .. } => "store-failed",
+            Event::ResolverDoesNotValidate { .. } => "resolver-does-not-validate",
+            Event::OwnNetworkSuspected { .. } => "own-network-suspected",
+            Event::NoticeFailed { .. } => "notice-failed",
+            Event::NoSlipRoute { .. } => "no-slip-route",
+            Event::DkimKeyNotInDns { .. } => "dkim-key-not-in-dns",
+            Event::TestSetting { .. } => "test-setting",
+            Event::TlsOptionalNetwork { .. } => "tls-optional-network",
+            Event::SettingsNote { .. } => "settings-note",
+            Event::Stopping => "stopping",
+        }
+    }
+
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        match self {
+            Event::Listening { .. }
+            | Event::Accepted { .. }
+            | Event::RefusedInDialogue { .. }
+            | Event::Delivered { .. }
+            | Event::Deferred { .. }
+            | Event::Escrowed { .. }
+            | Event::Held { .. }
+            | Event::Bounced { .. }
+            | Event::AuthFailed { .. }
+            | Event::RelayDenied { .. }
+            | Event::TlsHandshakeFailed { .. }
+            | Event::Stopping => Severity::Info,
+            Event::NoticeFailed { .. }
+            | Event::NoSlipRoute { .. }
+            | Event::DkimKeyNotInDns { .. }
+            | Event::TestSetting { .. }
+            | Event::TlsOptionalNetwork { .. }
+            | Event::SettingsNote { .. } => Severity::Warn,
+            Event::SessionPanicked
+            | Event::StoreFailed { .. }
+            | Event::ResolverDoesNotValidate { .. }
+            | Event::OwnNetworkSuspected { .. } => Severity::Error,
+        }
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Event::Listening { what, address } => vec![("what", (*what).into()), ("address", address.to_string())],
+            Event::Accepted { message, recipients, size_bytes } => {
+                vec![
+                    ("message", message.to_string()),
+                    ("recipients", recipients.to_string()),
+                    ("size_bytes", size_bytes.to_string()),
+                ]
+            }
+            Event::RefusedInDialogue { message, code } => vec![("message", message.to_string()), ("code", code.to_string())],
+            Event::Delivered { message, copy, domain, level, host } => vec![
+                ("message", message.to_string()),
+                ("copy", copy.to_string()),
+                ("domain", domain.to_string()),
+                ("level", (*level).into()),
+                ("host", host.to_string()),
+            ],
+            Event::Deferred { message, copy, domain, reason, attempt } => vec![
+                ("message", message.to_string()),
+                ("copy", copy.to_string()),
+                ("domain", domain.to_string()),
+                ("reason", (*reason).into()),
+                ("attempt", attempt.to_string()),
+            ],
+            Event::Escrowed { message, copy, domain, reason, parcel } => vec![
+                ("message", message.to_string()),
+                ("copy", copy.to_string()),
+                ("domain", domain.to_string()),
+                ("reason", (*reason).into()),
+                ("parcel", parcel.to_string()),
+            ],
+            Event::Held { message, copy } => vec![("message", message.to_string()), ("copy", copy.to_string())],
+            Event::Bounced { message, copy, domain, reason } => vec![
+                ("message", message.to_string()),
+                ("copy", copy.to_string()),
+                ("domain", domain.to_string()),
+                ("reason", (*reason).into()),
+            ],
+            Event::AuthFailed { peer } | Event::RelayDenied { peer } | Event::TlsHandshakeFailed { peer } => {
+                vec![("peer", peer.to_string())]
+            }
+            Event::SessionPanicked | Event::Stopping => vec![],
+            Event::StoreFailed { what } | Event::SettingsNote { what } => vec![("what", what.clone())],
+            Event::ResolverDoesNotValidate { address } => vec![("address", address.to_string())],
+            Event::OwnNetworkSuspected { domains } => vec![("domains", domains.to_string())],
+            Event::NoticeFailed { parcel, reason } => vec![("parcel", parcel.to_string()), ("reason", (*reason).into())],
+            Event::NoSlipRoute { parcel } => vec![("parcel", parcel.to_string())],
+            Event::DkimKeyNotInDns { domain } => vec![("domain", domain.to_string())],
+            Event::TestSetting { key } => vec![("key", (*key).into())],
+            Event::TlsOptionalNetwork { name } => vec![("name", name.clone())],
+        }
+    }
+}
+
+static LEAST: OnceLock<Severity> = OnceLock::new();
+
+/// Writes one line to standard error: time is left to the supervisor's journal, which has it already.
+pub fn log(event: &Event) {
+    let severity = event.severity();
+    if severity < *LEAST.get_or_init(least_from_environment) {
+        return;
+    }
+    let mut line = format!(
+        "{} {}",
+        match severity {
+            Severity::Info => "info",
+            Severity::Warn => "warn",
+            Severity::Error => "error",
+        },
+        event.name()
+    );
+    for (key, value) in event.fields() {
+        line.push(' ');
+        line.push_str(key);
+        line.push('=');
+        // Control characters and spaces would let a value look like a field or a line of its own.
+        if value.chars().all(|c| !c.is_control() && c != ' ' && c != '"') {
+            line.push_str(&value);
+        } else {
+            line.push_str(&format!("{value:?}"));
+        }
+    }
+    line.push('\n');
+    // A closed standard error must not end the gateway.
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// `WARDPOST_LOG=info|warn|error`; `info` without it.
+fn least_from_environment() -> Severity {
+    match std::env::var("WARDPOST_LOG").as_deref() {
+        Ok("error") => Severity::Error,
+        Ok("warn") => Severity::Warn,
+        _ => Severity::Info,
+    }
+}

@@ -1,0 +1,73 @@
+use serde::{Deserialize, Serialize};
+
+use crate::transport::Requirement;
+
+/// What happens to one recipient's copy, from lenient to strict. Two rules combine by `max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    Deliver,
+    Escrow,
+    Hold,
+    Reject,
+}
+
+impl Action {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Deliver => "deliver",
+            Action::Escrow => "escrow",
+            Action::Hold => "hold",
+            Action::Reject => "reject",
+        }
+    }
+}
+
+/// How urgent a copy is; selects retry budget and lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    Urgent,
+    Normal,
+}
+
+/// Whom the copy's To field shows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Audience {
+    /// This recipient alone.
+    Alone,
+    /// The members of a configured group (care team, own domains), by its name.
+    Group(String),
+}
+
+/// What was decided for one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Index into the envelope's recipients.
+    pub recipient: usize,
+    pub action: Action,
+    pub requirement: Requirement,
+    /// The strictest matched action other than hold: what a release does, never less.
+    pub after_hold: Action,
+    pub class: Class,
+    pub audience: Audience,
+    /// Ids of the rules that matched, in the order of the files.
+    pub rules: Vec<String>,
+}
+
+/// What was decided for a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// First 16 hexadecimal digits of the SHA-256 over all rule files and dictionaries' versions.
+    pub policy_version: String,
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Decision {
+    /// Whether every recipient is refused, so that the client can be told in the dialogue.
+    #[must_use]
+    pub fn rejects_all(&self) -> bool {
+        !self.verdicts.is_empty() && self.verdicts.iter().all(|verdict| verdict.action == Action::Reject)
+    }
+}
