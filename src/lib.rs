@@ -8,6 +8,7 @@ pub mod mail;
 pub mod secret;
 // Level 1: decisions (no socket, file, clock, randomness)
 pub mod audit;
+pub mod escrow;
 pub mod policy;
 pub mod queue;
 pub mod transport;
