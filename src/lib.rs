@@ -9,6 +9,7 @@ pub mod secret;
 // Level 1: decisions (no socket, file, clock, randomness)
 pub mod message;
 pub mod audit;
+pub mod escrow;
 pub mod policy;
 pub mod queue;
 pub mod transport;
@@ -16,6 +17,7 @@ pub mod transport;
 pub mod observe;
 pub mod store;
 pub mod vault;
+pub mod web;
 // Level 3: the way of a message
 pub mod pipeline;
 // Level 4: the program
