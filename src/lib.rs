@@ -4,21 +4,41 @@
 //! `tests/it/tidy.rs` holds who may import whom.
 
 // Level 0: words
+/// The vocabulary of RFC 5321, 5322 and 3463: addresses, envelope, replies, ids, time.
 pub mod mail;
+/// What is readable and what is sealed.
 pub mod secret;
+
 // Level 1: decisions (no socket, file, clock, randomness)
-pub mod message;
+/// The decision log as values: records, hash chain, signed heads, offline check.
 pub mod audit;
+/// The parcel kept for pick-up: code, number, sealing, who may try, notice and slip.
 pub mod escrow;
+/// RFC 5322 and MIME messages as values: parse, rewrite, sign, report.
+pub mod message;
+/// The decision: rules and facts in, one verdict a recipient out.
 pub mod policy;
+/// The life of one recipient's copy as a table.
 pub mod queue;
+/// What must be proven before content may go to a host.
 pub mod transport;
+
 // Level 2: the outside
+/// What can be seen from outside: log events, metrics.
 pub mod observe;
+/// Durable state: group commit into SQLite.
 pub mod store;
+/// Keys: made, loaded, used, destroyed.
 pub mod vault;
+/// What portal and metrics share: TLS serving, headers, cookies, forms.
 pub mod web;
+
 // Level 3: the way of a message
+/// The corridor: every station of a message in order.
 pub mod pipeline;
+
 // Level 4: the program
+/// Files as typed become settings as meant.
 pub mod config;
+/// A small mail world on loopback for `demo` and tests: zones, certificates, receiving servers.
+pub mod world;
