@@ -105,6 +105,18 @@ impl Ca {
     }
 }
 
+impl std::fmt::Debug for Ca {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ca").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Leaf").field("certificates", &self.chain.len()).finish_non_exhaustive()
+    }
+}
+
 impl Leaf {
     /// A certificate nobody vouches for.
     ///

@@ -11,10 +11,17 @@
 
 mod ca;
 mod dns;
+mod sink;
+mod smtp;
+mod sts_host;
+mod town;
 mod zones;
 
 pub use ca::{Ca, Leaf, Tlsa, Versions};
 pub use dns::{Builder, ZoneWorld};
+pub use sink::{Connection, Offers, Received, Recipient, Sink, SinkSettings, Step, TlsFacts, When};
+pub use sts_host::{StsAnswer, StsHost, enforce, policy};
+pub use town::{Practice, Shape, Town, World};
 pub use zones::{Answer, Fault, Signing, Verdict, Zones};
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -46,6 +53,8 @@ pub enum Error {
     Dns(#[from] hickory_resolver::proto::ProtoError),
     #[error("a zone key could not be made")]
     DnsKey(#[from] hickory_resolver::proto::dnssec::DnsSecError),
+    #[error("the host `{0}` exists already")]
+    HostExists(String),
     #[error("no loopback address could be bound")]
     Bind(#[from] std::io::Error),
 }
