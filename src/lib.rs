@@ -10,6 +10,7 @@ pub mod secret;
 pub mod audit;
 pub mod policy;
 pub mod queue;
+pub mod smtp;
 pub mod transport;
 // Level 2: the outside
 pub mod observe;
@@ -17,3 +18,4 @@ pub mod store;
 pub mod vault;
 // Level 3: the way of a message
 pub mod pipeline;
+pub mod smtp_in;
