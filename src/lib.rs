@@ -18,8 +18,10 @@ pub mod escrow;
 pub mod message;
 /// The decision: rules and facts in, one verdict a recipient out.
 pub mod policy;
-/// The life of one recipient's copy as a table.
+/// The life of one recipient's copy as a table, and how it is sealed.
 pub mod queue;
+/// Wire grammar of SMTP, both directions.
+pub mod smtp;
 /// What must be proven before content may go to a host.
 pub mod transport;
 
@@ -34,8 +36,6 @@ pub mod vault;
 pub mod web;
 
 // Level 3: the way of a message
-/// The corridor: every station of a message in order.
-pub mod pipeline;
 
 // Level 4: the program
 /// Files as typed become settings as meant.
