@@ -17,4 +17,5 @@ pub mod observe;
 pub mod store;
 pub mod vault;
 // Level 3: the way of a message
+pub mod deliver;
 pub mod pipeline;
