@@ -17,6 +17,7 @@ pub mod transport;
 pub mod observe;
 pub mod store;
 pub mod vault;
+pub mod web;
 // Level 3: the way of a message
 pub mod deliver;
 pub mod pipeline;
