@@ -11,6 +11,8 @@
 //! `fallback` → `weather`.
 
 mod attempt;
+mod copy;
+mod fallback;
 mod channel;
 mod content;
 mod dialogue;
@@ -22,5 +24,7 @@ pub mod weather;
 pub use attempt::{AskWay, Attempted, Attempts, Contents, Way};
 pub use channel::{Channel, Clear, Encrypted, Proven, Security};
 pub use content::{Content, DotWriter, LineLaw, Unlawful};
+pub use copy::{Internal, OpenCopy, seal_internal};
+pub use fallback::{Error as PortalError, Parcels, Reissued, issue_code, may_notify, notice_of, record_of};
 pub use dialogue::{End, Failure, Offers, Step, Timeouts, Transaction};
 pub use settings::{FixedRoute, Login, NoticeMode, Portal, RouteProof, Schedule, Settings};

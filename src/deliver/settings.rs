@@ -57,8 +57,6 @@ pub struct Schedule {
     pub portal_after_normal: Duration,
     /// How long notices, slips and reports are tried.
     pub internal_for: Duration,
-    /// When the sender is told that a message is delayed; `None`: not.
-    pub delay_report_after: Option<Duration>,
 }
 
 impl Default for Schedule {
@@ -69,7 +67,6 @@ impl Default for Schedule {
             portal_after_urgent: minutes(10),
             portal_after_normal: minutes(60),
             internal_for: minutes(3 * 24 * 60),
-            delay_report_after: None,
         }
     }
 }
