@@ -12,6 +12,7 @@ pub mod audit;
 pub mod escrow;
 pub mod policy;
 pub mod queue;
+pub mod smtp;
 pub mod transport;
 // Level 2: the outside
 pub mod observe;
@@ -21,3 +22,4 @@ pub mod web;
 // Level 3: the way of a message
 pub mod deliver;
 pub mod pipeline;
+pub mod smtp_in;
