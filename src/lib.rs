@@ -23,3 +23,5 @@ pub mod web;
 pub mod deliver;
 pub mod pipeline;
 pub mod smtp_in;
+// Level 4: a mail world for `demo` and tests
+pub mod world;

@@ -20,7 +20,7 @@ use super::settings::{FixedRoute, NoticeMode, RouteProof, Settings};
 use super::weather::{Shown, Weather};
 use crate::audit;
 use crate::escrow::Notice;
-use crate::mail::{Domain, EnhancedCode, Reply};
+use crate::mail::{Domain, Reply};
 use crate::queue::Outcome;
 use crate::transport::{
     Authentication, Denial, DomainEvidence, Evidence, Hop, Level, MxHost, Pin, Proof, Reason, Refusal, RefusalKind, Requirement,
@@ -517,10 +517,4 @@ fn hex(bytes: &[u8]) -> String {
 
 fn now() -> UnixTime {
     UnixTime::since_unix_epoch(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
-}
-
-/// The enhanced code of a reply, or the general one of its class.
-#[must_use]
-pub fn enhanced_of(reply: &Reply) -> EnhancedCode {
-    reply.enhanced.unwrap_or(EnhancedCode((reply.code / 100).min(5) as u8, 0, 0))
 }

@@ -9,8 +9,10 @@ use std::time::Duration;
 use mail_send::SmtpClient;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::content::{Content, DotWriter, LineLaw};
-use crate::mail::{EnhancedCode, Mailbox, Notify, Reply};
+use super::content::{Content, LineLaw};
+use crate::mail::{Mailbox, Notify, Reply};
+use crate::smtp::data::DataWriter;
+use crate::smtp::reply::ReplyReader;
 use crate::transport::Reason;
 
 /// How long each phase may take (RFC 5321, section 4.5.3.2).
@@ -52,12 +54,10 @@ impl Default for Timeouts {
     }
 }
 
-/// Longest reply line; RFC 5321, section 4.5.3.1.5 says 512, some servers say more.
-const REPLY_LINE_OCTETS_MAX: usize = 2048;
-/// Most lines of one reply. The longest EHLO answers seen have about thirty.
-const REPLY_LINES_MAX: usize = 128;
 /// Content up to this size is pipelined behind RCPT when BDAT allows it.
 const PIPELINED_OCTETS_MAX: u64 = 128 * 1024;
+/// Content is written in blocks of this size, each within its time.
+const BLOCK_OCTETS: usize = 64 * 1024;
 /// Readable bytes of one BDAT chunk.
 const BDAT_OCTETS_MAX: usize = 512 * 1024;
 
@@ -492,17 +492,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
             self.is_spent = false;
             return Ok(End::Refused { step: Step::Content, reply: start });
         }
-        let mut writer = DotWriter::default();
+        let mut writer = DataWriter::new();
+        let mut stuffed = zeroize::Zeroizing::new(Vec::new());
         while let Some(piece) = content.next().await {
             // An unlawful or unreadable piece leaves the content without its end: the host must not take it.
             let piece = piece.map_err(|_| Failure::Content)?;
-            let stuffed = writer.stuff(piece.expose()).map_err(|_| Failure::Content)?;
-            if self.write_blocks(&stuffed).await.is_err() {
-                return self.last_words().await;
+            writer.push(piece.expose(), &mut stuffed).map_err(|_| Failure::Content)?;
+            if stuffed.len() >= BLOCK_OCTETS {
+                if self.write_blocks(&stuffed).await.is_err() {
+                    return self.last_words().await;
+                }
+                stuffed.clear();
             }
         }
-        let end = writer.end().map_err(|_| Failure::Content)?;
-        if self.write_blocks(end).await.is_err() {
+        writer.finish(&mut stuffed).map_err(|_| Failure::Content)?;
+        if self.write_blocks(&stuffed).await.is_err() {
             return self.last_words().await;
         }
         let reply = self.reply(t.data_end).await.map_err(unanswered)?;
@@ -575,7 +579,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
     }
 
     async fn write_blocks(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        for block in bytes.chunks(64 * 1024) {
+        for block in bytes.chunks(BLOCK_OCTETS) {
             self.write(block, self.timeouts.data_block).await?;
         }
         self.flush(self.timeouts.data_block).await
@@ -589,37 +593,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
     }
 
     async fn read_reply(&mut self) -> Result<Reply, Failure> {
-        let mut lines = Vec::new();
-        let mut code = None;
+        let mut reader = ReplyReader::new();
         loop {
-            let line = self.read_line().await?;
-            let (this, is_last, text) = reply_line(&line).ok_or(Failure::Broken)?;
-            if code.is_some_and(|code| code != this) || lines.len() == REPLY_LINES_MAX {
-                return Err(Failure::Broken);
-            }
-            code = Some(this);
-            lines.push(text);
-            if is_last {
-                let enhanced = lines.first().and_then(|line| enhanced(this, line));
-                return Ok(Reply { code: this, enhanced, lines });
-            }
-        }
-    }
-
-    async fn read_line(&mut self) -> Result<Vec<u8>, Failure> {
-        let mut searched = 0;
-        loop {
-            if let Some(at) = self.unread.iter().skip(searched).position(|b| *b == b'\n') {
-                let mut line: Vec<u8> = self.unread.drain(..=searched + at).collect();
-                line.pop();
-                if line.last() == Some(&b'\r') {
-                    line.pop();
-                }
-                return Ok(line);
-            }
-            searched = self.unread.len();
-            if searched > REPLY_LINE_OCTETS_MAX {
-                return Err(Failure::Broken);
+            let (used, reply) = reader.feed(&self.unread).map_err(|_| Failure::Broken)?;
+            self.unread.drain(..used);
+            if let Some(reply) = reply {
+                return Ok(reply);
             }
             let mut block = [0u8; 2048];
             match self.client.stream.read(&mut block).await {
@@ -653,32 +632,4 @@ fn first_refusal(mail: &Reply, rcpt: &Reply) -> Option<End> {
 /// After the last octet of content was written, silence means that nobody knows.
 fn unanswered(_: Failure) -> Failure {
     Failure::Unanswered
-}
-
-/// (code, is the last line, text).
-fn reply_line(line: &[u8]) -> Option<(u16, bool, String)> {
-    let (digits, rest) = line.split_at_checked(3)?;
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let code: u16 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    if !(200..600).contains(&code) {
-        return None;
-    }
-    let (is_last, text) = match rest.split_first() {
-        None => (true, &[][..]),
-        Some((b' ', text)) => (true, text),
-        Some((b'-', text)) => (false, text),
-        Some(_) => return None,
-    };
-    Some((code, is_last, String::from_utf8_lossy(text).into_owned()))
-}
-
-fn enhanced(code: u16, line: &str) -> Option<EnhancedCode> {
-    let mut parts = line.split(' ').next()?.split('.');
-    let class: u8 = parts.next()?.parse().ok()?;
-    let subject: u16 = parts.next()?.parse().ok()?;
-    let detail: u16 = parts.next()?.parse().ok()?;
-    let fits = parts.next().is_none() && u16::from(class) == code / 100 && subject < 1000 && detail < 1000;
-    fits.then_some(EnhancedCode(class, subject, detail))
 }

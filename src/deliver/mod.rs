@@ -23,7 +23,7 @@ pub mod weather;
 
 pub use attempt::{AskWay, Attempted, Attempts, Contents, Way};
 pub use channel::{Channel, Clear, Encrypted, Proven, Security};
-pub use content::{Content, DotWriter, LineLaw, Unlawful};
+pub use content::{Content, LineLaw, Unlawful};
 pub use copy::{Internal, OpenCopy, seal_internal};
 pub use fallback::{Error as PortalError, Parcels, Reissued, issue_code, may_notify, notice_of, record_of};
 pub use dialogue::{End, Failure, Offers, Step, Timeouts, Transaction};
