@@ -21,7 +21,7 @@ pub enum Denial {
 }
 
 /// Why nothing is known. Closed, so that it can label a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// DNSSEC validation failed.
@@ -67,6 +67,7 @@ pub struct MxHost {
     /// As written in the MX record; the domain itself for an implicit MX (RFC 5321, section 5.1).
     pub name: Domain,
     /// IPv6 first. `Security` says whether the address answer (CNAMEs included) was proven.
+    /// Empty `Present`: one of the addresses is ours, so mail sent there would come back.
     pub addresses: Evidence<(Vec<IpAddr>, Security)>,
     /// `Present` only when proven by DNSSEC: an insecure TLSA answer is `Absent(Claimed)`.
     /// Not looked up, and `Absent(Claimed)`, where the address answer is insecure (RFC 7672, section 2.2.2).
@@ -93,9 +94,11 @@ pub struct StsPolicy {
     pub max_age_secs: u64,
 }
 
-/// A domain pinned by the administrator: fixed hosts, or a fixed CA or certificate.
+/// A domain pinned by the administrator: fixed hosts, or a fixed CA or certificate. With none of them only the level
+/// is asked, and the domain's own evidence has to reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
+    /// What every message to the domain has to reach, and what a handshake under the pin gives; at least `verified`.
     pub level: super::Level,
     /// Empty: the MX records are used, and the CA or certificate is what is fixed.
     pub hosts: Vec<Domain>,

@@ -1,13 +1,10 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use serde::{Deserialize, Serialize};
-
-use super::{Level, TlsaRecord, Why};
+use super::{
+    Denial, DomainEvidence, Evidence, Level, MxHost, Pin, Reason, Refusal, RefusalKind, Requirement, Security, StsMode,
+    StsPolicy, TlsaRecord, Why, dane, mta_sts,
+};
 use crate::mail::Domain;
-
-/// SHA-256 over every field of a [`TlsPlan`]; part of the key of the connection pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PlanHash(pub [u8; 32]);
 
 /// Which roots a certificate may chain to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -61,108 +58,299 @@ pub struct Route {
     pub skipped: Vec<(Domain, Reason)>,
 }
 
-/// The four findings of the design, and what cannot be delivered at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RefusalKind {
-    /// No STARTTLS anywhere and no policy: portal at once, notice may go.
-    CannotEncrypt,
-    /// TLS, but not at the level asked, and no policy: portal at once, notice over that TLS.
-    CannotAuthenticate,
-    /// A published policy or a recent STARTTLS is not kept: retry through the budget, then portal, no notice.
-    PolicyViolated,
-    /// Nobody knows: retry, then portal or bounce by class; never less protection.
-    Unknown,
-    /// Domain or route does not exist, or leads back to us: bounce, never the portal.
-    Undeliverable,
-}
+/// Where mail goes between servers (RFC 5321, section 4.5.4.2). On any other port all servers are a test world's.
+const SMTP_PORT: u16 = 25;
 
-/// Why a host or domain was refused: stable codes for log, metrics, reports and TLS-RPT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    StarttlsNotSupported,
-    StarttlsGone,
-    StarttlsMissingEverywhere,
-    CertificateHostMismatch,
-    CertificateExpired,
-    CertificateNotTrusted,
-    PinMismatch,
-    TlsaInvalid,
-    TlsaUnusable,
-    DnssecInvalid,
-    DnsFailed,
-    StsPolicyInvalid,
-    StsHostNotListed,
-    StsFetchFailed,
-    TlsFailed,
-    LevelNotReachable,
-    RequireTlsNotOffered,
-    SmtpUtf8NotOffered,
-    EightBitMimeNotOffered,
-    SizeExceeded,
-    ConnectFailed,
-    Timeout,
-    GreetingRefused,
-    ProtocolError,
-    TemporaryReply,
-    PermanentReply,
-    DomainNotFound,
-    NullMx,
-    MxIsUs,
-    AddressLiteral,
-    LoopDetected,
-    BudgetSpent,
-}
-
-impl Reason {
-    /// The code as it stands in records, metrics and reports.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::StarttlsNotSupported => "starttls-not-supported",
-            Reason::StarttlsGone => "starttls-gone",
-            Reason::StarttlsMissingEverywhere => "starttls-missing-everywhere",
-            Reason::CertificateHostMismatch => "certificate-host-mismatch",
-            Reason::CertificateExpired => "certificate-expired",
-            Reason::CertificateNotTrusted => "certificate-not-trusted",
-            Reason::PinMismatch => "pin-mismatch",
-            Reason::TlsaInvalid => "tlsa-invalid",
-            Reason::TlsaUnusable => "tlsa-unusable",
-            Reason::DnssecInvalid => "dnssec-invalid",
-            Reason::DnsFailed => "dns-failed",
-            Reason::StsPolicyInvalid => "sts-policy-invalid",
-            Reason::StsHostNotListed => "sts-host-not-listed",
-            Reason::StsFetchFailed => "sts-fetch-failed",
-            Reason::TlsFailed => "tls-failed",
-            Reason::LevelNotReachable => "level-not-reachable",
-            Reason::RequireTlsNotOffered => "require-tls-not-offered",
-            Reason::SmtpUtf8NotOffered => "smtputf8-not-offered",
-            Reason::EightBitMimeNotOffered => "8bitmime-not-offered",
-            Reason::SizeExceeded => "size-exceeded",
-            Reason::ConnectFailed => "connect-failed",
-            Reason::Timeout => "timeout",
-            Reason::GreetingRefused => "greeting-refused",
-            Reason::ProtocolError => "protocol-error",
-            Reason::TemporaryReply => "temporary-reply",
-            Reason::PermanentReply => "permanent-reply",
-            Reason::DomainNotFound => "domain-not-found",
-            Reason::NullMx => "null-mx",
-            Reason::MxIsUs => "mx-is-us",
-            Reason::AddressLiteral => "address-literal",
-            Reason::LoopDetected => "loop-detected",
-            Reason::BudgetSpent => "budget-spent",
+/// The hosts that may be dialled for a domain, each with what its handshake has to show, or why there is none.
+///
+/// A published policy is obeyed whatever level is asked; on top of that each host has to reach the level. Hosts that
+/// cannot are left out, not the whole domain.
+///
+/// | what is known | plan |
+/// |---|---|
+/// | pin | the pin's certificate, CA or hosts; gives the pin's level |
+/// | MX secure, usable TLSA | DANE, authenticated; MTA-STS is not asked (RFC 8461, section 2) |
+/// | MX secure, TLSA but none usable | TLS is mandatory; a WebPKI certificate where `verified` is asked |
+/// | TLSA unknown | the host is not used |
+/// | MTA-STS enforce | host listed, WebPKI, authenticated; else the host is not used |
+/// | none of these | WebPKI, verified; or TLS alone where only `encrypted` is asked |
+///
+/// Where the MX answer is insecure, TLSA records of the host it names are not used: whoever forged the answer chose
+/// the host, so they prove nothing about the domain. Such a host needs a WebPKI certificate and is never more than
+/// verified, unless MTA-STS lists it.
+///
+/// An MTA-STS policy that could not be fetched although announced is none (RFC 8461, section 3.3), so mail goes on at
+/// `verified`; where `authenticated` is asked it is unknown, and the mail waits.
+///
+/// # Errors
+/// [`Refusal`] when no host is left.
+pub fn plan(requirement: &Requirement, evidence: &DomainEvidence, mx_port: u16) -> Result<Route, Refusal> {
+    if is_no_mail_domain(&evidence.domain) {
+        return Err(undeliverable(Reason::AddressLiteral));
+    }
+    if is_local_name(&evidence.domain) && mx_port == SMTP_PORT {
+        return Err(undeliverable(Reason::MxIsUs));
+    }
+    if evidence.is_nonexistent {
+        return Err(undeliverable(Reason::DomainNotFound));
+    }
+    let (hosts, mx_security) = match &evidence.mx {
+        Evidence::Present((hosts, _)) if hosts.is_empty() => return Err(undeliverable(Reason::NullMx)),
+        Evidence::Present((hosts, security)) => (hosts, *security),
+        Evidence::Absent(Denial::Proven | Denial::Claimed) => return Err(undeliverable(Reason::DomainNotFound)),
+        Evidence::Unknown(why) => return Err(Skip::Unknown(dns_reason(*why), *why).refusal()),
+    };
+    let asked = Asked { level: least_level(requirement, evidence.pin.as_ref()), evidence, mx_security, mx_port };
+    // Hosts at or behind our own preference would send the mail round in a circle (RFC 5321, section 5.1).
+    let own_preference = hosts.iter().filter(|host| is_us(host)).map(|host| host.preference).min();
+    let mut route = Route { hops: Vec::new(), skipped: Vec::new() };
+    let mut worst: Option<Skip> = None;
+    for host in hosts {
+        let judged = match own_preference {
+            Some(own) if host.preference >= own => Err(Skip::Unroutable(Reason::MxIsUs)),
+            _ => asked.hop(host),
+        };
+        match judged {
+            Ok(hop) => route.hops.push(hop),
+            Err(skip) => {
+                route.skipped.push((host.name.clone(), skip.reason()));
+                worst = Some(worst.map_or(skip, |before| before.max(skip)));
+            }
         }
+    }
+    route.hops.sort_by_key(|hop| hop.preference);
+    match worst {
+        Some(skip) if route.hops.is_empty() => Err(skip.refusal()),
+        _ => Ok(route),
     }
 }
 
-/// Why nothing may be dialled, or why every host that was dialled fell short.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    pub kind: RefusalKind,
-    pub reason: Reason,
-    /// For [`RefusalKind::Unknown`].
-    pub why: Option<Why>,
-    /// Every reachable MX was asked and gave the same answer, so waiting will not help (decides "at once").
-    pub is_settled: bool,
+/// The level a copy has to reach: what policy asks, what the administrator's pin asks, and at least a verified peer
+/// for REQUIRETLS (RFC 8689, section 4.2.1).
+pub(super) fn least_level(requirement: &Requirement, pin: Option<&Pin>) -> Level {
+    let for_requiretls = if requirement.require_tls { Level::Verified } else { Level::Encrypted };
+    let for_pin = pin.map_or(Level::Encrypted, |pin| pin.level.max(Level::Verified));
+    requirement.level.max(for_requiretls).max(for_pin)
+}
+
+/// Why one host is left out; the order says which of several reasons stands for the domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Skip {
+    /// No address, or one that leads back to us.
+    Unroutable(Reason),
+    BelowLevel,
+    Unknown(Reason, Why),
+    Violated(Reason),
+}
+
+impl Skip {
+    fn reason(self) -> Reason {
+        match self {
+            Skip::Unroutable(reason) | Skip::Unknown(reason, _) | Skip::Violated(reason) => reason,
+            Skip::BelowLevel => Reason::LevelNotReachable,
+        }
+    }
+
+    fn refusal(self) -> Refusal {
+        let (kind, why, is_settled) = match self {
+            Skip::Unroutable(_) => (RefusalKind::Undeliverable, None, true),
+            Skip::BelowLevel => (RefusalKind::CannotAuthenticate, None, true),
+            Skip::Unknown(_, why) => (RefusalKind::Unknown, Some(why), false),
+            Skip::Violated(_) => (RefusalKind::PolicyViolated, None, false),
+        };
+        Refusal { kind, reason: self.reason(), why, is_settled }
+    }
+}
+
+fn undeliverable(reason: Reason) -> Refusal {
+    Skip::Unroutable(reason).refusal()
+}
+
+fn dns_reason(why: Why) -> Reason {
+    match why {
+        Why::Bogus | Why::NotValidating => Reason::DnssecInvalid,
+        Why::ServFail | Why::Timeout | Why::FetchFailed | Why::Other => Reason::DnsFailed,
+    }
+}
+
+/// What is asked of every host of one domain.
+struct Asked<'e> {
+    level: Level,
+    evidence: &'e DomainEvidence,
+    mx_security: Security,
+    mx_port: u16,
+}
+
+impl Asked<'_> {
+    fn hop(&self, host: &MxHost) -> Result<Hop, Skip> {
+        let addresses = self.addresses(host)?;
+        let plan = self.tls_plan(host)?;
+        if plan.gives < self.level {
+            return Err(Skip::BelowLevel);
+        }
+        Ok(Hop { preference: host.preference, host: host.name.clone(), addresses, port: self.mx_port, plan })
+    }
+
+    fn addresses(&self, host: &MxHost) -> Result<Vec<IpAddr>, Skip> {
+        let found = match &host.addresses {
+            Evidence::Present((addresses, _)) => addresses,
+            Evidence::Absent(Denial::Proven | Denial::Claimed) => return Err(Skip::Unroutable(Reason::DomainNotFound)),
+            Evidence::Unknown(why) => return Err(Skip::Unknown(dns_reason(*why), *why)),
+        };
+        let is_fixed = self.evidence.pin.as_ref().is_some_and(|pin| pin.hosts.contains(&host.name));
+        let may_be_private = is_fixed || self.mx_port != SMTP_PORT;
+        let usable: Vec<IpAddr> = found.iter().copied().filter(|address| may_be_private || is_public(*address)).collect();
+        if usable.is_empty() { Err(Skip::Unroutable(Reason::MxIsUs)) } else { Ok(usable) }
+    }
+
+    fn tls_plan(&self, host: &MxHost) -> Result<TlsPlan, Skip> {
+        if let Some(pin) = &self.evidence.pin
+            && let Some(plan) = self.pinned(pin, host)?
+        {
+            return Ok(plan);
+        }
+        match (&host.tlsa, self.mx_security) {
+            // Also under an insecure MX answer: an attack on the look-up must not choose the host's plan.
+            (Evidence::Unknown(why), _) => Err(Skip::Unknown(dns_reason(*why), *why)),
+            (Evidence::Present(tlsa), Security::Secure) => {
+                let records = dane::effective(&tlsa.records);
+                if records.is_empty() {
+                    return self.mandatory(host);
+                }
+                // RFC 7672, section 3.2.2: the TLSA base domain, and the next-hop domain as its MX answer is secure.
+                let mut names = vec![tlsa.base.clone()];
+                if tlsa.base != self.evidence.domain {
+                    names.push(self.evidence.domain.clone());
+                }
+                let authentication = Authentication::Dane { records, names };
+                Ok(TlsPlan { host: host.name.clone(), authentication, gives: Level::Authenticated, is_policy: true })
+            }
+            (Evidence::Present(_), Security::Insecure) | (Evidence::Absent(Denial::Proven | Denial::Claimed), _) => {
+                self.without_dane(host)
+            }
+        }
+    }
+
+    /// RFC 7672, section 2.2: records exist and none is usable, so TLS is mandatory and DANE says no more. An
+    /// enforced MTA-STS policy is obeyed here too, but lifts nothing: what DANE began, MTA-STS does not complete.
+    fn mandatory(&self, host: &MxHost) -> Result<TlsPlan, Skip> {
+        let plan = self.without_dane(host)?;
+        Ok(TlsPlan { gives: plan.gives.min(Level::Verified), is_policy: true, ..plan })
+    }
+
+    fn without_dane(&self, host: &MxHost) -> Result<TlsPlan, Skip> {
+        if let Some(policy) = self.enforced() {
+            if !policy.mx.iter().any(|pattern| mta_sts::host_matches(pattern, &host.name)) {
+                return Err(Skip::Violated(Reason::StsHostNotListed));
+            }
+            let authentication = web_pki(host, CaSet::Configured, Some(policy.id.clone()));
+            return Ok(TlsPlan { host: host.name.clone(), authentication, gives: Level::Authenticated, is_policy: true });
+        }
+        if self.level == Level::Authenticated
+            && let Evidence::Unknown(why) = self.evidence.sts
+        {
+            let reason = if why == Why::FetchFailed { Reason::StsFetchFailed } else { dns_reason(why) };
+            return Err(Skip::Unknown(reason, why));
+        }
+        let (authentication, gives) = match self.level {
+            Level::Encrypted => (Authentication::None, Level::Encrypted),
+            Level::Verified | Level::Authenticated => (web_pki(host, CaSet::Configured, None), Level::Verified),
+        };
+        Ok(TlsPlan { host: host.name.clone(), authentication, gives, is_policy: false })
+    }
+
+    fn enforced(&self) -> Option<&StsPolicy> {
+        match &self.evidence.sts {
+            Evidence::Present(policy) if policy.mode == StsMode::Enforce => Some(policy),
+            // A policy in testing asks for reports only (RFC 8461, section 5).
+            Evidence::Present(_) | Evidence::Absent(Denial::Proven | Denial::Claimed) | Evidence::Unknown(_) => None,
+        }
+    }
+
+    /// The plan of a pinned domain; `None` where the pin fixes no more than the level to reach.
+    fn pinned(&self, pin: &Pin, host: &MxHost) -> Result<Option<TlsPlan>, Skip> {
+        let has_key = !pin.certificates.is_empty() || pin.ca_pem.is_some();
+        if pin.hosts.is_empty() && !has_key {
+            return Ok(None);
+        }
+        if !pin.hosts.is_empty() && !pin.hosts.contains(&host.name) {
+            return Err(Skip::Violated(Reason::PinMismatch));
+        }
+        // The administrator says which key; only if he says which host alone are its TLSA records left to obey.
+        let authentication = if !pin.certificates.is_empty() {
+            let mut sha256 = pin.certificates.clone();
+            sha256.sort_unstable();
+            sha256.dedup();
+            Authentication::Certificate { sha256 }
+        } else if let Some(pem) = &pin.ca_pem {
+            web_pki(host, CaSet::Pinned(pem.clone()), None)
+        } else {
+            match &host.tlsa {
+                Evidence::Unknown(why) => return Err(Skip::Unknown(dns_reason(*why), *why)),
+                Evidence::Present(tlsa) if !dane::effective(&tlsa.records).is_empty() => {
+                    Authentication::Dane { records: dane::effective(&tlsa.records), names: vec![tlsa.base.clone()] }
+                }
+                Evidence::Present(_) | Evidence::Absent(Denial::Proven | Denial::Claimed) => {
+                    web_pki(host, CaSet::Configured, None)
+                }
+            }
+        };
+        // Where MX records choose the host, a policy of the domain about hosts holds beside the pin.
+        if pin.hosts.is_empty()
+            && let Some(policy) = self.enforced()
+            && !policy.mx.iter().any(|pattern| mta_sts::host_matches(pattern, &host.name))
+        {
+            return Err(Skip::Violated(Reason::StsHostNotListed));
+        }
+        let gives = pin.level.max(Level::Verified);
+        Ok(Some(TlsPlan { host: host.name.clone(), authentication, gives, is_policy: true }))
+    }
+}
+
+/// The reference name is the MX name as it is written, never the target of an alias (RFC 8461, section 4.1).
+fn web_pki(host: &MxHost, roots: CaSet, sts: Option<String>) -> Authentication {
+    Authentication::WebPki { names: vec![host.name.clone()], roots, sts }
+}
+
+/// `lookup` empties the address list of a host whose address is one of ours.
+fn is_us(host: &MxHost) -> bool {
+    matches!(&host.addresses, Evidence::Present((addresses, _)) if addresses.is_empty())
+}
+
+/// An IPv4 address without brackets reads like a domain.
+fn is_no_mail_domain(domain: &Domain) -> bool {
+    domain.as_str().parse::<IpAddr>().is_ok()
+}
+
+/// RFC 6761, section 6.3.
+fn is_local_name(domain: &Domain) -> bool {
+    domain.as_str() == "localhost" || domain.as_str().ends_with(".localhost")
+}
+
+/// Whether mail for strangers may be sent there: not to this machine, and not into a network of one's own
+/// (RFC 6890), which an MX record of anybody's may name.
+#[must_use]
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => is_public_v4(v4),
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => is_public_v4(v4),
+            None => {
+                let is_unique_local = v6.segments()[0] & 0xfe00 == 0xfc00;
+                let is_link_local = v6.segments()[0] & 0xffc0 == 0xfe80;
+                !(v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || is_unique_local || is_link_local)
+            }
+        },
+    }
+}
+
+fn is_public_v4(v4: Ipv4Addr) -> bool {
+    let is_shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+    !(v4.is_loopback()
+        || v4.is_private()
+        || v4.is_link_local()
+        || v4.is_multicast()
+        || v4.is_broadcast()
+        || v4.octets()[0] == 0
+        || is_shared)
 }

@@ -1,0 +1,30 @@
+//! # deliver: queued copies on their way out
+//!
+//! Takes due copies, asks for the evidence of each recipient's domain, and either sends the message over a channel
+//! that is proven as the plan demands, or tries later, or turns the copy into a parcel in the portal, or reports.
+//!
+//! Must not be here: judgements about evidence (`transport`), DNS (`lookup`), what a parcel looks like (`escrow`), and
+//! any way for a message into a channel whose peer is not proven: [`Channel<Clear>`] and [`Channel<Encrypted>`] carry
+//! nothing but a notice.
+//!
+//! Reading order: `settings` → `worker` → `attempt` → `channel` (→ `dialogue`, `content`) → `judge` → `pool` →
+//! `fallback` → `weather`.
+
+mod attempt;
+mod copy;
+mod fallback;
+mod channel;
+mod content;
+mod dialogue;
+mod judge;
+pub mod pool;
+mod settings;
+pub mod weather;
+
+pub use attempt::{AskWay, Attempted, Attempts, Contents, Way};
+pub use channel::{Channel, Clear, Encrypted, Proven, Security};
+pub use content::{Content, LineLaw, Unlawful};
+pub use copy::{Internal, OpenCopy, seal_internal};
+pub use fallback::{Error as PortalError, Parcels, Reissued, issue_code, may_notify, notice_of, record_of};
+pub use dialogue::{End, Failure, Offers, Step, Timeouts, Transaction};
+pub use settings::{FixedRoute, Login, NoticeMode, Portal, RouteProof, Schedule, Settings};
