@@ -20,14 +20,13 @@ use crate::store::{Commit, CopyRow, NewBody, NewCopy};
 const RECEIVED_MAX: usize = 50;
 /// A message may pass this gateway so often, e.g. by a forwarding rule of the practice's server.
 const HOPS_MAX: u32 = 3;
-/// Field that counts how often a message passed; keyed, so that nobody else can write one.
-pub(super) const HOP_FIELD: &str = "X-Wardpost-Hop";
+use crate::message::HOP_FIELD;
 /// A message with more digit groups than this is not searched group by group: hashing them all would be the attack.
 const SPOKEN_MAX: usize = 2_000;
 
 /// Refuses what could hide content or recipients from one reader and show it to another.
 pub(super) fn is_well_formed(message: &Message) -> Result<(), Refused> {
-    match message.problems().iter().find_map(|problem| problem.kind.refuses()) {
+    match message.problems().iter().find_map(message::Problem::refuses) {
         Some(what) => Err(Refused::HeaderInvalid { what }),
         None => Ok(()),
     }
@@ -192,6 +191,8 @@ pub(super) struct Built {
     received: String,
     hop: String,
     own_body: Option<Arc<Sealed>>,
+    /// Automaton of all recipients' addresses, built for the first of several copies.
+    look: Option<message::LastLook>,
 }
 
 /// One sealed body with what each copy needs of it.
@@ -228,6 +229,7 @@ impl Built {
             message_id,
             message_id_pseudonym,
             own_body: None,
+            look: None,
         };
         for verdict in &decision.verdicts {
             let record = built.decided(gate, arrival, facts, decision, verdict);
@@ -352,7 +354,7 @@ impl Built {
 
     /// The header section as this recipient sees it, signed.
     fn header(
-        &self,
+        &mut self,
         arrival: &Arrival<'_>,
         message: &Message,
         rules: &Policy,
@@ -379,7 +381,8 @@ impl Built {
                 date: &arrival.received_at.rfc5322(),
             },
         )
-        .map_err(|refusal| refused(&refusal))?;
+        .map_err(|refusal| Refused::HeaderInvalid { what: refusal.what })?;
+        self.is_blind_to_others(message, &rewritten.header, verdict, &all, group.as_deref())?;
         metrics().headers_dropped.inc_by(rewritten.dropped as u64);
         let mut header = rewritten.header;
         let from = message.header().first("From").map(message::Field::mailboxes).unwrap_or_default();
@@ -392,6 +395,36 @@ impl Built {
             }
         }
         Ok(header)
+    }
+
+    /// The last look at a finished header section: nobody else's address stands in it.
+    fn is_blind_to_others(
+        &mut self,
+        message: &Message,
+        header: &[u8],
+        verdict: &Verdict,
+        all: &[Mailbox],
+        group: Option<&[Mailbox]>,
+    ) -> Result<(), Refused> {
+        if all.len() < 2 {
+            return Ok(());
+        }
+        let senders: Vec<String> = ["From", "Sender"]
+            .iter()
+            .flat_map(|name| message.header().all(name))
+            .flat_map(message::Field::mailboxes)
+            .map(|named| named.mailbox.folded())
+            .collect();
+        let look = self.look.get_or_insert_with(|| message::LastLook::for_recipients(all));
+        let own = all.get(verdict.recipient).map(Mailbox::folded);
+        let is_other = |index: &usize| {
+            all.get(*index).is_some_and(|mailbox| {
+                let folded = mailbox.folded();
+                let is_member = group.is_some_and(|group| group.iter().any(|member| member.folded() == folded));
+                Some(&folded) != own.as_ref() && !senders.contains(&folded) && !is_member
+            })
+        };
+        if look.found_in_header(header).iter().any(is_other) { Err(Refused::RecipientInHeader) } else { Ok(()) }
     }
 
     /// Copies that may go at once.
@@ -418,13 +451,6 @@ impl Built {
                 }
             })
             .collect()
-    }
-}
-
-fn refused(refusal: &message::RewriteRefusal) -> Refused {
-    match refusal {
-        message::RewriteRefusal::Header(what) => Refused::HeaderInvalid { what },
-        message::RewriteRefusal::RecipientInHeader => Refused::RecipientInHeader,
     }
 }
 
