@@ -36,16 +36,10 @@ pub mod vault;
 pub mod web;
 
 // Level 3: the way of a message
-/// Attempts, connections kept, and the fallback to the portal.
-pub mod deliver;
-/// The corridor: every station of a message in order.
-pub mod pipeline;
 /// Listeners, sessions, credentials.
 pub mod smtp_in;
 
 // Level 4: the program
-/// The commands.
-pub mod cli;
 /// Files as typed become settings as meant.
 pub mod config;
 /// A small mail world on loopback for `demo` and tests: zones, certificates, receiving servers.

@@ -10,6 +10,7 @@
 //! Reading order: `ca` → `zones` → `dns` → `sink` → `sts_host` → `town`.
 
 mod ca;
+mod clear;
 mod dns;
 mod sink;
 mod smtp;
@@ -17,6 +18,7 @@ mod sts_host;
 mod town;
 mod zones;
 
+pub use clear::{NoticeTemplate, clear_dialogue};
 pub use ca::{Ca, Leaf, Tlsa, Versions};
 pub use dns::{Builder, ZoneWorld};
 pub use sink::{Connection, Offers, Received, Recipient, Sink, SinkSettings, Step, TlsFacts, When};
