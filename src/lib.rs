@@ -7,9 +7,9 @@
 pub mod mail;
 pub mod secret;
 // Level 1: decisions (no socket, file, clock, randomness)
-pub mod message;
 pub mod audit;
 pub mod escrow;
+pub mod message;
 pub mod policy;
 pub mod queue;
 pub mod transport;
@@ -20,3 +20,4 @@ pub mod vault;
 pub mod web;
 // Level 3: the way of a message
 pub mod pipeline;
+pub mod portal;
