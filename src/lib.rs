@@ -7,6 +7,7 @@
 pub mod mail;
 pub mod secret;
 // Level 1: decisions (no socket, file, clock, randomness)
+pub mod message;
 pub mod audit;
 pub mod policy;
 pub mod queue;

@@ -1,0 +1,126 @@
+//! Content transfer encodings (RFC 2045, section 6).
+
+/// base64 undone as far as it goes.
+pub(super) struct Base64 {
+    pub bytes: Vec<u8>,
+    /// Readers would not agree: a character outside the alphabet inside the data, padding in the wrong place, or a
+    /// last group of one character.
+    pub is_broken: bool,
+}
+
+/// Skips white space and goes on behind padding, so that two encoded texts in a row are both seen.
+pub(super) fn base64(encoded: &[u8]) -> Base64 {
+    let mut out = Base64 { bytes: Vec::with_capacity(encoded.len() / 4 * 3 + 3), is_broken: false };
+    let (mut bits, mut held, mut padding) = (0u32, 0u8, 0u8);
+    // What comes after proper padding is often a mailing list's footer in plain text.
+    let mut is_past_end = false;
+    for byte in encoded {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            b'=' => {
+                padding = padding.saturating_add(1);
+                match (held, padding) {
+                    (2, 1) => {}
+                    (2, 2) | (3, 1) => {
+                        finish(bits, held, &mut out.bytes);
+                        (bits, held, padding, is_past_end) = (0, 0, 0, true);
+                    }
+                    _ => {
+                        out.is_broken |= !is_past_end;
+                        padding = 0;
+                    }
+                }
+                continue;
+            }
+            b' ' | b'\t' | b'\r' | b'\n' => continue,
+            _ => {
+                out.is_broken |= !is_past_end;
+                continue;
+            }
+        };
+        if padding > 0 {
+            out.is_broken |= !is_past_end;
+            finish(bits, held, &mut out.bytes);
+            (bits, held, padding) = (0, 0, 0);
+        }
+        bits = (bits << 6) | u32::from(value);
+        held += 1;
+        if held == 4 {
+            let [_, a, b, c] = bits.to_be_bytes();
+            out.bytes.extend_from_slice(&[a, b, c]);
+            (bits, held) = (0, 0);
+        }
+    }
+    out.is_broken |= held == 1 && !is_past_end;
+    finish(bits, held, &mut out.bytes);
+    out
+}
+
+/// The bytes of a group of two or three characters.
+fn finish(bits: u32, held: u8, out: &mut Vec<u8>) {
+    match held {
+        2 => out.push((bits >> 4) as u8),
+        3 => out.extend_from_slice(&[(bits >> 10) as u8, (bits >> 2) as u8]),
+        _ => {}
+    }
+}
+
+/// quoted-printable with its soft line breaks. What is no escape stays as it is, as readers show it.
+pub(super) fn quoted_printable(encoded: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(encoded.len());
+    for line in encoded.split_inclusive(|b| *b == b'\n') {
+        let text = line.strip_suffix(b"\n").map_or(line, |l| l.strip_suffix(b"\r").unwrap_or(l));
+        let ending = line.get(text.len()..).unwrap_or_default();
+        // White space at the end of a line was added on the way (rule 3).
+        let text = text.trim_ascii_end();
+        match text.strip_suffix(b"=") {
+            // A soft break also ends the whole body in sloppy mail.
+            Some(text) => escapes(text, &mut out),
+            None => {
+                escapes(text, &mut out);
+                out.extend_from_slice(ending);
+            }
+        }
+    }
+    out
+}
+
+/// The Q encoding of RFC 2047 knows no lines.
+pub(super) fn quoted_words(encoded: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(encoded.len());
+    escapes(encoded, &mut out);
+    out
+}
+
+fn escapes(text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'=', rest) {
+        let (plain, escape) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        rest = match escape {
+            [_, high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                out.push(hex(*high) << 4 | hex(*low));
+                rest
+            }
+            [equals, rest @ ..] => {
+                out.push(*equals);
+                rest
+            }
+            [] => &[],
+        };
+    }
+    out.extend_from_slice(rest);
+}
+
+pub(super) fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        b'A'..=b'F' => digit - b'A' + 10,
+        _ => 0,
+    }
+}
