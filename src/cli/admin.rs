@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::{Ended, output};
 use crate::server::{self, Answer, Request};
 
-fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Box<dyn std::error::Error>> {
+fn ask(config: Option<&Path>, request: Request) -> Result<Answer, server::Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = runtime.block_on(server::ask(config, request))?;
     match answer {

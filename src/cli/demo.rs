@@ -18,12 +18,10 @@ use crate::mail::Timestamp;
 use crate::server::{self, Answer, Request, Running};
 use crate::world::{Shape, World};
 
-/// File that marks a folder as a demo's.
-pub const MARK: &str = "demo";
 /// How long `--once` waits for every line to settle. The budgets of the demo are a second or two.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = server::Failure;
 
 pub fn run(once: bool) -> Ended {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -71,7 +69,7 @@ impl Folder {
                 Ok(()) => {
                     // The mark comes before anything else, so that `serve` can never take the folder for its own.
                     std::fs::create_dir(path.join("data"))?;
-                    std::fs::write(path.join("data").join(MARK), "made by `wardpost demo`\n")?;
+                    std::fs::write(path.join("data").join(server::DEMO_MARK), "made by `wardpost demo`\n")?;
                     return Ok(Folder { path });
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}

@@ -235,4 +235,4 @@ pub fn run() -> ExitCode {
 }
 
 /// What a command ends with.
-type Ended = Result<ExitCode, Box<dyn std::error::Error>>;
+type Ended = Result<ExitCode, crate::server::Failure>;

@@ -8,11 +8,15 @@
 //! Reading order: `raw` → `units` → `settings` → `check`.
 
 mod error;
+pub mod files;
 mod raw;
+mod settings;
+pub mod throwaway;
 mod units;
 
 pub use error::Error;
 pub use raw::{NoticeMode, Raw};
+pub use settings::{DEFAULT_POLICY, DkimKey, Settings};
 pub use units::{Bytes, Span};
 
 /// Parses the text of a configuration file. `file` is named in errors.

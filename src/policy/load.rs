@@ -33,9 +33,20 @@ pub struct ExampleAttachment {
     /// Content as text, or
     #[serde(default)]
     pub text: Option<String>,
-    /// as base64.
+    /// as base64, or
     #[serde(default)]
     pub base64: Option<String>,
+    /// made by the program.
+    #[serde(default)]
+    pub made: Option<Made>,
+}
+
+/// Attachments that are tedious to write down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Made {
+    /// Messages within messages, deeper than anyone forwards.
+    TooDeep,
 }
 
 /// The levels that `transport.default` and `transport.phi` name.

@@ -13,7 +13,7 @@ mod split;
 mod verdict;
 
 pub use decide::{Facts, MessageFacts, decide};
-pub use load::{Example, LoadError, NamedLevels, load};
+pub use load::{Example, ExampleAttachment, LoadError, Made, NamedLevels, load};
 pub use rule::{Condition, Group, LevelName, Policy, Rule};
 pub use split::{Outgoing, split};
 pub use verdict::{Action, Audience, Class, Decision, Verdict};
