@@ -5,7 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::path;
-use crate::mail::{AddressError, Mailbox, MailParams, RcptParams, ReversePath};
+use crate::mail::{AddressError, MailParams, Mailbox, RcptParams, ReversePath};
 
 /// Longest command line with its CRLF (RFC 5321, section 4.5.3.1.4).
 pub const LINE_OCTETS_MAX: usize = 512;
@@ -187,8 +187,8 @@ fn auth(rest: &[u8]) -> Result<Command, CommandError> {
     let text = std::str::from_utf8(rest).map_err(|_| CommandError::Argument)?;
     let mut words = text.split(' ');
     let mechanism = words.next().unwrap_or_default();
-    let is_name = (1..=20).contains(&mechanism.len())
-        && mechanism.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let is_name =
+        (1..=20).contains(&mechanism.len()) && mechanism.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     let initial = words.next();
     if !is_name || initial == Some("") || words.next().is_some() {
         return Err(CommandError::Argument);
@@ -281,9 +281,8 @@ mod tests {
 
     #[test]
     fn parameters_are_read_and_strange_ones_refused() {
-        let (_, params) = from(
-            "MAIL FROM:<a@b.example> SIZE=1000 body=8bitmime SMTPUTF8 RET=HDRS ENVID=QQ+2B1 REQUIRETLS AUTH=<>",
-        );
+        let (_, params) =
+            from("MAIL FROM:<a@b.example> SIZE=1000 body=8bitmime SMTPUTF8 RET=HDRS ENVID=QQ+2B1 REQUIRETLS AUTH=<>");
         assert_eq!(params.size_bytes, Some(1000));
         assert_eq!(params.body, BodyKind::EightBitMime);
         assert!(params.smtputf8 && params.require_tls);
