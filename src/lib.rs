@@ -12,6 +12,7 @@ pub mod policy;
 pub mod queue;
 pub mod transport;
 // Level 2: the outside
+pub mod lookup;
 pub mod observe;
 pub mod store;
 pub mod vault;
