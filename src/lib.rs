@@ -18,3 +18,5 @@ pub mod store;
 pub mod vault;
 // Level 3: the way of a message
 pub mod pipeline;
+// Level 4: a mail world for `demo` and tests
+pub mod world;
