@@ -14,16 +14,24 @@
 
 mod addresses;
 mod charset;
+mod compose;
+pub mod dkim;
 mod fields;
 mod header;
+mod last_look;
 mod parse;
 mod part;
 mod problem;
+mod report;
+mod rewrite;
 mod transfer;
 mod words;
 
 pub use addresses::{AddressList, NamedMailbox};
 pub use header::{Field, Header};
+pub use last_look::{Inside, LastLook, other_recipients_inside};
 pub use parse::{DEPTH_MAX, FIELDS_MAX, Message, PARTS_MAX, parse};
 pub use part::{DecodeProblem, Part, PartPath, TransferEncoding};
 pub use problem::{Problem, ProblemKind};
+pub use report::{Report, ReportKind, ReportedRecipient, mask_reply_text, report};
+pub use rewrite::{Audience, HOP_FIELD, RewriteFacts, RewriteRefusal, Rewritten, rewrite};
