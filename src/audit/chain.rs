@@ -136,7 +136,13 @@ pub struct SignedHead {
 }
 
 /// Signs the end of the log; returns the signed head as one line of JSON.
-pub fn sign_head(end: End, previous: Option<&str>, at: Timestamp, public_key: &[u8], sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+pub fn sign_head(
+    end: End,
+    previous: Option<&str>,
+    at: Timestamp,
+    public_key: &[u8],
+    sign: impl FnOnce(&[u8]) -> Vec<u8>,
+) -> String {
     let head = Head {
         format: HEAD_FORMAT.to_owned(),
         size: end.size,

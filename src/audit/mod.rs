@@ -11,7 +11,7 @@ mod chain;
 mod record;
 
 pub use chain::{
-    BEFORE_THE_FIRST, End, HEAD_FORMAT, Head, Pseudonyms, SignedHead, commit, commitment, entry_hash, field_salt, head_message, key_id,
-    reveal, sign_head,
+    BEFORE_THE_FIRST, End, HEAD_FORMAT, Head, Pseudonyms, SignedHead, commit, commitment, entry_hash, field_salt, head_message,
+    key_id, reveal, sign_head,
 };
 pub use record::{Event, FindingCount, Proven, Record};

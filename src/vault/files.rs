@@ -102,9 +102,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
-    File::open(folder)
-        .and_then(|file| file.sync_all())
-        .map_err(|source| Error::Unwritable { path: folder.to_owned(), source })
+    File::open(folder).and_then(|file| file.sync_all()).map_err(|source| Error::Unwritable { path: folder.to_owned(), source })
 }
 
 /// What lies in the key folder.
@@ -132,14 +130,13 @@ pub(super) fn load(folder: &Path) -> Result<Vec<Secret>, Error> {
 fn load_one(folder: &Path, name: Name) -> Result<Secret, Error> {
     let path = name.path(folder);
     // O_NOFOLLOW: a link planted here would let somebody else choose the key.
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
-        .open(&path)
-        .map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => Error::Missing { path: path.clone() },
-            _ if std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) => Error::Link { path: path.clone() },
-            _ => Error::Unreadable { path: path.clone(), source },
+    let mut file =
+        OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32).open(&path).map_err(|source| {
+            match source.kind() {
+                std::io::ErrorKind::NotFound => Error::Missing { path: path.clone() },
+                _ if std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) => Error::Link { path: path.clone() },
+                _ => Error::Unreadable { path: path.clone(), source },
+            }
         })?;
     let metadata = file.metadata().map_err(|source| Error::Unreadable { path: path.clone(), source })?;
     if !metadata.is_file() {
@@ -148,10 +145,7 @@ fn load_one(folder: &Path, name: Name) -> Result<Secret, Error> {
     check_private(&path, &metadata)?;
     let mut text = Zeroizing::new(String::with_capacity(256));
     // A key file has about 70 bytes; whatever is longer is none.
-    (&mut file)
-        .take(256)
-        .read_to_string(&mut text)
-        .map_err(|source| Error::Unreadable { path: path.clone(), source })?;
+    (&mut file).take(256).read_to_string(&mut text).map_err(|source| Error::Unreadable { path: path.clone(), source })?;
     parse(&text, name).ok_or(Error::Damaged { path })
 }
 

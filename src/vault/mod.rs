@@ -154,7 +154,8 @@ impl Vault {
     /// Kept in the store, so that a wrong key folder is found at the start and not at the first message.
     #[must_use]
     pub fn check_value(&self) -> [u8; 32] {
-        let all = [&b"keys"[..], &self.keyed_hash("check", b""), &self.host_secret[..], self.reissue.expose_key(), &self.pepper[..]];
+        let all =
+            [&b"keys"[..], &self.keyed_hash("check", b""), &self.host_secret[..], self.reissue.expose_key(), &self.pepper[..]];
         let all = Zeroizing::new(all.concat());
         *self.master.derive(&all, "check value").expose_key()
     }
@@ -205,9 +206,8 @@ impl Vault {
     #[must_use]
     pub fn code_key(&self, code_digits: &str, salt: &[u8; 16], parcel: ParcelId) -> Key {
         let mut stretched = Zeroizing::new([0u8; KEY_BYTES]);
-        let hashed = self
-            .argon2(CODE_MEMORY_KIB, CODE_PASSES)
-            .hash_password_into(code_digits.as_bytes(), salt, &mut stretched[..]);
+        let hashed =
+            self.argon2(CODE_MEMORY_KIB, CODE_PASSES).hash_password_into(code_digits.as_bytes(), salt, &mut stretched[..]);
         // Argon2 refuses only lengths: ours are constants, and no code has 4 GiB.
         assert!(hashed.is_ok(), "Argon2 takes a 16-byte salt and gives 32 bytes");
         let host_and_parcel = Zeroizing::new([&self.host_secret[..], parcel.as_bytes()].concat());
@@ -292,9 +292,9 @@ impl Vault {
     /// Argon2id PHC string (19 MiB, t=2), peppered: a stolen store alone allows no guessing.
     #[must_use]
     pub fn password_verifier(&self, password: &[u8]) -> String {
-        let hashed = SaltString::encode_b64(&self.random::<16>())
-            .ok()
-            .and_then(|salt| Some(self.argon2(PASSWORD_MEMORY_KIB, PASSWORD_PASSES).hash_password(password, &salt).ok()?.to_string()));
+        let hashed = SaltString::encode_b64(&self.random::<16>()).ok().and_then(|salt| {
+            Some(self.argon2(PASSWORD_MEMORY_KIB, PASSWORD_PASSES).hash_password(password, &salt).ok()?.to_string())
+        });
         match hashed {
             Some(verifier) => verifier,
             None => unreachable!("the salt has 16 bytes and the cost is a constant"),
