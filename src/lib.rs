@@ -15,6 +15,7 @@ pub mod queue;
 pub mod smtp;
 pub mod transport;
 // Level 2: the outside
+pub mod lookup;
 pub mod observe;
 pub mod store;
 pub mod vault;

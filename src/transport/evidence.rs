@@ -70,7 +70,8 @@ pub struct MxHost {
     /// Empty `Present`: one of the addresses is ours, so mail sent there would come back.
     pub addresses: Evidence<(Vec<IpAddr>, Security)>,
     /// `Present` only when proven by DNSSEC: an insecure TLSA answer is `Absent(Claimed)`.
-    /// Not looked up, and `Absent(Claimed)`, where the address answer is insecure (RFC 7672, section 2.2.2).
+    /// Not looked up, and `Absent(Claimed)`, where the MX answer or the host's own name is insecure (RFC 7672,
+    /// section 2.2.2).
     pub tlsa: Evidence<TlsaSet>,
 }
 

@@ -186,6 +186,11 @@ impl ZoneWorld {
         self.write().fault(owner, kind, fault)
     }
 
+    /// Every record, and every absence, lives so long from now on.
+    pub fn set_ttl(&self, seconds: u32) {
+        self.write().set_ttl(seconds);
+    }
+
     /// How often a question was asked, both servers together.
     #[must_use]
     pub fn asked(&self, owner: &str, kind: RecordType) -> usize {

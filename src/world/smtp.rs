@@ -281,7 +281,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
 
     async fn data(&mut self) -> std::io::Result<Next> {
         if self.mail.is_none() || self.recipients.is_empty() || self.in_chunks {
-            let reply = if self.mail.is_some() && !self.in_chunks { "554 5.5.1 no valid recipients" } else { "503 5.5.1 bad sequence of commands" };
+            let reply = if self.mail.is_some() && !self.in_chunks {
+                "554 5.5.1 no valid recipients"
+            } else {
+                "503 5.5.1 bad sequence of commands"
+            };
             return self.refuse(reply);
         }
         let played = self.say_or("354 go ahead", |when| *when == When::Data).await?;

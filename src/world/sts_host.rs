@@ -202,9 +202,8 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, state: Arc<State>) -> s
 
 fn response(status: &str, media_type: &str, more: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\n{more}Connection: close\r\n\r\n"
-    );
+    let head =
+        format!("HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\n{more}Connection: close\r\n\r\n");
     [head.as_bytes(), body].concat()
 }
 

@@ -179,6 +179,15 @@ impl Zones {
         Ok(())
     }
 
+    /// Every record lives so long from now on.
+    pub fn set_ttl(&mut self, seconds: u32) {
+        self.ttl = seconds;
+        for zone in self.zones.values_mut() {
+            zone.ttl = seconds;
+            zone.changed();
+        }
+    }
+
     /// How often a question was asked.
     #[must_use]
     pub fn asked(&self, owner: &str, kind: RecordType) -> usize {

@@ -7,7 +7,7 @@ use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
-use hickory_resolver::proto::op::{DnsRequestOptions, Query, ResponseCode};
+use hickory_resolver::proto::op::{DnsRequestOptions, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_resolver::proto::rr::RData;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::{Resolver, TokioResolver};
@@ -15,7 +15,7 @@ use hickory_resolver::{Resolver, TokioResolver};
 use crate::world::{Fault, Leaf, Signing, ZoneWorld};
 
 #[derive(Debug, PartialEq, Eq)]
-enum Seen {
+pub enum Seen {
     Secure(usize),
     Insecure(usize),
     NoneSecure(ResponseCode),
@@ -24,7 +24,7 @@ enum Seen {
     Failed,
 }
 
-fn stub(world: &ZoneWorld) -> TokioResolver {
+pub fn stub(world: &ZoneWorld) -> TokioResolver {
     let mut server = NameServerConfig::udp_and_tcp(world.resolver().ip());
     for connection in &mut server.connections {
         connection.port = world.resolver().port();
@@ -41,7 +41,7 @@ fn stub(world: &ZoneWorld) -> TokioResolver {
     builder.with_trust_anchor(Arc::new(anchors)).build().unwrap()
 }
 
-async fn look(stub: &TokioResolver, name: &str, kind: RecordType) -> Seen {
+pub async fn look(stub: &TokioResolver, name: &str, kind: RecordType) -> Seen {
     match stub.lookup(name, kind).await {
         Ok(lookup) => {
             let relevant = || lookup.answers().iter().filter(|r| [kind, RecordType::CNAME].contains(&r.record_type()));
@@ -213,13 +213,34 @@ async fn records_faults_and_signatures_change_while_it_runs() {
 }
 
 #[tokio::test]
-async fn a_silent_name_runs_into_the_time_out_of_the_stub() {
+async fn a_silent_name_gets_no_answer_while_others_do() {
     let world = zones().await;
     world.fault("mx.nsec.example", None, Some(Fault::Silent)).unwrap();
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for (id, name) in [(1, "mx.nsec.example."), (2, "nsec.example.")] {
+        let mut query = Message::new(id, MessageType::Query, OpCode::Query);
+        query.add_query(Query::query(Name::from_ascii(name).unwrap(), RecordType::MX));
+        socket.send_to(&query.to_vec().unwrap(), world.resolver()).await.unwrap();
+    }
+    let mut buffer = [0; 1500];
+    let length = socket.recv(&mut buffer).await.unwrap();
+    // Questions are answered in their order, so the first one has none.
+    let reply = Message::from_vec(&buffer[..length]).unwrap();
+    assert_eq!((reply.metadata.id, reply.answers.len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_time_to_live_holds_for_records_and_for_absence() {
+    let world = zones().await;
+    world.set_ttl(7);
     let stub = stub(&world);
-    let patience = Duration::from_millis(50);
-    assert!(tokio::time::timeout(patience, stub.lookup("mx.nsec.example.", RecordType::A)).await.is_err());
-    assert_eq!(look(&stub, "nsec.example.", RecordType::MX).await, Seen::Secure(1));
+    let found = stub.lookup("nsec.example.", RecordType::MX).await.unwrap();
+    assert!(found.answers().iter().all(|record| record.ttl == 7));
+    let Err(NetError::Dns(DnsError::NoRecordsFound(none))) = stub.lookup("nobody.nsec.example.", RecordType::MX).await else {
+        panic!("a name that is not there");
+    };
+    let denial = none.authorities.unwrap();
+    assert!(!denial.is_empty() && denial.iter().all(|record| record.ttl == 7));
 }
 
 /// What the second server says: code, AD, number of answers of the type.
