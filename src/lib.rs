@@ -7,9 +7,9 @@
 pub mod mail;
 pub mod secret;
 // Level 1: decisions (no socket, file, clock, randomness)
-pub mod message;
 pub mod audit;
 pub mod escrow;
+pub mod message;
 pub mod policy;
 pub mod queue;
 pub mod smtp;
@@ -26,3 +26,4 @@ pub mod pipeline;
 pub mod smtp_in;
 // Level 4: a mail world for `demo` and tests
 pub mod world;
+pub mod portal;
