@@ -93,7 +93,7 @@ impl Finish {
         let body = match body {
             Ok(Some(body)) => body,
             Ok(None) => return self.unreadable(&row).await,
-            Err(error) => return self.requeue_after(&row, &error).await,
+            Err(error) => return self.requeue_after(&row, error.to_string()).await,
         };
         let Ok(open) = OpenCopy::of(&self.vault, &row) else { return self.unreadable(&row).await };
         match row.copy.kind {
@@ -353,7 +353,7 @@ impl Finish {
             // Claimed anew or settled by somebody else: it is theirs.
             Err(fallback::Error::Store(store::Error::Conflict)) => None,
             Err(fallback::Error::Open(_) | fallback::Error::Facts) => self.unreadable(row).await,
-            Err(error) => self.requeue_after(row, &error).await,
+            Err(error) => self.requeue_after(row, error.to_string()).await,
         }
     }
 
@@ -369,8 +369,8 @@ impl Finish {
         None
     }
 
-    async fn requeue_after(&self, row: &CopyRow, error: &dyn std::error::Error) -> Option<Timestamp> {
-        observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+    async fn requeue_after(&self, row: &CopyRow, what: String) -> Option<Timestamp> {
+        observe::log(&observe::Event::StoreFailed { what });
         let at = now();
         let next_at = at.plus_ms(self.wait(row));
         self.commit(settled(row, CopyState::Queued { next_at }, at, None)).await;

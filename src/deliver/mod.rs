@@ -24,6 +24,13 @@ mod settings;
 pub mod weather;
 mod worker;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod attempt_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod testing;
+
 pub use attempt::{AskWay, Attempted, Attempts, Contents, Way};
 pub use channel::{Channel, Clear, Encrypted, Proven, Security};
 pub use content::{Content, LineLaw, Unlawful};
