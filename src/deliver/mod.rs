@@ -7,24 +7,35 @@
 //! any way for a message into a channel whose peer is not proven: [`Channel<Clear>`] and [`Channel<Encrypted>`] carry
 //! nothing but a notice.
 //!
-//! Reading order: `settings` → `worker` → `attempt` → `channel` (→ `dialogue`, `content`) → `judge` → `pool` →
-//! `fallback` → `weather`.
+//! Reading order: `settings` → `worker` → `finish` → `attempt` → `channel` (→ `dialogue`, `content`) → `judge` →
+//! `pool` → `fallback` → `bounce` → `weather`.
 
 mod attempt;
-mod copy;
-mod fallback;
+mod bounce;
 mod channel;
 mod content;
+mod copy;
 mod dialogue;
+mod fallback;
+mod finish;
 mod judge;
 pub mod pool;
 mod settings;
 pub mod weather;
+mod worker;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod attempt_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod testing;
 
 pub use attempt::{AskWay, Attempted, Attempts, Contents, Way};
 pub use channel::{Channel, Clear, Encrypted, Proven, Security};
 pub use content::{Content, LineLaw, Unlawful};
 pub use copy::{Internal, OpenCopy, seal_internal};
-pub use fallback::{Error as PortalError, Parcels, Reissued, issue_code, may_notify, notice_of, record_of};
 pub use dialogue::{End, Failure, Offers, Step, Timeouts, Transaction};
+pub use fallback::{Error as PortalError, Parcels, Reissued, issue_code, may_notify, notice_of, record_of};
 pub use settings::{FixedRoute, Login, NoticeMode, Portal, RouteProof, Schedule, Settings};
+pub use worker::{Deliver, Running};

@@ -1,0 +1,183 @@
+//! Reports to the sender about one copy: failed, or passed on where that was asked for.
+//!
+//! They go to the submitter's bound address over a fixed route, with the null reverse-path, and carry nothing of the
+//! message but a few masked fields. Where no such way exists, the record alone tells of the failure.
+
+use super::copy::{Internal, OpenCopy, seal_internal};
+use super::settings::Settings;
+use crate::mail::{EnhancedCode, Mailbox, Reply, Timestamp};
+use crate::message::{self, Report, ReportKind, ReportedRecipient};
+use crate::queue::CopyKind;
+use crate::secret::Plaintext;
+use crate::store::{CopyRow, NewBody, NewCopy};
+use crate::transport::Reason;
+use crate::vault::Vault;
+
+/// What there is to report.
+#[derive(Clone, Copy, Debug)]
+pub enum Finding<'a> {
+    /// Refused for good, by the host's reply or before anything was dialled.
+    Failed { reason: Reason, reply: Option<&'a Reply>, host: Option<&'a str> },
+    /// The host may have it and never said so.
+    Uncertain { host: Option<&'a str> },
+    /// Accepted by the next host.
+    Relayed { reply: &'a Reply, host: &'a str },
+}
+
+/// The report as a copy of the queue; `None` if nobody asked for it or there is no way to tell.
+#[must_use]
+pub fn report(
+    vault: &Vault,
+    settings: &Settings,
+    row: &CopyRow,
+    open: &OpenCopy,
+    finding: Finding<'_>,
+    now: Timestamp,
+) -> Option<(NewBody, NewCopy)> {
+    let facts = &open.facts;
+    // A message with the null reverse-path is a report itself, and nobody reports on reports (RFC 5321, 4.5.5).
+    let is_asked = match finding {
+        Finding::Failed { .. } | Finding::Uncertain { .. } => facts.notify.failure && !facts.notify.never,
+        Finding::Relayed { .. } => facts.notify.success && !facts.notify.never,
+    };
+    if !is_asked || facts.reverse_path.is_empty() || facts.kind != CopyKind::Message {
+        return None;
+    }
+    let to = Mailbox::parse(facts.report_to.as_deref()?).ok().filter(|to| settings.routes.contains_key(to.domain()))?;
+    let recipient = Mailbox::parse(&facts.recipient).ok()?;
+    let from = settings.postmaster()?;
+    let (kind, status, why, action, reply, host) = words(finding);
+    let diagnostic = reply.map(|reply| message::mask_reply_text(reply.code, reply.enhanced, &reply.lines));
+    let dice: [u8; 16] = vault.random();
+    let word: String = dice.iter().map(|byte| format!("{byte:02x}")).collect();
+    let message_id = format!("<{word}@{}>", settings.name);
+    let mut header = open.header.expose().to_vec();
+    header.extend_from_slice(b"\r\n");
+    let original = message::parse(Plaintext::new(header));
+    let text = message::report(&Report {
+        from: &from,
+        from_name: Some(&settings.portal.office),
+        to: &to,
+        reporting_mta: settings.name.as_str(),
+        message_id: &message_id,
+        boundary: &word,
+        now,
+        arrival: row.copy.received_at,
+        envid: facts.envid.as_deref(),
+        reference: &row.copy.message.to_string(),
+        recipients: &[ReportedRecipient {
+            kind,
+            recipient: &recipient,
+            orcpt: facts.orcpt.as_deref(),
+            status,
+            why,
+            action,
+            diagnostic: diagnostic.as_deref(),
+            remote_mta: host,
+        }],
+        original: Some(original.header()),
+    });
+    let text = Plaintext::new(text);
+    let blank = text.expose().windows(4).position(|four| four == b"\r\n\r\n")?;
+    let (header, body) = (text.expose().get(..blank + 2)?, text.expose().get(blank + 4..)?);
+    let internal = Internal {
+        kind: CopyKind::Report,
+        to: &to,
+        reverse_path: None,
+        message: row.copy.message,
+        message_id: &facts.message_id,
+        class: row.copy.class,
+        parcel: None,
+        at: now,
+        next_at: now,
+    };
+    Some(seal_internal(vault, &internal, header, body))
+}
+
+type Words<'a> = (ReportKind, EnhancedCode, &'static str, &'static str, Option<&'a Reply>, Option<&'a str>);
+
+fn words(finding: Finding<'_>) -> Words<'_> {
+    match finding {
+        Finding::Relayed { reply, host } => (
+            ReportKind::Relayed,
+            EnhancedCode(2, 0, 0),
+            "The recipient's mail service has taken the message over a protected connection.",
+            "Nothing needs to be done.",
+            Some(reply),
+            Some(host),
+        ),
+        Finding::Uncertain { host } => (
+            ReportKind::Failed,
+            EnhancedCode(5, 4, 7),
+            "The recipient's mail service took the whole message and then did not confirm it, so it may or may not have arrived.",
+            "Please ask the recipient before you send it again.",
+            None,
+            host,
+        ),
+        Finding::Failed { reason, reply, host } => {
+            let (status, why, action) = failure(reason);
+            let status = reply.and_then(|reply| reply.enhanced).filter(|code| code.0 == 5).unwrap_or(status);
+            (ReportKind::Failed, status, why, action, reply, host)
+        }
+    }
+}
+
+/// Status (RFC 3463), why, and what to do.
+fn failure(reason: Reason) -> (EnhancedCode, &'static str, &'static str) {
+    match reason {
+        Reason::DomainNotFound => (
+            EnhancedCode(5, 1, 2),
+            "The part of the address after the @ does not exist or takes no mail.",
+            "Please check the address and send the message again.",
+        ),
+        Reason::NullMx => (
+            EnhancedCode(5, 1, 10),
+            "The domain says that it takes no mail at all.",
+            "Please check the address, or reach the person in another way.",
+        ),
+        Reason::MxIsUs | Reason::LoopDetected | Reason::AddressLiteral => (
+            EnhancedCode(5, 4, 6),
+            "The way to the recipient's domain leads back to where the message came from.",
+            "Please tell whoever looks after your mail.",
+        ),
+        Reason::PermanentReply => (
+            EnhancedCode(5, 0, 0),
+            "The recipient's mail service has refused the message.",
+            "Please check the address; if it is right, reach the person in another way.",
+        ),
+        Reason::SizeExceeded => (
+            EnhancedCode(5, 3, 4),
+            "The message is larger than the recipient's mail service takes.",
+            "Please send it in smaller parts.",
+        ),
+        Reason::StarttlsNotSupported
+        | Reason::StarttlsGone
+        | Reason::StarttlsMissingEverywhere
+        | Reason::CertificateHostMismatch
+        | Reason::CertificateExpired
+        | Reason::CertificateNotTrusted
+        | Reason::PinMismatch
+        | Reason::TlsaInvalid
+        | Reason::TlsaUnusable
+        | Reason::DnssecInvalid
+        | Reason::DnsFailed
+        | Reason::StsPolicyInvalid
+        | Reason::StsHostNotListed
+        | Reason::StsFetchFailed
+        | Reason::TlsFailed
+        | Reason::LevelNotReachable
+        | Reason::RequireTlsNotOffered
+        | Reason::SmtpUtf8NotOffered
+        | Reason::EightBitMimeNotOffered
+        | Reason::ConnectFailed
+        | Reason::Timeout
+        | Reason::GreetingRefused
+        | Reason::ProtocolError
+        | Reason::TemporaryReply
+        | Reason::BudgetSpent => (
+            EnhancedCode(5, 4, 7),
+            "The recipient's mail service could not be reached in a protected way in time.",
+            "Please reach the person in another way.",
+        ),
+    }
+}

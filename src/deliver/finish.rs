@@ -1,0 +1,468 @@
+//! From a claimed copy to what is written down of its attempt.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use tokio::time::Instant;
+
+use super::attempt::{Attempted, Attempts, Contents, Way};
+use super::bounce::{self, Finding};
+use super::content::Content;
+use super::copy::OpenCopy;
+use super::dialogue::Transaction;
+use super::fallback::{self, Parcels, notice_of, record_of};
+use super::settings::Settings;
+use super::weather::Shown;
+use super::worker::{Uncertain, now};
+use crate::audit::{Event, Record};
+use crate::escrow::Why;
+use crate::mail::{BodyId, Domain, Mailbox, Notify, Reply, Timestamp};
+use crate::observe::{self, metrics};
+use crate::policy::Action;
+use crate::queue::{CopyKind, CopyState, Outcome};
+use crate::secret::{Key, Role, Sealed};
+use crate::store::{self, Commit, CopyRow, Handle, ParcelChange, Settle};
+use crate::transport::{Reason, RefusalKind};
+use crate::vault::Vault;
+
+/// The store is told at most this often that a domain has shown STARTTLS; it has to know within 90 days.
+const NOTE_STARTTLS_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// Domains remembered for that.
+const NOTED_MAX: usize = 50_000;
+/// The alarm about our own network repeats at most this often.
+const ALARM_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// Runs attempts and commits what came of them.
+pub(super) struct Finish {
+    settings: Arc<Settings>,
+    store: Handle,
+    vault: Arc<Vault>,
+    parcels: Arc<Parcels>,
+    attempts: Attempts,
+    uncertain: Uncertain,
+    noted: Mutex<HashMap<Domain, Instant>>,
+    alarmed: Mutex<Option<Instant>>,
+}
+
+/// A body that is opened when a host takes it.
+struct SealedContents<'a> {
+    open: &'a OpenCopy,
+    id: BodyId,
+    body: Arc<Sealed>,
+}
+
+impl Contents for SealedContents<'_> {
+    async fn open(&self) -> Option<Content> {
+        let key: Key = self.open.body_key();
+        Content::sealed(self.open.header.expose(), key, self.id, Arc::clone(&self.body)).await.ok()
+    }
+}
+
+impl Finish {
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        store: Handle,
+        vault: Arc<Vault>,
+        parcels: Arc<Parcels>,
+        attempts: Attempts,
+    ) -> Finish {
+        Finish {
+            settings,
+            store,
+            vault,
+            parcels,
+            attempts,
+            uncertain: Uncertain::default(),
+            noted: Mutex::default(),
+            alarmed: Mutex::default(),
+        }
+    }
+
+    pub(super) fn parcels(&self) -> Arc<Parcels> {
+        Arc::clone(&self.parcels)
+    }
+
+    /// One attempt for one claimed copy. Returns when the copy is due again, if it is.
+    pub(super) async fn run(&self, row: CopyRow) -> Option<Timestamp> {
+        let body = match &row.warm_body {
+            Some(body) => Ok(Some(Arc::clone(body))),
+            None => self.store.body(row.copy.body).await,
+        };
+        let body = match body {
+            Ok(Some(body)) => body,
+            Ok(None) => return self.unreadable(&row).await,
+            Err(error) => return self.requeue_after(&row, error.to_string()).await,
+        };
+        let Ok(open) = OpenCopy::of(&self.vault, &row) else { return self.unreadable(&row).await };
+        match row.copy.kind {
+            CopyKind::Message if open.facts.action == Action::Escrow => self.to_portal(&row, &open, body, Why::Policy).await,
+            CopyKind::Message => self.message(&row, &open, body).await,
+            CopyKind::Notice => self.notice(&row, &open, &body).await,
+            CopyKind::Slip | CopyKind::Report => self.internal(&row, &open, body).await,
+        }
+    }
+
+    async fn message(&self, row: &CopyRow, open: &OpenCopy, body: Arc<Sealed>) -> Option<Timestamp> {
+        let Some(attempted) = self.send(row, open, Arc::clone(&body), Way::Any).await else { return self.unreadable(row).await };
+        self.note_starttls(&row.copy.domain, attempted.shown).await;
+        let budget = self.settings.schedule.portal_after(row.copy.class);
+        match attempted.outcome {
+            Outcome::Delivered => self.delivered(row, open, &attempted).await,
+            Outcome::Failed { reason } => self.bounced(row, open, &attempted, reason, None).await,
+            Outcome::Uncertain => {
+                if let Some(host) = &attempted.host {
+                    self.uncertain.note(row.copy.id, host.clone());
+                }
+                match self.next_at(row, budget) {
+                    Some(next_at) => self.delayed(row, &attempted, Reason::Timeout, "uncertain", next_at).await,
+                    None => {
+                        let host = attempted.host.as_ref().map(Domain::as_str);
+                        self.bounced(row, open, &attempted, Reason::Timeout, Some(Finding::Uncertain { host })).await
+                    }
+                }
+            }
+            Outcome::Delayed { kind, reason } => match self.next_at(row, budget) {
+                Some(next_at) => self.delayed(row, &attempted, reason, "delayed", next_at).await,
+                // What may have arrived is not put into the portal as if it had not.
+                None if self.uncertain.of(row.copy.id).is_some() => {
+                    let host = self.uncertain.of(row.copy.id);
+                    let finding = Finding::Uncertain { host: host.as_ref().map(Domain::as_str) };
+                    self.bounced(row, open, &attempted, reason, Some(finding)).await
+                }
+                None => self.out_of_reach(row, open, body, &attempted, kind, reason).await,
+            },
+            Outcome::CannotReachLevel { kind, reason } => {
+                self.out_of_reach(row, open, body, &attempted, kind, reason).await
+            }
+        }
+    }
+
+    /// The portal, unless it looks as if our own network made the whole world unable.
+    async fn out_of_reach(
+        &self,
+        row: &CopyRow,
+        open: &OpenCopy,
+        body: Arc<Sealed>,
+        attempted: &Attempted,
+        kind: RefusalKind,
+        reason: Reason,
+    ) -> Option<Timestamp> {
+        if let Some(domains) = self.attempts.weather.suspicion() {
+            self.alarm(domains);
+            let next_at = now().plus_ms(self.wait(row));
+            return self.delayed(row, attempted, Reason::StarttlsMissingEverywhere, "delayed", next_at).await;
+        }
+        self.to_portal(row, open, body, Why::Transport { kind, reason }).await
+    }
+
+    async fn notice(&self, row: &CopyRow, open: &OpenCopy, body: &Sealed) -> Option<Timestamp> {
+        let Ok(notice) = notice_of(open, row, body) else { return self.unreadable(row).await };
+        let suspicion = self.attempts.weather.suspicion();
+        let clear_at = row.copy.received_at.plus_ms(self.settings.portal.notice_wait.as_millis() as i64);
+        let is_due = now() >= clear_at;
+        let may_be_clear = is_due && suspicion.is_none();
+        let attempted = self.attempts.notify(&notice, self.settings.portal.notice, may_be_clear).await;
+        let budget = self.settings.schedule.internal_for;
+        match attempted.outcome {
+            Outcome::Delivered => self.delivered(row, open, &attempted).await,
+            Outcome::Failed { reason } => self.gave_up(row, &attempted, reason).await,
+            // It would have gone in clear, and must not yet.
+            Outcome::CannotReachLevel { kind: RefusalKind::CannotEncrypt, reason } if !may_be_clear => {
+                if let Some(domains) = suspicion {
+                    self.alarm(domains);
+                }
+                let next_at = if is_due { now().plus_ms(self.wait(row)) } else { clear_at };
+                self.delayed(row, &attempted, reason, "delayed", next_at).await
+            }
+            Outcome::CannotReachLevel { reason, .. } => self.gave_up(row, &attempted, reason).await,
+            Outcome::Uncertain => match self.next_at(row, budget) {
+                Some(next_at) => self.delayed(row, &attempted, Reason::Timeout, "uncertain", next_at).await,
+                None => self.gave_up(row, &attempted, Reason::Timeout).await,
+            },
+            Outcome::Delayed { reason, .. } => match self.next_at(row, budget) {
+                Some(next_at) => self.delayed(row, &attempted, reason, "delayed", next_at).await,
+                None => self.gave_up(row, &attempted, reason).await,
+            },
+        }
+    }
+
+    /// Slips and reports: a fixed route or none, never the portal, never another report.
+    async fn internal(&self, row: &CopyRow, open: &OpenCopy, body: Arc<Sealed>) -> Option<Timestamp> {
+        let Some(attempted) = self.send(row, open, body, Way::FixedOnly).await else { return self.unreadable(row).await };
+        let budget = self.settings.schedule.internal_for;
+        let reason = match attempted.outcome {
+            Outcome::Delivered => return self.delivered(row, open, &attempted).await,
+            Outcome::Failed { reason } => return self.gave_up(row, &attempted, reason).await,
+            Outcome::Uncertain => Reason::Timeout,
+            Outcome::Delayed { reason, .. } | Outcome::CannotReachLevel { reason, .. } => reason,
+        };
+        match self.next_at(row, budget) {
+            Some(next_at) => self.delayed(row, &attempted, reason, "delayed", next_at).await,
+            None => self.gave_up(row, &attempted, reason).await,
+        }
+    }
+
+    async fn send(&self, row: &CopyRow, open: &OpenCopy, body: Arc<Sealed>, way: Way) -> Option<Attempted> {
+        let facts = &open.facts;
+        let recipient = Mailbox::parse(&facts.recipient).ok()?;
+        let reverse_path = match facts.reverse_path.as_str() {
+            "" => None,
+            text => Some(Mailbox::parse(text).ok()?),
+        };
+        let dice: [u8; 10] = self.vault.random();
+        let envid: String = dice.iter().map(|byte| format!("{byte:02x}")).collect();
+        let notify = facts.notify;
+        let transaction = Transaction {
+            reverse_path: reverse_path.as_ref(),
+            recipient: &recipient,
+            smtputf8: facts.smtputf8,
+            require_tls: facts.requirement.require_tls,
+            // Success is reported from here: the next host's report would come from outside, about an id unknown here.
+            notify: Notify { success: false, never: notify.never || !(notify.failure || notify.delay), ..notify },
+            orcpt: facts.orcpt.as_deref(),
+            envid: &envid,
+        };
+        let contents = SealedContents { open, id: row.copy.body, body };
+        let prefer = self.uncertain.of(row.copy.id);
+        Some(self.attempts.deliver(&facts.requirement, way, &transaction, &contents, prefer.as_ref()).await)
+    }
+
+    async fn delivered(&self, row: &CopyRow, open: &OpenCopy, attempted: &Attempted) -> Option<Timestamp> {
+        let at = now();
+        let event = match row.copy.kind {
+            CopyKind::Message => Event::Delivered,
+            CopyKind::Notice => Event::NoticeSent,
+            CopyKind::Slip => Event::SlipSent,
+            CopyKind::Report => Event::ReportSent,
+        };
+        let mut record = self.record(row, event, attempted, None, at);
+        record.action = Some(open.facts.action.as_str().to_owned());
+        record.required = Some(open.facts.requirement.level.as_str().to_owned());
+        let mut commit = settled(row, CopyState::Delivered, at, None);
+        if let (CopyKind::Notice, Some(parcel)) = (row.copy.kind, row.copy.parcel) {
+            commit.parcel_changes.push(ParcelChange::NoticeSent(parcel, at));
+        }
+        if let (Some(reply), Some(host)) = (&attempted.reply, &attempted.host) {
+            let finding = Finding::Relayed { reply, host: host.as_str() };
+            if let Some((body, copy)) = bounce::report(&self.vault, &self.settings, row, open, finding, at) {
+                commit.bodies.push(body);
+                commit.copies.push(copy);
+            }
+        }
+        commit.records.push(record);
+        self.uncertain.forget(row.copy.id);
+        let level = level_word(attempted.proof.as_ref().map_or("", |proof| proof.level.as_str()));
+        metrics().delivery(kind_word(row.copy.kind), "delivered", level);
+        if let Some(host) = &attempted.host {
+            observe::log(&observe::Event::Delivered {
+                message: row.copy.message,
+                copy: row.copy.id,
+                domain: row.copy.domain.clone(),
+                level,
+                host: host.clone(),
+            });
+        }
+        self.commit(commit).await;
+        None
+    }
+
+    async fn delayed(
+        &self,
+        row: &CopyRow,
+        attempted: &Attempted,
+        reason: Reason,
+        outcome: &'static str,
+        next_at: Timestamp,
+    ) -> Option<Timestamp> {
+        let at = now();
+        let mut commit = settled(row, CopyState::Queued { next_at }, at, Some(reason));
+        commit.records.push(self.record(row, Event::Delayed, attempted, Some(reason), at));
+        metrics().delivery(kind_word(row.copy.kind), outcome, "none");
+        metrics().refusal(reason.as_str());
+        observe::log(&observe::Event::Deferred {
+            message: row.copy.message,
+            copy: row.copy.id,
+            domain: row.copy.domain.clone(),
+            reason: reason.as_str(),
+            attempt: row.attempts.saturating_add(1),
+        });
+        self.commit(commit).await;
+        Some(next_at)
+    }
+
+    async fn bounced(
+        &self,
+        row: &CopyRow,
+        open: &OpenCopy,
+        attempted: &Attempted,
+        reason: Reason,
+        finding: Option<Finding<'_>>,
+    ) -> Option<Timestamp> {
+        let at = now();
+        let mut commit = settled(row, CopyState::Bounced, at, Some(reason));
+        commit.records.push(self.record(row, Event::Bounced, attempted, Some(reason), at));
+        let host = attempted.host.as_ref().map(Domain::as_str);
+        let finding = finding.unwrap_or(Finding::Failed { reason, reply: attempted.reply.as_ref(), host });
+        if let Some((body, copy)) = bounce::report(&self.vault, &self.settings, row, open, finding, at) {
+            commit.bodies.push(body);
+            commit.copies.push(copy);
+        }
+        self.uncertain.forget(row.copy.id);
+        self.count_end(row, reason);
+        self.commit(commit).await;
+        None
+    }
+
+    /// A notice, slip or report that cannot be delivered ends in the record; it is never escrowed or reported on.
+    async fn gave_up(&self, row: &CopyRow, attempted: &Attempted, reason: Reason) -> Option<Timestamp> {
+        let at = now();
+        let mut commit = settled(row, CopyState::Bounced, at, Some(reason));
+        let event = match row.copy.kind {
+            CopyKind::Notice => Event::NoticeFailed,
+            CopyKind::Message | CopyKind::Slip | CopyKind::Report => Event::Bounced,
+        };
+        commit.records.push(self.record(row, event, attempted, Some(reason), at));
+        if let (CopyKind::Notice, Some(parcel)) = (row.copy.kind, row.copy.parcel) {
+            commit.parcel_changes.push(ParcelChange::NoticeFailed(parcel));
+            observe::log(&observe::Event::NoticeFailed { parcel, reason: reason.as_str() });
+        }
+        self.count_end(row, reason);
+        self.commit(commit).await;
+        None
+    }
+
+    fn count_end(&self, row: &CopyRow, reason: Reason) {
+        metrics().delivery(kind_word(row.copy.kind), "failed", "none");
+        metrics().refusal(reason.as_str());
+        observe::log(&observe::Event::Bounced {
+            message: row.copy.message,
+            copy: row.copy.id,
+            domain: row.copy.domain.clone(),
+            reason: reason.as_str(),
+        });
+    }
+
+    async fn to_portal(&self, row: &CopyRow, open: &OpenCopy, body: Arc<Sealed>, why: Why) -> Option<Timestamp> {
+        match self.parcels.to_portal(row, open, body, why, now()).await {
+            Ok(_) => {
+                metrics().delivery("message", "escrowed", "none");
+                None
+            }
+            // Claimed anew or settled by somebody else: it is theirs.
+            Err(fallback::Error::Store(store::Error::Conflict)) => None,
+            Err(fallback::Error::Open(_) | fallback::Error::Facts) => self.unreadable(row).await,
+            Err(error) => self.requeue_after(row, error.to_string()).await,
+        }
+    }
+
+    /// The copy cannot be opened: it is set aside for a person, with an alarm, and never dropped.
+    async fn unreadable(&self, row: &CopyRow) -> Option<Timestamp> {
+        let at = now();
+        let mut commit = settled(row, CopyState::Held, at, None);
+        let mut record = record_of(row, Event::Delayed, at);
+        record.reason = Some("cannot-open".to_owned());
+        commit.records.push(record);
+        observe::log(&observe::Event::StoreFailed { what: format!("copy {} does not open and is held", row.copy.id) });
+        self.commit(commit).await;
+        None
+    }
+
+    async fn requeue_after(&self, row: &CopyRow, what: String) -> Option<Timestamp> {
+        observe::log(&observe::Event::StoreFailed { what });
+        let at = now();
+        let next_at = at.plus_ms(self.wait(row));
+        self.commit(settled(row, CopyState::Queued { next_at }, at, None)).await;
+        Some(next_at)
+    }
+
+    async fn commit(&self, commit: Commit) {
+        match self.store.commit(commit).await {
+            // A conflict says that the copy is somebody else's by now.
+            Ok(()) | Err(store::Error::Conflict) => {}
+            // The copy stays in flight and is claimed again at the next start.
+            Err(error) => observe::log(&observe::Event::StoreFailed { what: error.to_string() }),
+        }
+    }
+
+    fn record(&self, row: &CopyRow, event: Event, attempted: &Attempted, reason: Option<Reason>, at: Timestamp) -> Record {
+        let mut record = record_of(row, event, at);
+        record.reason = reason.map(|reason| reason.as_str().to_owned());
+        record.proof.clone_from(&attempted.proof);
+        record.sealed = attempted.reply.as_ref().map(|reply| self.seal_reply(row, reply));
+        record
+    }
+
+    /// What a host said may name people: it stands sealed in the record.
+    fn seal_reply(&self, row: &CopyRow, reply: &Reply) -> String {
+        let text = serde_json::json!({ "code": reply.code, "reply": reply.lines.join("\n") }).to_string();
+        let sealed = self.vault.seal_small(Role::Record, row.copy.message.as_bytes(), text.as_bytes());
+        base64::engine::general_purpose::STANDARD.encode(&sealed.0)
+    }
+
+    /// The next attempt, or `None` when the time for this copy is over. The last attempt is at its very end.
+    fn next_at(&self, row: &CopyRow, budget: Duration) -> Option<Timestamp> {
+        let now = now();
+        let end = row.copy.received_at.plus_ms(i64::try_from(budget.as_millis()).unwrap_or(i64::MAX));
+        (now < end).then(|| now.plus_ms(self.wait(row)).min(end))
+    }
+
+    fn wait(&self, row: &CopyRow) -> i64 {
+        let [dice] = self.vault.random();
+        let wait = self.settings.schedule.wait(row.attempts.saturating_add(1), dice);
+        i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn alarm(&self, domains: usize) {
+        let mut alarmed = self.alarmed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if alarmed.is_none_or(|at| at.elapsed() >= ALARM_EVERY) {
+            *alarmed = Some(Instant::now());
+            observe::log(&observe::Event::OwnNetworkSuspected { domains });
+        }
+    }
+
+    async fn note_starttls(&self, domain: &Domain, shown: Option<Shown>) {
+        if shown != Some(Shown::StartTls) || self.settings.routes.contains_key(domain) || self.settings.default_hop.is_some() {
+            return;
+        }
+        {
+            let mut noted = self.noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if noted.get(domain).is_some_and(|at| at.elapsed() < NOTE_STARTTLS_EVERY) {
+                return;
+            }
+            if noted.len() >= NOTED_MAX {
+                noted.clear();
+            }
+            noted.insert(domain.clone(), Instant::now());
+        }
+        if let Err(error) = self.store.note_starttls(domain, now()).await {
+            observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+        }
+    }
+}
+
+fn settled(row: &CopyRow, to: CopyState, at: Timestamp, reason: Option<Reason>) -> Commit {
+    let reason = reason.map(|reason| reason.as_str().to_owned());
+    let settle = Settle { copy: row.copy.id, generation: row.generation, to, at, reason };
+    Commit { settles: vec![settle], ..Commit::default() }
+}
+
+fn kind_word(kind: CopyKind) -> &'static str {
+    match kind {
+        CopyKind::Message => "message",
+        CopyKind::Notice => "notice",
+        CopyKind::Slip => "slip",
+        CopyKind::Report => "report",
+    }
+}
+
+fn level_word(level: &str) -> &'static str {
+    match level {
+        "authenticated" => "authenticated",
+        "verified" => "verified",
+        "encrypted" => "encrypted",
+        "clear" => "clear",
+        _ => "none",
+    }
+}

@@ -1,0 +1,383 @@
+//! Takes due copies to their attempts and writes down what came of them.
+//!
+//! Copies come warm from the pipeline, or are claimed from the store when their time has come. They wait in lanes, one
+//! for each recipient domain, so that a domain that hangs keeps only its own lane waiting. Outcomes are committed with
+//! everything they entail in one transaction; they share the sync of whatever else is being committed.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::attempt::{AskWay, Attempts};
+use super::fallback::Parcels;
+use super::finish::Finish;
+use super::pool::Pool;
+use super::settings::Settings;
+use super::weather::Weather;
+use crate::mail::{CopyId, Domain, Timestamp};
+use crate::observe;
+use crate::store::{Commit, CopyRow, Handle, Settle};
+use crate::vault::Vault;
+
+/// Copies that wait in memory for one domain; more of them wait in the store.
+const LANE_MAX: usize = 64;
+/// Copies claimed at a time.
+const CLAIM_MAX: usize = 64;
+/// Bodies up to this size stay in memory while their copies wait in a lane.
+const WARM_BODY_OCTETS_MAX: usize = 256 * 1024;
+/// The store is asked at least this often, whatever signals say.
+const ASK_AT_LEAST: Duration = Duration::from_secs(30);
+/// How long a copy that found its lane full waits in the store.
+const LANE_FULL_WAIT: Duration = Duration::from_secs(2);
+/// How long a stop waits for attempts under way.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
+
+/// Starts the room.
+pub struct Deliver;
+
+/// The running room. Dropping it leaves attempts to end by themselves; [`Running::stop`] waits for them.
+pub struct Running {
+    warm: mpsc::Sender<CopyRow>,
+    stop: watch::Sender<bool>,
+    dispatcher: JoinHandle<()>,
+    shared: Arc<Shared>,
+}
+
+/// What dispatcher and attempts share.
+struct Shared {
+    settings: Arc<Settings>,
+    store: Handle,
+    finish: Finish,
+    pool: Arc<Pool>,
+    fast: Arc<Semaphore>,
+    slow: Arc<Semaphore>,
+    /// A slow attempt has given up its fast place.
+    freed: Notify,
+}
+
+/// An attempt is over.
+struct Done {
+    domain: Domain,
+    /// When the copy is due again, if it is.
+    next_at: Option<Timestamp>,
+}
+
+impl Deliver {
+    /// Starts delivering: what is queued already, what becomes due, and what comes warm.
+    #[must_use]
+    pub fn start(settings: Settings, ask: Arc<dyn AskWay>, store: Handle, vault: Arc<Vault>) -> Running {
+        let settings = Arc::new(settings);
+        let pool = Arc::new(Pool::new(settings.pool.clone()));
+        let parcels = Arc::new(Parcels::new(Arc::clone(&settings), store.clone(), Arc::clone(&vault)));
+        let attempts = Attempts {
+            settings: Arc::clone(&settings),
+            ask,
+            pool: Arc::clone(&pool),
+            weather: Arc::new(Weather::new(settings.weather)),
+        };
+        let finish = Finish::new(Arc::clone(&settings), store.clone(), vault, parcels, attempts);
+        let shared = Arc::new(Shared {
+            fast: Arc::new(Semaphore::new(settings.attempts_max)),
+            slow: Arc::new(Semaphore::new(settings.slow_max)),
+            freed: Notify::new(),
+            settings,
+            store,
+            finish,
+            pool,
+        });
+        let (warm, warm_rows) = mpsc::channel(shared.settings.warm_max.max(1));
+        let (stop, stopped) = watch::channel(false);
+        let dispatcher = tokio::spawn(dispatch(Arc::clone(&shared), warm_rows, stopped));
+        Running { warm, stop, dispatcher, shared }
+    }
+}
+
+impl Running {
+    /// Where the pipeline hands over copies that it has just committed as in flight. It takes a permit before the
+    /// commit, so that a copy is either handed over or left queued in the store.
+    #[must_use]
+    pub fn warm(&self) -> mpsc::Sender<CopyRow> {
+        self.warm.clone()
+    }
+
+    /// The maker of parcels, for releases and new codes.
+    #[must_use]
+    pub fn parcels(&self) -> Arc<Parcels> {
+        self.shared.finish.parcels()
+    }
+
+    /// Takes on nothing new, and waits a while for the attempts under way. What does not end in time is claimed again
+    /// at the next start.
+    pub async fn stop(self) {
+        // The receiver is gone only if the dispatcher has ended already.
+        let _ = self.stop.send(true);
+        let _ = self.dispatcher.await;
+        let all = self.shared.settings.attempts_max as u32;
+        let idle = async {
+            let _fast = self.shared.fast.acquire_many(all).await;
+            let _slow = self.shared.slow.acquire_many(self.shared.settings.slow_max as u32).await;
+        };
+        let _ = tokio::time::timeout(STOP_WITHIN, idle).await;
+        self.shared.pool.close().await;
+    }
+}
+
+/// The copies that wait for one domain.
+#[derive(Default)]
+struct Lane {
+    running: usize,
+    waiting: VecDeque<CopyRow>,
+}
+
+/// All lanes, and the order in which those with work and room take their turns.
+#[derive(Default)]
+struct Lanes {
+    lanes: HashMap<Domain, Lane>,
+    turns: VecDeque<Domain>,
+    waiting: usize,
+}
+
+impl Lanes {
+    /// Takes a row in, or gives it back if its lane is full.
+    fn push(&mut self, mut row: CopyRow, per_domain_max: usize) -> Option<CopyRow> {
+        let domain = row.copy.domain.clone();
+        let lane = self.lanes.entry(domain.clone()).or_default();
+        if lane.waiting.len() >= LANE_MAX {
+            return Some(row);
+        }
+        if row.warm_body.as_ref().is_some_and(|body| body.0.len() > WARM_BODY_OCTETS_MAX) {
+            row.warm_body = None;
+        }
+        lane.waiting.push_back(row);
+        self.waiting += 1;
+        if lane.waiting.len() == 1 && lane.running < per_domain_max {
+            self.turns.push_back(domain);
+        }
+        None
+    }
+
+    /// The next copy whose lane has room.
+    fn pop(&mut self, per_domain_max: usize) -> Option<CopyRow> {
+        while let Some(domain) = self.turns.pop_front() {
+            let Some(lane) = self.lanes.get_mut(&domain) else { continue };
+            if lane.running >= per_domain_max {
+                continue;
+            }
+            let Some(row) = lane.waiting.pop_front() else { continue };
+            self.waiting -= 1;
+            lane.running += 1;
+            if !lane.waiting.is_empty() && lane.running < per_domain_max {
+                self.turns.push_back(domain);
+            }
+            return Some(row);
+        }
+        None
+    }
+
+    fn done(&mut self, domain: &Domain, per_domain_max: usize) {
+        let Some(lane) = self.lanes.get_mut(domain) else { return };
+        // A lane at its limit had no turn; one below it still has.
+        let had_no_turn = lane.running == per_domain_max;
+        lane.running = lane.running.saturating_sub(1);
+        if !lane.waiting.is_empty() && had_no_turn {
+            self.turns.push_back(domain.clone());
+        } else if lane.waiting.is_empty() && lane.running == 0 {
+            self.lanes.remove(domain);
+        }
+    }
+
+    /// Everything that waits, for a stop.
+    fn drain(&mut self) -> Vec<CopyRow> {
+        self.turns.clear();
+        self.waiting = 0;
+        self.lanes.drain().flat_map(|(_, lane)| lane.waiting).collect()
+    }
+}
+
+async fn dispatch(shared: Arc<Shared>, mut warm: mpsc::Receiver<CopyRow>, mut stopped: watch::Receiver<bool>) {
+    let settings = Arc::clone(&shared.settings);
+    let waiting_max = settings.attempts_max.saturating_mul(4).max(CLAIM_MAX);
+    let due = shared.store.due_signal();
+    let (done, mut over) = mpsc::unbounded_channel::<Done>();
+    let mut lanes = Lanes::default();
+    let mut ask_at = Instant::now();
+    let mut sweep_at = Instant::now() + settings.pool.idle_max;
+    loop {
+        while let Ok(permit) = Arc::clone(&shared.fast).try_acquire_owned() {
+            let Some(row) = lanes.pop(settings.per_domain_max) else { break };
+            tokio::spawn(attempt(Arc::clone(&shared), row, permit, done.clone()));
+        }
+        let has_room = lanes.waiting < waiting_max;
+        tokio::select! {
+            biased;
+            changed = stopped.changed() => {
+                if changed.is_err() || *stopped.borrow() {
+                    break;
+                }
+            }
+            Some(done) = over.recv() => {
+                lanes.done(&done.domain, settings.per_domain_max);
+                if let Some(next_at) = done.next_at {
+                    ask_at = ask_at.min(instant_of(next_at));
+                }
+            }
+            () = shared.freed.notified() => {}
+            row = warm.recv(), if has_room => match row {
+                Some(row) => take_in(&shared, &mut lanes, row).await,
+                // Every sender is gone: so is `Running`.
+                None => break,
+            },
+            () = due.notified(), if has_room => ask_at = Instant::now(),
+            () = tokio::time::sleep_until(ask_at), if has_room => {
+                let free = (waiting_max - lanes.waiting).min(CLAIM_MAX);
+                ask_at = claim(&shared, &mut lanes, free).await;
+            }
+            () = tokio::time::sleep_until(sweep_at) => {
+                shared.pool.sweep();
+                sweep_at = Instant::now() + settings.pool.idle_max;
+            }
+        }
+    }
+    warm.close();
+    let mut left = lanes.drain();
+    while let Ok(row) = warm.try_recv() {
+        left.push(row);
+    }
+    release(&shared.store, left, Duration::ZERO).await;
+}
+
+async fn take_in(shared: &Shared, lanes: &mut Lanes, row: CopyRow) {
+    if let Some(row) = lanes.push(row, shared.settings.per_domain_max) {
+        release(&shared.store, vec![row], LANE_FULL_WAIT).await;
+    }
+}
+
+/// Claims what is due; says when to ask again.
+async fn claim(shared: &Shared, lanes: &mut Lanes, max: usize) -> Instant {
+    let rows = match shared.store.claim(now(), max).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+            return Instant::now() + ASK_AT_LEAST;
+        }
+    };
+    let is_full = rows.len() >= max;
+    let mut back = Vec::new();
+    for row in rows {
+        back.extend(lanes.push(row, shared.settings.per_domain_max));
+    }
+    if !back.is_empty() {
+        release(&shared.store, back, LANE_FULL_WAIT).await;
+    }
+    if is_full {
+        return Instant::now();
+    }
+    let latest = Instant::now() + ASK_AT_LEAST;
+    match shared.store.next_due().await {
+        Ok(Some(next_at)) => latest.min(instant_of(next_at)),
+        Ok(None) | Err(_) => latest,
+    }
+}
+
+/// Gives claimed copies back to the store, untried.
+async fn release(store: &Handle, rows: Vec<CopyRow>, wait: Duration) {
+    if rows.is_empty() {
+        return;
+    }
+    let at = now();
+    let next_at = at.plus_ms(wait.as_millis() as i64);
+    for row in rows {
+        let settle = Settle {
+            copy: row.copy.id,
+            generation: row.generation,
+            to: crate::queue::CopyState::Queued { next_at },
+            at,
+            reason: row.last_reason,
+        };
+        // One commit each: a conflict with one says nothing of the others. They share a sync.
+        if let Err(error) = store.commit(Commit { settles: vec![settle], ..Commit::default() }).await {
+            observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+        }
+    }
+}
+
+/// Runs one attempt in a task of its own, so that a panic costs that attempt and no more.
+async fn attempt(shared: Arc<Shared>, row: CopyRow, fast: OwnedSemaphorePermit, done: mpsc::UnboundedSender<Done>) {
+    let domain = row.copy.domain.clone();
+    let (copy, generation, reason) = (row.copy.id, row.generation, row.last_reason.clone());
+    let mut work = tokio::spawn({
+        let shared = Arc::clone(&shared);
+        async move { shared.finish.run(row).await }
+    });
+    let mut permit = Some(fast);
+    let ended = tokio::select! {
+        ended = &mut work => ended,
+        () = tokio::time::sleep(shared.settings.slow_after) => {
+            // A host that takes its time must not keep others from theirs.
+            if let Ok(slow) = Arc::clone(&shared.slow).try_acquire_owned() {
+                permit = Some(slow);
+                shared.freed.notify_one();
+            }
+            work.await
+        }
+    };
+    let next_at = match ended {
+        Ok(next_at) => next_at,
+        Err(_) => {
+            observe::metrics().panics.inc();
+            observe::log(&observe::Event::SessionPanicked);
+            Some(requeue(&shared, copy, generation, reason).await)
+        }
+    };
+    drop(permit);
+    // The dispatcher has ended only at a stop.
+    let _ = done.send(Done { domain, next_at });
+}
+
+/// Puts a copy back whose attempt ended without an outcome.
+async fn requeue(shared: &Shared, copy: CopyId, generation: u64, reason: Option<String>) -> Timestamp {
+    let at = now();
+    let next_at = at.plus_ms(shared.settings.schedule.wait(u32::MAX, 0).as_millis() as i64);
+    let settle = Settle { copy, generation, to: crate::queue::CopyState::Queued { next_at }, at, reason };
+    if let Err(error) = shared.store.commit(Commit { settles: vec![settle], ..Commit::default() }).await {
+        observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+    }
+    next_at
+}
+
+/// The clock of this room.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn instant_of(at: Timestamp) -> Instant {
+    let ms = u64::try_from(at.since_ms(now())).unwrap_or(0);
+    Instant::now() + Duration::from_millis(ms).min(ASK_AT_LEAST)
+}
+
+/// Hosts that may have a message whose end was not answered: the next attempt asks them first.
+#[derive(Default)]
+pub(super) struct Uncertain(Mutex<HashMap<CopyId, Domain>>);
+
+impl Uncertain {
+    pub(super) fn note(&self, copy: CopyId, host: Domain) {
+        self.map().insert(copy, host);
+    }
+
+    pub(super) fn of(&self, copy: CopyId) -> Option<Domain> {
+        self.map().get(&copy).cloned()
+    }
+
+    pub(super) fn forget(&self, copy: CopyId) {
+        self.map().remove(&copy);
+    }
+
+    fn map(&self) -> std::sync::MutexGuard<'_, HashMap<CopyId, Domain>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
