@@ -26,6 +26,8 @@ pub mod smtp;
 pub mod transport;
 
 // Level 2: the outside
+/// DNS, DNSSEC and MTA-STS: evidence about the way to a domain.
+pub mod lookup;
 /// What can be seen from outside: log events, metrics.
 pub mod observe;
 /// Durable state: group commit into SQLite.
@@ -36,11 +38,21 @@ pub mod vault;
 pub mod web;
 
 // Level 3: the way of a message
+/// Attempts, connections kept, and the fallback to the portal.
+pub mod deliver;
+/// The corridor: every station of a message in order.
+pub mod pipeline;
+/// The recipient's pages.
+pub mod portal;
 /// Listeners, sessions, credentials.
 pub mod smtp_in;
 
 // Level 4: the program
+/// The commands.
+pub mod cli;
 /// Files as typed become settings as meant.
 pub mod config;
+/// Builds the rooms, starts and stops them, answers administrators.
+pub mod server;
 /// A small mail world on loopback for `demo` and tests: zones, certificates, receiving servers.
 pub mod world;

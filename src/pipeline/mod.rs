@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use gate::{Dkim, Gate, Settings, Signers};
+pub use stations::facts;
 
 use crate::extract;
 use crate::message;

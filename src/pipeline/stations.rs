@@ -85,7 +85,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// What the rules may ask about.
-pub(super) fn facts(message: &Message, text: &Extracted, findings: &Findings, envelope: &Envelope) -> MessageFacts {
+#[must_use]
+pub fn facts(message: &Message, text: &Extracted, findings: &Findings, envelope: &Envelope) -> MessageFacts {
     let mut facts = MessageFacts {
         phi_score: findings.phi.as_ref().map(|phi| phi.score),
         unreadable: findings.unreadable.iter().map(|unreadable| unreadable.why.as_str()).collect(),

@@ -126,7 +126,7 @@ pub async fn start(source: Source<'_>) -> Result<Running, Failure> {
     };
     let reload = Reload { file, smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone() };
     tasks.spawn(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
-    tasks.spawn(housekeeping::keep(parts.clone(), incident_list, stopped.clone()));
+    tasks.spawn(housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
     Ok(Running { parts, gate, listening, stop, tasks, deliver, reload, broken, ready, first })
 }
 
