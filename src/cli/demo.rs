@@ -16,7 +16,7 @@ use mail_send::smtp::message::Message as SmtpMessage;
 use super::{Ended, output};
 use crate::mail::Timestamp;
 use crate::server::{self, Answer, Request, Running};
-use crate::world::{Shape, World};
+use crate::world::{NoticeTemplate, Shape, World, clear_dialogue, practice_configuration};
 
 /// How long `--once` waits for every line to settle. The budgets of the demo are a second or two.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ async fn demo(once: bool) -> Ended {
     let folder = Folder::new()?;
     let world = World::start().await?;
     let config = folder.path.join("wardpost.toml");
-    std::fs::write(&config, configuration(&folder.path, &world)?)?;
+    std::fs::write(&config, practice_configuration(&folder.path, &world)?)?;
     let running = server::start(server::Source::File(&config)).await?;
     println!("A gateway and a mail world are running on this machine alone. Configuration: {}", config.display());
     for (what, address) in running.listening() {
@@ -84,68 +84,6 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
     }
-}
-
-/// A configuration like a practice's, with the world's resolver, anchor, authority and ports.
-fn configuration(folder: &Path, world: &World) -> Result<String, Failure> {
-    std::fs::write(folder.join("root.key"), world.trust_anchor())?;
-    std::fs::write(folder.join("ca.pem"), world.ca_pem())?;
-    let practice = world.practice();
-    let portal_port = free_port()?;
-    Ok(format!(
-        r#"[server]
-name = "gateway.practice.example"
-own_domains = ["{domain}"]
-[data]
-path = "data"
-[keys]
-path = "keys"
-[smtp]
-relay = ["127.0.0.1:0"]
-submission = ["127.0.0.1:0"]
-submissions = ["127.0.0.1:0"]
-[dns]
-resolver = "{resolver}"
-trust_anchor = "root.key"
-deadline = "2s"
-[transport]
-ca_bundle = "ca.pem"
-mx_port = {mx_port}
-sts_port = {sts_port}
-sts_private_addresses = true
-[[route]]
-domains = ["{domain}"]
-host = "{host}"
-address = "{address}"
-port = {port}
-certificate_name = "{name}"
-[queue]
-retry_after = ["250ms", "500ms"]
-portal_after = "1500ms"
-portal_after_urgent = "1s"
-[portal]
-listen = ["127.0.0.1:{portal_port}"]
-public_url = "https://localhost:{portal_port}"
-office = "Maple Street Office"
-notice_address = "notice@{domain}"
-notice_delay = "0s"
-[metrics]
-listen = "127.0.0.1:0"
-"#,
-        domain = practice.domain,
-        resolver = world.resolver(),
-        mx_port = world.mx_port(),
-        sts_port = world.sts_port(),
-        host = practice.host,
-        address = practice.address.ip(),
-        port = practice.address.port(),
-        name = practice.certificate_name,
-    ))
-}
-
-/// The portal's address stands in links, so its port has to be known before the start.
-fn free_port() -> std::io::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// The account that sends the samples.
@@ -319,7 +257,6 @@ fn lines_of(sample: &Sent, rows: &[serde_json::Value]) -> Vec<Line> {
 
 /// Prints the table and says what is not as it must be.
 fn report(running: &Running, world: &World, lines: &[Line]) -> Result<Vec<String>, Failure> {
-    let _ = running;
     let rows: Vec<Vec<String>> = lines
         .iter()
         .map(|line| {
@@ -362,7 +299,7 @@ fn report(running: &Running, world: &World, lines: &[Line]) -> Result<Vec<String
         }
     }
     problems.extend(nobody_sees_another(world, lines));
-    problems.extend(clear_is_notice_only(world, lines));
+    problems.extend(clear_is_notice_only(running, world, lines)?);
     Ok(problems)
 }
 
@@ -386,24 +323,39 @@ fn nobody_sees_another(world: &World, lines: &[Line]) -> Vec<String> {
     problems
 }
 
-/// What left in clear is the dialogue of a notice: our name, its neutral reverse-path, its own recipient, the template.
-fn clear_is_notice_only(world: &World, lines: &[Line]) -> Vec<String> {
+/// What left in clear is the dialogue of a notice, byte for byte, to the recipient of a parcel, and only where there
+/// is no TLS.
+fn clear_is_notice_only(running: &Running, world: &World, lines: &[Line]) -> Result<Vec<String>, Failure> {
+    let settings = &running.parts().settings;
+    let template = NoticeTemplate {
+        name: settings.server_name.as_str().to_owned(),
+        from: settings.deliver.portal.notice_address.clone().ok_or("the demo has a notice address")?,
+        office: settings.deliver.portal.office.clone(),
+        host: settings.deliver.portal.host.clone(),
+    };
     let mut problems = Vec::new();
     for town in world.towns() {
         let Some(sink) = world.sink(&town.domain) else { continue };
-        let expected: Vec<&str> = lines.iter().filter(|line| line.domain == town.domain).map(|line| line.recipient.as_str()).collect();
+        let mut noticed = Vec::new();
         for connection in sink.connections() {
-            let clear = String::from_utf8_lossy(&connection.clear).into_owned();
-            let is_notice = clear.contains("MAIL FROM:");
-            if is_notice && town.shape != Shape::NoStarttls {
-                problems.push(format!("a clear dialogue with {}, which has TLS", town.domain));
+            match clear_dialogue(&template, &connection.clear) {
+                Ok(recipients) => noticed.extend(recipients.iter().map(ToString::to_string)),
+                Err(what) => problems.push(format!("{} heard in clear: {what}", town.domain)),
             }
-            if let Err(what) = server::check_clear_dialogue(&clear, "notice@practice.example", &expected) {
-                problems.push(format!("the clear dialogue with {}: {what}", town.domain));
+        }
+        if !noticed.is_empty() && town.shape != Shape::NoStarttls {
+            problems.push(format!("a notice went in clear to {}, which has TLS", town.domain));
+        }
+        if town.shape == Shape::NoStarttls {
+            let mut expected: Vec<String> = lines.iter().filter(|line| line.domain == town.domain).map(|line| line.recipient.clone()).collect();
+            expected.sort();
+            noticed.sort();
+            if noticed != expected {
+                problems.push(format!("{} notices reached {} instead of {}", noticed.len(), town.domain, expected.len()));
             }
         }
     }
-    problems
+    Ok(problems)
 }
 
 /// The portal, a link and the code to try.

@@ -1,4 +1,6 @@
 //! The only integration binary: each further file in `tests/` would link everything again.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod road;
+mod support;
 mod tidy;
