@@ -389,6 +389,40 @@ mod tests {
     }
 
     #[test]
+    fn whatever_comes_in_an_accepted_path_stood_in_the_line() {
+        let words: [&[u8]; 14] =
+            [b"a", b"b.example", b"@", b"\"", b"\\", b" ", b">", b"<", b"%", b"\xff", "\u{e9}".as_bytes(), b"[", b":", b"."];
+        let (mut seed, mut paths) = (0x9e37_79b9_7f4a_7c15_u64, 0);
+        for _ in 0..200_000 {
+            let mut line = Vec::new();
+            let mut next = || {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                seed as usize
+            };
+            let start: &[u8] = [&b"MAIL FROM:<"[..], b"RCPT TO:<", b"RCPT TO:<a@", b""][next() % 4];
+            line.extend_from_slice(start);
+            for _ in 0..next() % 6 {
+                line.extend_from_slice(words[next() % words.len()]);
+            }
+            let end: &[u8] = [&b"@b.example>\r\n"[..], b">\r\n", b"> SIZE=1\r\n", b"\r\n"][next() % 4];
+            line.extend_from_slice(end);
+            let written = match parse(&line) {
+                Ok(Command::Mail { from: ReversePath::Mailbox(mailbox), .. }) => mailbox,
+                Ok(Command::Rcpt { to: Recipient::Mailbox(mailbox), .. }) => mailbox,
+                _ => continue,
+            };
+            paths += 1;
+            // The one thing that is dropped is the dot of the root.
+            let path = format!("<{}@{}", written.local().as_str(), written.domain().written());
+            let line = String::from_utf8(line).unwrap();
+            assert!(line.contains(&format!("{path}>")) || line.contains(&format!("{path}.>")), "{line}");
+        }
+        assert!(paths > 1000, "only {paths} lines had a path");
+    }
+
+    #[test]
     fn lines_have_limits_by_command() {
         let line = |start: &str, octets: usize| {
             let mut line = start.as_bytes().to_vec();

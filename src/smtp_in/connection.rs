@@ -7,11 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use zeroize::{Zeroize, Zeroizing};
 
 use super::auth::{Exchange, Mechanism, Turn, wrong};
 use super::guard::{Accounts, Login};
 use super::inbox::Inbox;
+use super::input::{Input, Pace};
 use super::listener::Gate;
 use super::network::Network;
 use super::refusal::{reply_for, reply_to_content};
@@ -22,12 +22,14 @@ use crate::observe::{Event, log, metrics};
 use crate::pipeline::{Door, Refused, Submission};
 use crate::smtp::{CommandError, ContentFault, ContentReader, Secret, command, reply};
 
-/// Read buffer of a connection that has said little yet.
-const BUFFER_BYTES: usize = 2 * 1024;
 /// Read buffer of one that has sent a message: a TLS record.
 const BUFFER_BUSY_BYTES: usize = 16 * 1024;
 /// Read buffer within a large message.
 const BUFFER_CONTENT_BYTES: usize = 64 * 1024;
+/// A client that says nothing for so long keeps no large buffer.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Octets that are still on their way when we end a session; read, so that the close does not overtake the last reply.
+const LINGER_BYTES_MAX: usize = 256 * 1024;
 /// Replies that wait for more input are sent at this size.
 const REPLIES_BYTES_MAX: usize = 16 * 1024;
 /// A line that is still not ended here ends the session.
@@ -42,6 +44,8 @@ pub(super) enum End {
     Timeout,
     TooSlow,
     TooManyErrors,
+    /// Something was said after which nobody can tell commands from content.
+    Unframed,
     /// Octets in clear behind STARTTLS.
     Injection,
     TlsFailed,
@@ -56,6 +60,7 @@ impl End {
             End::Timeout => "timeout",
             End::TooSlow => "too-slow",
             End::TooManyErrors => "too-many-errors",
+            End::Unframed => "unframed",
             End::Injection => "injection",
             End::TlsFailed => "tls-failed",
             End::Stopped => "stopped",
@@ -180,8 +185,9 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
         match next {
             Next::Command => self.say_all(reply),
             Next::Close => {
+                let end = if reply.as_ref().is_some_and(Reply::is_positive) { End::Quit } else { End::Unframed };
                 self.say_all(reply);
-                return Ok(Some(Pause::End(End::Quit)));
+                return Ok(Some(Pause::End(end)));
             }
             // What came in clear behind the line may be somebody else's: nothing of it crosses into TLS (CVE-2011-0411).
             Next::StartTls if !self.input.is_empty() => {
@@ -420,24 +426,32 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
     /// message that has been sent is always answered.
     async fn read_line<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S) -> Result<(), End> {
         self.flush(stream).await?;
-        let wait = self.settings.limits.idle.min(self.ends_at.saturating_duration_since(Instant::now()));
-        let read = tokio::select! {
-            biased;
-            () = stopped(&mut self.stop) => {
-                self.say(Reply::new(421, EnhancedCode(4, 3, 2), "The gateway is stopping; please try again"));
-                return Err(End::Stopped);
-            }
-            read = timeout(wait, stream.read(self.input.space(BUFFER_BUSY_BYTES))) => read,
-        };
-        match read {
-            Ok(Ok(octets)) if octets > 0 => {
-                self.input.filled(octets);
-                Ok(())
-            }
-            Ok(_) => Err(End::Closed),
-            Err(_) => {
-                self.say(Reply::new(421, EnhancedCode(4, 4, 2), "Timeout"));
-                Err(End::Timeout)
+        let until = self.ends_at.min(Instant::now() + self.settings.limits.idle);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let wait = if self.input.is_large() { left.min(PAUSE) } else { left };
+            let read = tokio::select! {
+                biased;
+                () = stopped(&mut self.stop) => {
+                    self.say(Reply::new(421, EnhancedCode(4, 3, 2), "The gateway is stopping; please try again"));
+                    return Err(End::Stopped);
+                }
+                read = timeout(wait, stream.read(self.input.space(BUFFER_BUSY_BYTES))) => read,
+            };
+            match read {
+                Ok(Ok(octets)) if octets > 0 => {
+                    self.input.filled(octets);
+                    return Ok(());
+                }
+                Ok(_) => return Err(End::Closed),
+                Err(_) if Instant::now() < until => {
+                    self.input.rest();
+                    self.replies = Vec::new();
+                }
+                Err(_) => {
+                    self.say(Reply::new(421, EnhancedCode(4, 4, 2), "Timeout"));
+                    return Err(End::Timeout);
+                }
             }
         }
     }
@@ -515,8 +529,23 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
     async fn close<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S, end: End) -> End {
         if self.flush(stream).await.is_ok() {
             let _ = timeout(self.settings.limits.write, stream.shutdown()).await;
+            if !matches!(end, End::Quit | End::Closed) {
+                let _ = timeout(self.settings.limits.linger, self.drain(stream)).await;
+            }
         }
         end
+    }
+
+    /// Reads what is nobody's command any more.
+    async fn drain<S: AsyncRead + Unpin>(&mut self, stream: &mut S) {
+        let mut drained = 0;
+        while drained < LINGER_BYTES_MAX {
+            self.input = Input::new();
+            match stream.read(self.input.space(BUFFER_BUSY_BYTES)).await {
+                Ok(octets) if octets > 0 => drained += octets,
+                _ => return,
+            }
+        }
     }
 }
 
@@ -558,106 +587,5 @@ fn class(code: u16) -> &'static str {
         300..400 => "3",
         400..500 => "4",
         500.. => "5",
-    }
-}
-
-/// Whether a client sends its message fast enough, window by window.
-struct Pace {
-    window: Duration,
-    bytes_min: u64,
-    since: Instant,
-    bytes: u64,
-    is_stopping: bool,
-}
-
-impl Pace {
-    fn new(settings: &Settings) -> Pace {
-        let limits = &settings.limits;
-        Pace { window: limits.rate_window, bytes_min: limits.rate_bytes_min, since: Instant::now(), bytes: 0, is_stopping: false }
-    }
-
-    fn left(&self) -> Duration {
-        self.window.saturating_sub(self.since.elapsed())
-    }
-
-    fn took(&mut self, octets: usize) {
-        self.bytes = self.bytes.saturating_add(octets as u64);
-    }
-
-    fn holds(&self) -> bool {
-        self.bytes >= self.bytes_min
-    }
-
-    fn next_window(&mut self) {
-        self.since = Instant::now();
-        self.bytes = 0;
-    }
-}
-
-/// The one read buffer: small for a client that says little, larger while it sends. Wiped on drop and when it moves.
-struct Input {
-    buffer: Zeroizing<Vec<u8>>,
-    start: usize,
-    end: usize,
-    /// The last read took all the space there was, so more is likely to be waiting.
-    was_filled: bool,
-}
-
-impl Input {
-    fn new() -> Input {
-        Input { buffer: Zeroizing::default(), start: 0, end: 0, was_filled: false }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
-    fn pending(&self) -> &[u8] {
-        self.buffer.get(self.start..self.end).unwrap_or_default()
-    }
-
-    fn front(&self, octets: usize) -> &[u8] {
-        self.pending().get(..octets).unwrap_or_default()
-    }
-
-    fn consume(&mut self, octets: usize) {
-        self.start = (self.start + octets).min(self.end);
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        }
-    }
-
-    fn filled(&mut self, octets: usize) {
-        self.end = (self.end + octets).min(self.buffer.len());
-        self.was_filled = self.end == self.buffer.len();
-    }
-
-    /// Where the next octets go. A buffer that the last read filled is doubled, up to `bytes_max`, or further if a
-    /// line that began in it needs it; one left over from a large message is given back.
-    fn space(&mut self, bytes_max: usize) -> &mut [u8] {
-        let pending = self.end - self.start;
-        let length = self.buffer.len();
-        let wanted = if length == 0 {
-            BUFFER_BYTES
-        } else if pending >= length || (self.was_filled && length < bytes_max) {
-            (length * 2).min(bytes_max.max(pending * 2))
-        } else if length > bytes_max && pending <= bytes_max / 2 {
-            bytes_max
-        } else {
-            length
-        };
-        if wanted != length {
-            let mut moved = vec![0; wanted];
-            if let (Some(to), Some(from)) = (moved.get_mut(..pending), self.buffer.get(self.start..self.end)) {
-                to.copy_from_slice(from);
-            }
-            self.buffer.zeroize();
-            self.buffer = Zeroizing::new(moved);
-            (self.start, self.end) = (0, pending);
-        } else if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, pending);
-        }
-        self.buffer.get_mut(self.end..).unwrap_or_default()
     }
 }

@@ -112,6 +112,11 @@ impl<A: Accounts> Guard<A> {
         }
     }
 
+    /// Makes the verifier for unknown accounts before the first client needs it.
+    pub(super) async fn warm(&self) {
+        self.dummy().await;
+    }
+
     pub(super) async fn check(&self, credentials: Credentials, peer: IpAddr) -> Login {
         let source = source_of(peer);
         let account = self.tag(&[b"account", credentials.name.as_bytes()]);

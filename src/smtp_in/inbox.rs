@@ -8,6 +8,8 @@ use crate::smtp::{ContentFault, ContentReader, Fed};
 
 /// First room for a message whose size nobody declared.
 const ROOM_BYTES: usize = 16 * 1024;
+/// About what one read brings.
+const READ_BYTES: usize = 64 * 1024;
 /// Most that is reserved on a client's word alone.
 const DECLARED_BYTES_MAX: usize = 1 << 20;
 
@@ -28,7 +30,9 @@ impl Inbox {
             return None;
         }
         let mut inbox = Inbox { reader, content: Zeroizing::default(), memory: Arc::clone(memory), room: None };
-        inbox.grow(declared.clamp(ROOM_BYTES, DECLARED_BYTES_MAX)).then_some(inbox)
+        // A piece that just fits must not double the room: some is left for the size of one read.
+        let room = declared.saturating_add(declared.min(READ_BYTES)).clamp(ROOM_BYTES, DECLARED_BYTES_MAX);
+        (inbox.grow(room) || inbox.grow(ROOM_BYTES)).then_some(inbox)
     }
 
     pub(super) fn feed(&mut self, input: &[u8]) -> Fed {

@@ -107,6 +107,8 @@ pub async fn serve<D: Door, A: Accounts>(
         log(&Event::Listening { what: kind.as_str(), address });
     }
     let mut sessions = JoinSet::new();
+    let warm = Arc::clone(&gate);
+    sessions.spawn(async move { warm.guard.warm().await });
     loop {
         let accepted = tokio::select! {
             biased;

@@ -6,13 +6,14 @@
 //! Must not be here: what happens to a message. And no way for anyone to send who is neither a listed network nor
 //! authenticated inside TLS.
 //!
-//! Reading order: this file → `session` (the dialogue, pure) → `connection` (moves octets) → `inbox` (one message
-//! in memory) → `auth` (SASL exchange, pure) → `guard` (passwords) → `listener`.
+//! Reading order: this file → `session` (the dialogue, pure) → `connection` (moves octets) → `input` (the read buffer)
+//! → `inbox` (one message in memory) → `auth` (SASL exchange, pure) → `guard` (passwords) → `listener`.
 
 mod auth;
 mod connection;
 mod guard;
 mod inbox;
+mod input;
 mod listener;
 mod network;
 mod refusal;
@@ -99,6 +100,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// Wait for a client to take our replies.
     pub write: Duration,
+    /// How long a session that we end still reads what the client has on its way.
+    pub linger: Duration,
     /// In each of these windows a client must send `rate_bytes_min` of a message, or it is cut: a client that
     /// sends one octet a minute would hold memory for ever.
     pub rate_window: Duration,
@@ -118,6 +121,7 @@ impl Default for Limits {
             session: Duration::from_secs(1800),
             handshake: Duration::from_secs(30),
             write: Duration::from_secs(60),
+            linger: Duration::from_secs(1),
             rate_window: Duration::from_secs(60),
             rate_bytes_min: 60_000,
             errors_max: 20,

@@ -136,7 +136,8 @@ impl World {
         World::with(Settings { limits, ..Settings::default() })
     }
 
-    fn with(settings: Settings) -> World {
+    fn with(mut settings: Settings) -> World {
+        settings.limits.linger = Duration::ZERO;
         let (certificate, config) = certificate();
         let tls = Arc::new(TlsAcceptorSource::new(config));
         let (desk, book) = (Arc::new(Desk::default()), Arc::new(Book::default()));
