@@ -1,5 +1,7 @@
 //! A gateway in this process, a mail world around it, and a mail program in front of it.
 
+pub mod browser;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
