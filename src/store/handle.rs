@@ -1,8 +1,19 @@
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+
+use super::bodies::{Bodies, Written, name_of_body, name_of_parcel};
+use super::order::{Answer, Order, Read, Store};
+use super::sqlite::{FILE, SqliteStore};
+use super::writer::{Job, Shared, run};
 use super::{Commit, CopyRow, ParcelRow};
-use crate::audit::Record;
+use crate::audit::{Pseudonyms, Record};
 use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
 use crate::secret::{Pseudonym, Sealed};
 
@@ -28,9 +39,34 @@ pub enum Error {
     Refused(String),
 }
 
+/// Space kept free for what was accepted already: one and a half times the largest message (50 MiB).
+const FREE_BYTES_MIN: u64 = 75 * 1024 * 1024;
+/// Connections that read beside the writer.
+const READERS: usize = 4;
+/// Jobs that may wait for the writer before callers wait themselves.
+const JOBS_WAITING_MAX: usize = 1024;
+/// Entries read at once for an export.
+const EXPORT_PAGE: usize = 500;
+/// How long a start waits for a process that is just ending.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+
 /// The only async wrapper around the blocking store. Cheap to clone.
 #[derive(Clone)]
-pub struct Handle {}
+pub struct Handle {
+    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+    readers: Arc<Readers>,
+    bodies: Bodies,
+    body_file_bytes: usize,
+    free_bytes_min: Arc<AtomicU64>,
+}
+
+/// Idle reading connections; as many permits as connections.
+struct Readers {
+    permits: Semaphore,
+    idle: Mutex<Vec<Box<dyn Read>>>,
+    is_closed: AtomicBool,
+}
 
 /// A stored credential.
 #[derive(Clone, Debug)]
@@ -52,8 +88,12 @@ pub struct UserRow {
 #[derive(Clone, Debug)]
 pub struct LogEntry {
     pub seq: u64,
+    /// The record as JSON, with its pseudonyms.
     pub bytes: Vec<u8>,
     pub hash: [u8; 32],
+    /// The bytes that are hashed: the record with commitments in place of pseudonyms.
+    pub chained: String,
+    pub pseudonyms: Pseudonyms,
 }
 
 /// How many copies wait, by state, and how old the oldest is.
@@ -66,125 +106,397 @@ pub struct Depth {
     pub oldest_queued_at: Option<Timestamp>,
 }
 
-#[allow(unused_variables, clippy::todo, clippy::unused_async)]
 impl Handle {
     /// Opens or creates the store, takes the lock, recovers: in-flight copies become queued, files without a row go.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] says who holds the folder, or what is wrong with store or keys.
     pub fn open(settings: Settings, vault: Arc<crate::vault::Vault>) -> Result<Handle, Error> {
-        todo!()
+        let lock = open_folder(&settings.folder)?;
+        let bodies = Bodies::open(&settings.folder).map_err(|error| unwritable(&settings.folder, &error))?;
+        let free_bytes_min = Arc::new(AtomicU64::new(FREE_BYTES_MIN));
+        let store =
+            SqliteStore::open(&settings.folder, bodies.clone(), vault, settings.body_file_bytes, Arc::clone(&free_bytes_min))?;
+        let idle =
+            (0..READERS).map(|_| SqliteStore::reader(&settings.folder, bodies.clone())).collect::<Result<Vec<_>, Error>>()?;
+        Handle::start(Box::new(store), idle, bodies, settings.body_file_bytes, free_bytes_min, lock)
     }
+
+    pub(super) fn start(
+        store: Box<dyn Store>,
+        idle: Vec<Box<dyn Read>>,
+        bodies: Bodies,
+        body_file_bytes: usize,
+        free_bytes_min: Arc<AtomicU64>,
+        lock: File,
+    ) -> Result<Handle, Error> {
+        let (jobs, waiting) = mpsc::channel(JOBS_WAITING_MAX);
+        let shared = Arc::new(Shared {
+            is_closed: AtomicBool::new(false),
+            failed: watch::Sender::new(false),
+            due: Arc::new(Notify::new()),
+        });
+        let for_writer = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || run(store, waiting, &for_writer, lock))
+            .map_err(|error| Error::Refused(format!("cannot start a thread: {error}")))?;
+        let readers = Readers { permits: Semaphore::new(idle.len()), idle: Mutex::new(idle), is_closed: AtomicBool::new(false) };
+        Ok(Handle { jobs, shared, readers: Arc::new(readers), bodies, body_file_bytes, free_bytes_min })
+    }
+
     /// Writes the commit together with all others waiting; returns when it is synced.
+    ///
+    /// # Errors
+    /// [`Error`] says why nothing of it was kept. After [`Error::Closed`] that is unknown until the next start.
     pub async fn commit(&self, commit: Commit) -> Result<(), Error> {
-        todo!()
+        let files = self.write_files(&commit).await?;
+        self.done(Order::Commit { commit: Box::new(commit), files }).await
     }
+
+    /// Large bodies are written and synced here, beside the writer, so that they hold nobody up.
+    async fn write_files(&self, commit: &Commit) -> Result<Vec<Written>, Error> {
+        let mut large = Vec::new();
+        for body in &commit.bodies {
+            if body.sealed.0.len() > self.body_file_bytes {
+                large.push((name_of_body(body.id), Arc::clone(&body.sealed)));
+            }
+        }
+        for parcel in &commit.parcels {
+            if parcel.body.0.len() > self.body_file_bytes {
+                large.push((name_of_parcel(parcel.id), Arc::new(parcel.body.clone())));
+            }
+        }
+        if large.is_empty() {
+            return Ok(Vec::new());
+        }
+        let brings_mail = commit.settles.is_empty() && commit.parcels.is_empty();
+        if self.shared.is_closed.load(Ordering::SeqCst) {
+            return Err(Error::Closed);
+        }
+        if brings_mail && self.free_bytes().is_some_and(|free| free < self.free_bytes_min.load(Ordering::Relaxed)) {
+            return Err(Error::Full);
+        }
+        let bodies = self.bodies.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            large.into_iter().map(|(name, sealed)| bodies.write(name, &sealed)).collect::<std::io::Result<Vec<_>>>()
+        })
+        .await;
+        match written {
+            Ok(Ok(files)) => Ok(files),
+            Ok(Err(error)) => match error.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Err(Error::Full),
+                std::io::ErrorKind::AlreadyExists => Err(Error::Refused("a body of this id is just being written".into())),
+                _ => {
+                    let what = format!("cannot write a body: {error}");
+                    self.shared.fail(&what);
+                    let _ = self.jobs.send(Job::Broken(what)).await;
+                    Err(Error::Closed)
+                }
+            },
+            // Only when the runtime is shutting down.
+            Err(_) => Err(Error::Closed),
+        }
+    }
+
+    async fn order(&self, order: Order) -> Result<Answer, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(Job::Order(order, answer)).await.map_err(|_| Error::Closed)?;
+        answered.await.unwrap_or(Err(Error::Closed))
+    }
+
+    async fn done(&self, order: Order) -> Result<(), Error> {
+        self.order(order).await.map(|_| ())
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        with: impl FnOnce(&mut dyn Read) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _permit = self.readers.permits.acquire().await.map_err(|_| Error::Closed)?;
+        let readers = Arc::clone(&self.readers);
+        let task = tokio::task::spawn_blocking(move || {
+            let reader = readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut reader = reader.ok_or(Error::Closed)?;
+            let result = with(reader.as_mut());
+            let mut idle = readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if !readers.is_closed.load(Ordering::SeqCst) {
+                idle.push(reader);
+            }
+            result
+        });
+        task.await.unwrap_or(Err(Error::Closed))
+    }
+
     /// Notified when a commit left copies queued for now.
-    pub fn due_signal(&self) -> Arc<tokio::sync::Notify> {
-        todo!()
+    #[must_use]
+    pub fn due_signal(&self) -> Arc<Notify> {
+        Arc::clone(&self.shared.due)
     }
+
     /// Claims up to `max` copies whose time has come: state in-flight, generation + 1.
+    ///
+    /// # Errors
+    /// Here and below: [`Error::Closed`] after a failure or [`Handle::close`]; [`Error::Refused`] if a row is damaged.
     pub async fn claim(&self, now: Timestamp, max: usize) -> Result<Vec<CopyRow>, Error> {
-        todo!()
+        match self.order(Order::Claim { now, max }).await? {
+            Answer::Claimed(rows) => Ok(rows),
+            _ => Err(mixed_up()),
+        }
     }
+
     /// When the next queued copy is due.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        todo!()
+        self.read(|store| store.next_due()).await
     }
     pub async fn body(&self, id: BodyId) -> Result<Option<Arc<Sealed>>, Error> {
-        todo!()
+        self.read(move |store| Ok(store.body(id)?.map(Arc::new))).await
     }
     pub async fn copy(&self, id: CopyId) -> Result<Option<CopyRow>, Error> {
-        todo!()
+        self.read(move |store| store.copy(id)).await
     }
     pub async fn copies_of(&self, message: QueueId) -> Result<Vec<CopyRow>, Error> {
-        todo!()
+        self.read(move |store| store.copies_of(message)).await
     }
     pub async fn copies_by_message_id(&self, id: Pseudonym) -> Result<Vec<CopyRow>, Error> {
-        todo!()
+        self.read(move |store| store.copies_by_message_id(&id)).await
     }
     /// Newest first; `open_only` leaves out terminal states.
     pub async fn copies(&self, open_only: bool, max: usize) -> Result<Vec<CopyRow>, Error> {
-        todo!()
+        self.read(move |store| store.copies(open_only, max)).await
     }
     pub async fn parcel(&self, id: ParcelId) -> Result<Option<ParcelRow>, Error> {
-        todo!()
+        self.read(move |store| store.parcel(id)).await
     }
     pub async fn parcel_by_number(&self, number_hash: [u8; 32]) -> Result<Option<ParcelRow>, Error> {
-        todo!()
+        self.read(move |store| store.parcel_by_number(number_hash)).await
     }
     pub async fn parcels(&self, open_only: bool, max: usize) -> Result<Vec<ParcelRow>, Error> {
-        todo!()
+        self.read(move |store| store.parcels(open_only, max)).await
     }
     /// (header section, body), sealed under the parcel's key.
     pub async fn parcel_content(&self, id: ParcelId) -> Result<Option<(Sealed, Sealed)>, Error> {
-        todo!()
+        self.read(move |store| store.parcel_content(id)).await
     }
     /// Counts one try against the code in force: committed and synced before this returns. `None`: ten were
     /// used, the code is void. `Some(n)`: this is try number n. Resets with a new code only.
     pub async fn count_try(&self, id: ParcelId, at: Timestamp) -> Result<Option<u32>, Error> {
-        todo!()
+        match self.order(Order::CountTry { parcel: id, at }).await? {
+            Answer::Try(number) => Ok(number),
+            _ => Err(mixed_up()),
+        }
     }
     /// Gives back the tries after a right code.
     pub async fn clear_tries(&self, id: ParcelId) -> Result<(), Error> {
-        todo!()
+        self.done(Order::ClearTries { parcel: id }).await
     }
-    /// Whether any live code has this keyed hash (threats.md 28).
+    /// Voids every code in force, as after restoring a backup: tries made since would otherwise be given back.
+    pub async fn void_codes(&self) -> Result<u64, Error> {
+        match self.order(Order::VoidCodes).await? {
+            Answer::Voided(count) => Ok(count),
+            _ => Err(mixed_up()),
+        }
+    }
+    /// Whether the code in force of any open parcel has this keyed hash, so that it never leaves by e-mail.
     pub async fn is_live_code(&self, spoken_hash: [u8; 32]) -> Result<bool, Error> {
-        todo!()
+        self.read(move |store| store.is_live_code(spoken_hash)).await
     }
     pub async fn user(&self, name: &str) -> Result<Option<UserRow>, Error> {
-        todo!()
+        let name = name.to_owned();
+        self.read(move |store| store.user(&name)).await
     }
     pub async fn users(&self) -> Result<Vec<UserRow>, Error> {
-        todo!()
+        self.read(|store| store.users()).await
     }
     /// Adds or replaces; a user other than the first removes the first credential.
     pub async fn put_user(&self, user: UserRow) -> Result<(), Error> {
-        todo!()
+        self.done(Order::PutUser(Box::new(user))).await
     }
     pub async fn remove_user(&self, name: &str) -> Result<bool, Error> {
-        todo!()
+        match self.order(Order::RemoveUser { name: name.to_owned() }).await? {
+            Answer::Removed(was_there) => Ok(was_there),
+            _ => Err(mixed_up()),
+        }
     }
     pub async fn note_use(&self, name: &str, at: Timestamp, peer: String) -> Result<(), Error> {
-        todo!()
+        self.done(Order::NoteUse { name: name.to_owned(), at, peer }).await
     }
     /// Cached MTA-STS policy, sealed (authenticated) by the vault.
     pub async fn sts(&self, domain: &Domain) -> Result<Option<Sealed>, Error> {
-        todo!()
+        let domain = domain.clone();
+        self.read(move |store| store.sts(&domain)).await
     }
     pub async fn put_sts(&self, domain: &Domain, policy: Sealed) -> Result<(), Error> {
-        todo!()
+        self.done(Order::PutSts { domain: domain.clone(), policy }).await
     }
     pub async fn starttls_seen(&self, domain: &Domain) -> Result<Option<Timestamp>, Error> {
-        todo!()
+        let domain = domain.clone();
+        self.read(move |store| store.starttls_seen(&domain)).await
     }
     pub async fn note_starttls(&self, domain: &Domain, at: Timestamp) -> Result<(), Error> {
-        todo!()
+        self.done(Order::NoteStarttls { domain: domain.clone(), at }).await
     }
     pub async fn log(&self, from_seq: u64, max: usize) -> Result<Vec<LogEntry>, Error> {
-        todo!()
+        self.read(move |store| store.log(from_seq, max)).await
     }
     /// Entries that carry this message's id, oldest first.
     pub async fn log_of(&self, message: QueueId) -> Result<Vec<LogEntry>, Error> {
-        todo!()
+        self.read(move |store| store.log_of(message)).await
     }
     /// Signs the current end of the log and keeps the head; returns its JSON.
     pub async fn sign_head(&self, at: Timestamp) -> Result<String, Error> {
-        todo!()
+        match self.order(Order::SignHead { at }).await? {
+            Answer::Head(signed) => Ok(signed),
+            _ => Err(mixed_up()),
+        }
     }
     pub async fn heads(&self) -> Result<Vec<String>, Error> {
-        todo!()
+        self.read(|store| store.heads()).await
     }
+    /// Signs a head and writes the log from `from_seq` up to it as an export, piece by piece, with pseudonyms keyed
+    /// for this export. `audit::verify_export` and `deploy/verify.py` check it.
+    ///
+    /// # Errors
+    /// As the others; [`Error::Refused`] too if there is no entry `from_seq` or `sink` fails.
+    pub async fn export(
+        &self,
+        vault: &crate::vault::Vault,
+        from_seq: u64,
+        at: Timestamp,
+        mut sink: impl FnMut(&str) -> std::io::Result<()>,
+    ) -> Result<(), Error> {
+        let mut put = |text: &str| sink(text).map_err(|error| Error::Refused(format!("cannot write the export: {error}")));
+        let signed_head = self.sign_head(at).await?;
+        let (head, _) = crate::audit::open_head(&signed_head).map_err(|problem| Error::Refused(problem.to_string()))?;
+        let previous = match from_seq.saturating_sub(1) {
+            0 => crate::audit::BEFORE_THE_FIRST,
+            before => match self.log(before, 1).await?.first() {
+                Some(entry) if entry.seq == before => entry.hash,
+                _ => return Err(Error::Refused(format!("the log has no entry {before}"))),
+            },
+        };
+        let id = QueueId(vault.random()).to_string();
+        let mut next = from_seq.max(1);
+        let (mut export, line) = crate::audit::Export::start(&id, next, &previous, at);
+        put(&line)?;
+        while next <= head.size {
+            let page = self.log(next, EXPORT_PAGE).await?;
+            if page.is_empty() {
+                return Err(Error::Refused(format!("the log has no entry {next}")));
+            }
+            for entry in page.iter().take_while(|entry| entry.seq <= head.size) {
+                let pseudonyms = entry.pseudonyms.map(|field, pseudonym| vault.export_pseudonym(&id, field, pseudonym));
+                put(&export.entry(entry.seq, &entry.chained, pseudonyms, &entry.hash))?;
+                next = entry.seq.saturating_add(1);
+            }
+        }
+        put(&export.finish(&signed_head, |bytes| vault.sign(bytes)))
+    }
+
     pub async fn append(&self, records: Vec<Record>) -> Result<(), Error> {
         self.commit(Commit { records, ..Commit::default() }).await
     }
     pub async fn depth(&self) -> Result<Depth, Error> {
-        todo!()
+        self.read(|store| store.depth()).await
     }
+
     /// Free bytes on the data folder's file system, for the 452 before the disk is full.
+    #[must_use]
     pub fn free_bytes(&self) -> Option<u64> {
-        todo!()
+        self.bodies.free_bytes()
     }
+
+    /// Sets the free space below which new mail gets [`Error::Full`].
+    pub fn keep_free(&self, bytes: u64) {
+        self.free_bytes_min.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether new mail may be taken: the store is open and there is space.
+    #[must_use]
+    pub fn takes_mail(&self) -> bool {
+        !self.shared.is_closed.load(Ordering::SeqCst)
+            && self.free_bytes().is_none_or(|free| free >= self.free_bytes_min.load(Ordering::Relaxed))
+    }
+
+    /// Returns once a write or sync has failed. The store is closed then; the process should end with an error, so
+    /// that its supervisor starts it anew and what is on the disk is read again.
+    pub async fn failed(&self) {
+        let mut failed = self.shared.failed.subscribe();
+        if failed.wait_for(|is_failed| *is_failed).await.is_err() {
+            // The sender lives in `self`, so this cannot be; waiting for ever says "it has not failed".
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Finishes what waits and closes.
     pub async fn close(&self) {
-        todo!()
+        let (answer, answered) = oneshot::channel();
+        self.readers.is_closed.store(true, Ordering::SeqCst);
+        self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        if self.jobs.send(Job::Close(answer)).await.is_ok() {
+            let _ = answered.await;
+        }
     }
+}
+
+/// Whether a data folder holds no store yet; [`crate::vault::open_or_create`] wants to know.
+#[must_use]
+pub fn is_empty(folder: &Path) -> bool {
+    !folder.join(FILE).exists()
+}
+
+fn open_folder(folder: &Path) -> Result<File, Error> {
+    let failed = |error: std::io::Error| unwritable(folder, &error);
+    if !folder.exists() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        if let Some(parent) = folder.parent() {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
+        }
+    }
+    let mut lock = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(folder.join("lock"))
+        .map_err(failed)?;
+    take(&mut lock, folder)?;
+    lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed)?;
+    // SQLite gives its other files the mode of this one.
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(folder.join(FILE)).map_err(failed)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    drop(file);
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    Ok(lock)
+}
+
+fn take(lock: &mut File, folder: &Path) -> Result<(), Error> {
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Whatever is read only completes the text.
+                let _ = lock.take(20).read_to_string(&mut holder);
+                return Err(Error::Refused(format!(
+                    "the data folder {} is in use by process {}; stop that first",
+                    folder.display(),
+                    holder.trim()
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(unwritable(folder, &error)),
+        }
+    }
+}
+
+fn unwritable(folder: &Path, error: &std::io::Error) -> Error {
+    Error::Refused(format!("cannot use the data folder {}: {error}", folder.display()))
+}
+
+fn mixed_up() -> Error {
+    Error::Refused("the store answered another question".into())
 }

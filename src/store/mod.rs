@@ -5,7 +5,7 @@
 //!
 //! Must not be here: readable content, keys that open it, decisions.
 //!
-//! Reading order: this file → `handle` (the only async wrapper) → `sqlite`.
+//! Reading order: this file → `order` (the traits) → `handle` (the only async wrapper) → `writer` → `sqlite`, `bodies`.
 
 use std::sync::Arc;
 
@@ -155,5 +155,17 @@ pub struct Commit {
     pub records: Vec<Record>,
 }
 
+mod bodies;
 mod handle;
-pub use handle::{Depth, Error, Handle, LogEntry, Settings, UserRow};
+mod order;
+mod sqlite;
+mod writer;
+
+pub use bodies::Written;
+pub use handle::{Depth, Error, Handle, LogEntry, Settings, UserRow, is_empty};
+pub use order::{Answer, Failure, Order, Outcome, Read, Store};
+
+#[cfg(test)]
+mod export_tests;
+#[cfg(test)]
+mod tests;

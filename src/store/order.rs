@@ -1,0 +1,116 @@
+use super::bodies::Written;
+use super::{Commit, CopyRow, Depth, Error, LogEntry, ParcelRow, UserRow};
+use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
+use crate::secret::{Pseudonym, Sealed};
+
+/// One intention that changes the store. Done whole or not at all.
+#[derive(Debug)]
+pub enum Order {
+    /// Bodies above the limit come as files that are already written and synced, but not yet under their names.
+    Commit {
+        commit: Box<Commit>,
+        files: Vec<Written>,
+    },
+    Claim {
+        now: Timestamp,
+        max: usize,
+    },
+    CountTry {
+        parcel: ParcelId,
+        at: Timestamp,
+    },
+    ClearTries {
+        parcel: ParcelId,
+    },
+    VoidCodes,
+    PutUser(Box<UserRow>),
+    RemoveUser {
+        name: String,
+    },
+    NoteUse {
+        name: String,
+        at: Timestamp,
+        peer: String,
+    },
+    PutSts {
+        domain: Domain,
+        policy: Sealed,
+    },
+    NoteStarttls {
+        domain: Domain,
+        at: Timestamp,
+    },
+    SignHead {
+        at: Timestamp,
+    },
+}
+
+/// What an order gave.
+#[derive(Debug)]
+pub enum Answer {
+    Done,
+    Claimed(Vec<CopyRow>),
+    /// Number of the try; `None`: the code is void.
+    Try(Option<u32>),
+    Removed(bool),
+    Voided(u64),
+    Head(String),
+}
+
+/// Why a batch came to nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The disk is full; nothing was written and the store is as before.
+    Full,
+    /// A write or sync failed: what is on the disk is unknown until it is read again from the start.
+    Broken(String),
+}
+
+/// What came of one batch.
+#[derive(Debug)]
+pub struct Outcome {
+    /// One for each order, in their order. Nothing of a refused order was kept.
+    pub answers: Vec<Result<Answer, Error>>,
+    /// Copies were left queued, so that somebody should look for due ones.
+    pub has_queued: bool,
+}
+
+/// A store that changes. Blocking; owned by the one writer thread.
+pub trait Store: Send {
+    /// Carries out all orders in one transaction and syncs once.
+    ///
+    /// # Errors
+    /// [`Failure`]: nothing of the batch may be believed.
+    fn carry_out(&mut self, orders: &[Order]) -> Result<Outcome, Failure>;
+
+    /// Work that is due between batches and keeps the store small and quick.
+    ///
+    /// # Errors
+    /// [`Failure::Broken`].
+    fn tend(&mut self) -> Result<(), Failure>;
+}
+
+/// A view of the store as of the last commit. Blocking.
+pub trait Read: Send {
+    /// # Errors
+    /// All of these: [`Error::Refused`] if the store cannot be read or a row is damaged.
+    fn body(&mut self, id: BodyId) -> Result<Option<Sealed>, Error>;
+    fn copy(&mut self, id: CopyId) -> Result<Option<CopyRow>, Error>;
+    fn copies_of(&mut self, message: QueueId) -> Result<Vec<CopyRow>, Error>;
+    fn copies_by_message_id(&mut self, id: &Pseudonym) -> Result<Vec<CopyRow>, Error>;
+    fn copies(&mut self, open_only: bool, max: usize) -> Result<Vec<CopyRow>, Error>;
+    fn next_due(&mut self) -> Result<Option<Timestamp>, Error>;
+    fn depth(&mut self) -> Result<Depth, Error>;
+    fn parcel(&mut self, id: ParcelId) -> Result<Option<ParcelRow>, Error>;
+    fn parcel_by_number(&mut self, number_hash: [u8; 32]) -> Result<Option<ParcelRow>, Error>;
+    fn parcels(&mut self, open_only: bool, max: usize) -> Result<Vec<ParcelRow>, Error>;
+    fn parcel_content(&mut self, id: ParcelId) -> Result<Option<(Sealed, Sealed)>, Error>;
+    fn is_live_code(&mut self, spoken_hash: [u8; 32]) -> Result<bool, Error>;
+    fn user(&mut self, name: &str) -> Result<Option<UserRow>, Error>;
+    fn users(&mut self) -> Result<Vec<UserRow>, Error>;
+    fn sts(&mut self, domain: &Domain) -> Result<Option<Sealed>, Error>;
+    fn starttls_seen(&mut self, domain: &Domain) -> Result<Option<Timestamp>, Error>;
+    fn log(&mut self, from_seq: u64, max: usize) -> Result<Vec<LogEntry>, Error>;
+    fn log_of(&mut self, message: QueueId) -> Result<Vec<LogEntry>, Error>;
+    fn heads(&mut self) -> Result<Vec<String>, Error>;
+}

@@ -1,0 +1,330 @@
+//! Reading: rows back into values. A row that does not parse is an error of that row, never a panic.
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Params, Row};
+
+use super::super::bodies::{Bodies, name_of_body, name_of_parcel};
+use super::super::order::Read;
+use super::super::{CodeWrap, CopyRow, Depth, Error, LogEntry, NewCopy, ParcelRow, UserRow};
+use crate::audit::{Pseudonyms, Record, reveal};
+use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
+use crate::observe;
+use crate::policy::Class;
+use crate::queue::{CopyKind, CopyState};
+use crate::secret::{Pseudonym, Sealed, Wrapped};
+
+pub(super) struct SqliteReader {
+    pub(super) connection: Connection,
+    pub(super) bodies: Bodies,
+}
+
+pub(super) const COPY: &str = "id, message, kind, class, state, next_at, attempts, generation, last_reason, received_at, \
+     changed_at, size_bytes, domain, recipient, message_id, parcel, escrowed_as, body, wrap, facts, header";
+const PARCEL: &str = "id, copy_id, message, recipient, message_id, domain, reason, created_at, expires_at, first_opened_at, \
+     is_closed, notice_sent_at, notice_failed, size_bytes, tries, last_try_at, code_salt, code_wrap, spoken_hash, recovery, facts";
+const USER: &str = "name, verifier, may_send_as, bound_address, is_first, created_at, last_used_at, last_peer";
+
+impl Read for SqliteReader {
+    fn body(&mut self, id: BodyId) -> Result<Option<Sealed>, Error> {
+        let found: Option<(u64, Option<Vec<u8>>)> =
+            self.one("SELECT size_bytes, sealed FROM bodies WHERE id = ?1", [id.as_bytes()], |row| {
+                Ok((uint(row, 0)?, row.get(1)?))
+            })?;
+        found.map(|(size_bytes, sealed)| self.content(sealed, &name_of_body(id), size_bytes)).transpose()
+    }
+
+    fn copy(&mut self, id: CopyId) -> Result<Option<CopyRow>, Error> {
+        self.one(&format!("SELECT {COPY} FROM copies WHERE id = ?1"), [id.as_bytes()], copy_row)
+    }
+
+    fn copies_of(&mut self, message: QueueId) -> Result<Vec<CopyRow>, Error> {
+        let sql = format!("SELECT {COPY} FROM copies WHERE message = ?1 ORDER BY received_at, id");
+        self.many(&sql, [message.as_bytes()], copy_row)
+    }
+
+    fn copies_by_message_id(&mut self, id: &Pseudonym) -> Result<Vec<CopyRow>, Error> {
+        let sql = format!("SELECT {COPY} FROM copies WHERE message_id = ?1 ORDER BY received_at, id");
+        self.many(&sql, [id.as_str()], copy_row)
+    }
+
+    fn copies(&mut self, open_only: bool, max: usize) -> Result<Vec<CopyRow>, Error> {
+        let which = if open_only { "WHERE is_open = 1" } else { "" };
+        let sql = format!("SELECT {COPY} FROM copies {which} ORDER BY received_at DESC, id LIMIT ?1");
+        self.many(&sql, [limit(max)], copy_row)
+    }
+
+    fn next_due(&mut self) -> Result<Option<Timestamp>, Error> {
+        let sql = "SELECT min(next_at) FROM copies WHERE is_open = 1 AND state = 'queued' AND class = ?1";
+        let mut earliest: Option<i64> = None;
+        for class in [URGENT, NORMAL] {
+            let found: Option<Option<i64>> = self.one(sql, [class], |row| row.get(0))?;
+            earliest = match (earliest, found.flatten()) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        Ok(earliest.map(Timestamp))
+    }
+
+    fn depth(&mut self) -> Result<Depth, Error> {
+        let sql = "SELECT state, count(*), min(received_at) FROM copies WHERE is_open = 1 GROUP BY state";
+        let rows: Vec<(String, u64, i64)> = self.many(sql, [], |row| Ok((row.get(0)?, uint(row, 1)?, row.get(2)?)))?;
+        let mut depth = Depth::default();
+        for (state, count, oldest) in rows {
+            match state.as_str() {
+                "queued" => (depth.queued, depth.oldest_queued_at) = (count, Some(Timestamp(oldest))),
+                "in-flight" => depth.in_flight = count,
+                "held" => depth.held = count,
+                _ => {}
+            }
+        }
+        depth.escrowed_open =
+            self.one("SELECT count(*) FROM parcels WHERE is_closed = 0", [], |row| uint(row, 0))?.unwrap_or_default();
+        Ok(depth)
+    }
+
+    fn parcel(&mut self, id: ParcelId) -> Result<Option<ParcelRow>, Error> {
+        self.one(&format!("SELECT {PARCEL} FROM parcels WHERE id = ?1"), [id.as_bytes()], parcel_row)
+    }
+
+    fn parcel_by_number(&mut self, number_hash: [u8; 32]) -> Result<Option<ParcelRow>, Error> {
+        self.one(&format!("SELECT {PARCEL} FROM parcels WHERE number_hash = ?1"), [&number_hash[..]], parcel_row)
+    }
+
+    fn parcels(&mut self, open_only: bool, max: usize) -> Result<Vec<ParcelRow>, Error> {
+        let which = if open_only { "WHERE is_closed = 0" } else { "" };
+        let sql = format!("SELECT {PARCEL} FROM parcels {which} ORDER BY created_at DESC, id LIMIT ?1");
+        self.many(&sql, [limit(max)], parcel_row)
+    }
+
+    fn parcel_content(&mut self, id: ParcelId) -> Result<Option<(Sealed, Sealed)>, Error> {
+        let sql = "SELECT size_bytes, header, sealed FROM parcel_content WHERE parcel = ?1";
+        let found: Option<(u64, Vec<u8>, Option<Vec<u8>>)> =
+            self.one(sql, [id.as_bytes()], |row| Ok((uint(row, 0)?, row.get(1)?, row.get(2)?)))?;
+        let Some((size_bytes, header, sealed)) = found else { return Ok(None) };
+        Ok(Some((Sealed(header), self.content(sealed, &name_of_parcel(id), size_bytes)?)))
+    }
+
+    fn is_live_code(&mut self, spoken_hash: [u8; 32]) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM parcels WHERE spoken_hash = ?1 AND is_closed = 0 LIMIT 1";
+        Ok(self.one(sql, [&spoken_hash[..]], |_| Ok(()))?.is_some())
+    }
+
+    fn user(&mut self, name: &str) -> Result<Option<UserRow>, Error> {
+        self.one(&format!("SELECT {USER} FROM users WHERE name = ?1"), [name], user_row)
+    }
+
+    fn users(&mut self) -> Result<Vec<UserRow>, Error> {
+        self.many(&format!("SELECT {USER} FROM users ORDER BY name"), [], user_row)
+    }
+
+    fn sts(&mut self, domain: &Domain) -> Result<Option<Sealed>, Error> {
+        self.one("SELECT sealed FROM sts WHERE domain = ?1", [domain.as_str()], |row| Ok(Sealed(row.get(0)?)))
+    }
+
+    fn starttls_seen(&mut self, domain: &Domain) -> Result<Option<Timestamp>, Error> {
+        self.one("SELECT seen_at FROM starttls WHERE domain = ?1", [domain.as_str()], |row| Ok(Timestamp(row.get(0)?)))
+    }
+
+    fn log(&mut self, from_seq: u64, max: usize) -> Result<Vec<LogEntry>, Error> {
+        let sql = "SELECT seq, chained, hash, message_id, principal, recipient FROM log WHERE seq >= ?1 ORDER BY seq LIMIT ?2";
+        self.many(sql, [i64::try_from(from_seq).unwrap_or(i64::MAX), limit(max)], log_entry)
+    }
+
+    fn log_of(&mut self, message: QueueId) -> Result<Vec<LogEntry>, Error> {
+        let sql = "SELECT seq, chained, hash, message_id, principal, recipient FROM log WHERE message = ?1 ORDER BY seq";
+        self.many(sql, [message.as_bytes()], log_entry)
+    }
+
+    fn heads(&mut self) -> Result<Vec<String>, Error> {
+        self.many("SELECT signed FROM heads ORDER BY number", [], |row| row.get(0))
+    }
+}
+
+impl SqliteReader {
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        of: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, Error> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(unreadable)?;
+        statement.query_row(params, of).optional().map_err(unreadable)
+    }
+
+    fn many<T>(&self, sql: &str, params: impl Params, of: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>, Error> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(unreadable)?;
+        let rows = statement.query_map(params, of).map_err(unreadable)?;
+        rows.collect::<rusqlite::Result<Vec<T>>>().map_err(unreadable)
+    }
+
+    fn content(&self, sealed: Option<Vec<u8>>, name: &str, size_bytes: u64) -> Result<Sealed, Error> {
+        if let Some(sealed) = sealed {
+            return Ok(Sealed(sealed));
+        }
+        match self.bodies.read(name, size_bytes) {
+            Ok(Some(sealed)) => Ok(sealed),
+            Ok(None) => {
+                observe::log(&observe::Event::StoreFailed { what: format!("bodies/{name} is missing or incomplete") });
+                Err(Error::Refused(format!("bodies/{name} is missing or incomplete")))
+            }
+            Err(error) => Err(Error::Refused(format!("cannot read bodies/{name}: {error}"))),
+        }
+    }
+}
+
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
+fn unreadable(error: rusqlite::Error) -> Error {
+    Error::Refused(format!("cannot read the store: {error}"))
+}
+
+fn limit(max: usize) -> i64 {
+    i64::try_from(max).unwrap_or(i64::MAX)
+}
+
+pub(super) const URGENT: i64 = 0;
+pub(super) const NORMAL: i64 = 1;
+
+pub(super) fn class_number(class: Class) -> i64 {
+    match class {
+        Class::Urgent => URGENT,
+        Class::Normal => NORMAL,
+    }
+}
+
+pub(super) fn kind_word(kind: CopyKind) -> &'static str {
+    match kind {
+        CopyKind::Message => "message",
+        CopyKind::Notice => "notice",
+        CopyKind::Slip => "slip",
+        CopyKind::Report => "report",
+    }
+}
+
+/// An id of fixed length from a column.
+struct Bytes<const N: usize>([u8; N]);
+
+impl<const N: usize> FromSql for Bytes<N> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Bytes<N>> {
+        <[u8; N]>::try_from(value.as_blob()?).map(Bytes).map_err(|_| FromSqlError::InvalidType)
+    }
+}
+
+/// A count or size; negative ones are none.
+pub(super) fn uint(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    u64::try_from(row.get::<_, i64>(column)?).map_err(|_| unknown_word())
+}
+
+/// Anything a column says in words or numbers that is not in this program's vocabulary.
+fn unknown_word() -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(FromSqlError::InvalidType))
+}
+
+pub(super) fn copy_row(row: &Row<'_>) -> rusqlite::Result<CopyRow> {
+    let kind = match row.get_ref(2)?.as_str()? {
+        "message" => CopyKind::Message,
+        "notice" => CopyKind::Notice,
+        "slip" => CopyKind::Slip,
+        "report" => CopyKind::Report,
+        _ => return Err(unknown_word()),
+    };
+    let class = match row.get::<_, i64>(3)? {
+        URGENT => Class::Urgent,
+        NORMAL => Class::Normal,
+        _ => return Err(unknown_word()),
+    };
+    let state = match row.get_ref(4)?.as_str()? {
+        "queued" => CopyState::Queued { next_at: Timestamp(row.get::<_, Option<i64>>(5)?.unwrap_or_default()) },
+        "in-flight" => CopyState::InFlight,
+        "held" => CopyState::Held,
+        "delivered" => CopyState::Delivered,
+        "escrowed" => CopyState::Escrowed(ParcelId(row.get::<_, Bytes<16>>(16)?.0)),
+        "bounced" => CopyState::Bounced,
+        "refused" => CopyState::Refused,
+        _ => return Err(unknown_word()),
+    };
+    Ok(CopyRow {
+        copy: NewCopy {
+            id: CopyId(row.get::<_, Bytes<16>>(0)?.0),
+            message: QueueId(row.get::<_, Bytes<10>>(1)?.0),
+            kind,
+            // A finished copy has no body any more; no body has this id.
+            body: BodyId(row.get::<_, Option<Bytes<16>>>(17)?.map_or([0; 16], |id| id.0)),
+            recipient: Pseudonym::of(row.get(13)?),
+            message_id: Pseudonym::of(row.get(14)?),
+            domain: domain(row, 12)?,
+            class,
+            header: Sealed(row.get::<_, Option<Vec<u8>>>(20)?.unwrap_or_default()),
+            facts: Sealed(row.get::<_, Option<Vec<u8>>>(19)?.unwrap_or_default()),
+            wrap: Wrapped(row.get::<_, Option<Vec<u8>>>(18)?.unwrap_or_default()),
+            state,
+            received_at: Timestamp(row.get(9)?),
+            parcel: row.get::<_, Option<Bytes<16>>>(15)?.map(|id| ParcelId(id.0)),
+            size_bytes: uint(row, 11)?,
+        },
+        attempts: row.get(6)?,
+        generation: uint(row, 7)?,
+        last_reason: row.get(8)?,
+        changed_at: Timestamp(row.get(10)?),
+        warm_body: None,
+    })
+}
+
+fn parcel_row(row: &Row<'_>) -> rusqlite::Result<ParcelRow> {
+    let code =
+        match (row.get::<_, Option<Bytes<16>>>(16)?, row.get::<_, Option<Vec<u8>>>(17)?, row.get::<_, Option<Bytes<32>>>(18)?) {
+            (Some(salt), Some(wrap), Some(spoken)) => Some(CodeWrap { salt: salt.0, wrap: Wrapped(wrap), spoken_hash: spoken.0 }),
+            _ => None,
+        };
+    Ok(ParcelRow {
+        id: ParcelId(row.get::<_, Bytes<16>>(0)?.0),
+        copy: CopyId(row.get::<_, Bytes<16>>(1)?.0),
+        message: QueueId(row.get::<_, Bytes<10>>(2)?.0),
+        recipient: Pseudonym::of(row.get(3)?),
+        message_id: Pseudonym::of(row.get(4)?),
+        domain: domain(row, 5)?,
+        facts: Sealed(row.get::<_, Option<Vec<u8>>>(20)?.unwrap_or_default()),
+        code,
+        recovery: Wrapped(row.get::<_, Option<Vec<u8>>>(19)?.unwrap_or_default()),
+        tries: row.get(14)?,
+        last_try_at: row.get::<_, Option<i64>>(15)?.map(Timestamp),
+        reason: row.get(6)?,
+        created_at: Timestamp(row.get(7)?),
+        expires_at: Timestamp(row.get(8)?),
+        first_opened_at: row.get::<_, Option<i64>>(9)?.map(Timestamp),
+        is_closed: row.get(10)?,
+        notice_sent_at: row.get::<_, Option<i64>>(11)?.map(Timestamp),
+        notice_failed: row.get(12)?,
+        size_bytes: uint(row, 13)?,
+    })
+}
+
+fn user_row(row: &Row<'_>) -> rusqlite::Result<UserRow> {
+    let may_send_as: String = row.get(2)?;
+    Ok(UserRow {
+        name: row.get(0)?,
+        verifier: row.get(1)?,
+        may_send_as: may_send_as.split(',').filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect(),
+        bound_address: row.get(3)?,
+        is_first: row.get(4)?,
+        created_at: Timestamp(row.get(5)?),
+        last_used_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
+        last_peer: row.get(7)?,
+    })
+}
+
+fn log_entry(row: &Row<'_>) -> rusqlite::Result<LogEntry> {
+    let chained: String = row.get(1)?;
+    let pseudonym = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(column)?.map(Pseudonym::of));
+    let pseudonyms = Pseudonyms { message_id: pseudonym(3)?, principal: pseudonym(4)?, recipient: pseudonym(5)? };
+    let bytes = match serde_json::from_str::<Record>(&chained) {
+        Ok(record) => reveal(record, &pseudonyms).into_bytes(),
+        // Of a later version: shown as it was chained.
+        Err(_) => chained.clone().into_bytes(),
+    };
+    Ok(LogEntry { seq: uint(row, 0)?, bytes, hash: row.get::<_, Bytes<32>>(2)?.0, chained, pseudonyms })
+}
+
+fn domain(row: &Row<'_>, column: usize) -> rusqlite::Result<Domain> {
+    Domain::parse(row.get_ref(column)?.as_str()?).map_err(|_| unknown_word())
+}

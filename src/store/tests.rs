@@ -1,0 +1,530 @@
+//! What every store has to keep, told through [`Handle`]; and what a crash or fault at any step may leave.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::bodies::Bodies;
+use super::sqlite::SqliteStore;
+use super::*;
+use crate::audit::Event;
+use crate::mail::Timestamp;
+use crate::vault::Vault;
+
+/// Bodies above this are files in these tests.
+const FILE_BYTES: usize = 1000;
+
+/// A data folder of its own for one test, gone when the test ends.
+struct World {
+    folder: PathBuf,
+    vault: Arc<Vault>,
+}
+
+impl World {
+    fn new() -> World {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("wardpost-store-{}-{n}", std::process::id()));
+        World { folder, vault: Arc::new(Vault::ephemeral()) }
+    }
+
+    fn settings(&self) -> Settings {
+        Settings { folder: self.folder.clone(), body_file_bytes: FILE_BYTES }
+    }
+
+    fn open(&self) -> Handle {
+        Handle::open(self.settings(), Arc::clone(&self.vault)).unwrap()
+    }
+
+    fn files(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(self.folder.join("bodies"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The folder as another machine would find it after the power went now.
+    fn as_after_a_crash(&self) -> World {
+        let copy = World { folder: World::new().folder.clone(), vault: Arc::clone(&self.vault) };
+        copy_folder(&self.folder, &copy.folder);
+        copy
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+fn copy(n: u8, state: CopyState) -> NewCopy {
+    NewCopy {
+        id: CopyId([n; 16]),
+        message: QueueId([n; 10]),
+        kind: CopyKind::Message,
+        body: BodyId([n; 16]),
+        recipient: Pseudonym::of(format!("recipient{n:07}")),
+        message_id: Pseudonym::of(format!("message-id{n:06}")),
+        domain: Domain::parse("clinic.example").unwrap(),
+        class: Class::Normal,
+        header: Sealed(vec![n; 300]),
+        facts: Sealed(vec![n; 100]),
+        wrap: Wrapped(vec![n; 120]),
+        state,
+        received_at: NOW.plus_secs(i64::from(n)),
+        parcel: None,
+        size_bytes: 1234,
+    }
+}
+
+fn body(n: u8, size: usize) -> NewBody {
+    NewBody { id: BodyId([n; 16]), sealed: Arc::new(Sealed(vec![n; size])) }
+}
+
+fn mail(n: u8, size: usize, state: CopyState) -> Commit {
+    let mut record = Record::of(Event::Decided, NOW);
+    record.message = Some(QueueId([n; 10]).to_string());
+    record.recipient = Some(Pseudonym::of(format!("recipient{n:07}")));
+    Commit { bodies: vec![body(n, size)], copies: vec![copy(n, state)], records: vec![record], ..Commit::default() }
+}
+
+fn settle(n: u8, generation: u64, to: CopyState) -> Commit {
+    let settle = Settle { copy: CopyId([n; 16]), generation, to, at: NOW.plus_secs(900), reason: Some("timeout".into()) };
+    Commit { settles: vec![settle], records: vec![Record::of(Event::Delivered, NOW)], ..Commit::default() }
+}
+
+fn parcel(n: u8, size: usize) -> NewParcel {
+    NewParcel {
+        id: ParcelId([n; 16]),
+        number_hash: [n; 32],
+        copy: CopyId([n; 16]),
+        message: QueueId([n; 10]),
+        recipient: Pseudonym::of("r".into()),
+        message_id: Pseudonym::of("m".into()),
+        domain: Domain::parse("clinic.example").unwrap(),
+        body: Sealed(vec![n; size]),
+        header: Sealed(vec![n; 50]),
+        facts: Sealed(vec![n; 60]),
+        code: Some(code(n)),
+        recovery: Wrapped(vec![n; 70]),
+        reason: "starttls-not-supported".into(),
+        created_at: NOW,
+        expires_at: NOW.plus_secs(86_400 * 30),
+        size_bytes: 99,
+    }
+}
+
+fn code(n: u8) -> CodeWrap {
+    CodeWrap { salt: [n; 16], wrap: Wrapped(vec![n; 80]), spoken_hash: [n; 32] }
+}
+
+const QUEUED: CopyState = CopyState::Queued { next_at: NOW };
+
+#[tokio::test]
+async fn a_committed_copy_is_claimed_once_and_settled_by_its_generation_only() {
+    let world = World::new();
+    let store = world.open();
+    store.commit(mail(1, 500, QUEUED)).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW));
+    assert!(store.claim(NOW.plus_ms(-1), 10).await.unwrap().is_empty(), "not due yet");
+    let claimed = store.claim(NOW, 10).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    let row = &claimed[0];
+    assert_eq!((row.generation, row.attempts, row.copy.state), (1, 1, CopyState::InFlight));
+    assert_eq!((&row.copy.header, &row.copy.wrap), (&Sealed(vec![1; 300]), &Wrapped(vec![1; 120])));
+    assert!(store.claim(NOW, 10).await.unwrap().is_empty(), "claimed already");
+    assert_eq!(*store.body(row.copy.body).await.unwrap().unwrap(), Sealed(vec![1; 500]));
+
+    assert!(matches!(store.commit(settle(1, 0, CopyState::Delivered)).await, Err(Error::Conflict)));
+    let later = CopyState::Queued { next_at: NOW.plus_secs(30) };
+    store.commit(settle(1, 1, later)).await.unwrap();
+    let row = store.copy(CopyId([1; 16])).await.unwrap().unwrap();
+    assert_eq!((row.copy.state, row.last_reason.as_deref()), (later, Some("timeout")));
+    assert_eq!(store.claim(NOW.plus_secs(30), 10).await.unwrap()[0].generation, 2);
+    assert!(matches!(store.commit(settle(1, 1, CopyState::Delivered)).await, Err(Error::Conflict)), "an old claim");
+    store.commit(settle(1, 2, CopyState::Delivered)).await.unwrap();
+    assert!(matches!(store.commit(settle(1, 2, CopyState::Bounced)).await, Err(Error::Conflict)), "finished is finished");
+}
+
+#[tokio::test]
+async fn a_finished_copy_keeps_its_row_and_loses_keys_header_facts_and_the_unshared_body() {
+    let world = World::new();
+    let store = world.open();
+    for size in [500, FILE_BYTES + 1] {
+        let n = if size == 500 { 1 } else { 3 };
+        let mut two = mail(n, size, CopyState::InFlight);
+        two.copies.push(NewCopy { body: BodyId([n; 16]), message: QueueId([n; 10]), ..copy(n + 1, CopyState::Held) });
+        store.commit(two).await.unwrap();
+        assert_eq!(world.files().len(), usize::from(size > FILE_BYTES));
+        store.commit(settle(n, 1, CopyState::Delivered)).await.unwrap();
+        let row = store.copy(CopyId([n; 16])).await.unwrap().unwrap();
+        assert_eq!((row.copy.state, row.copy.size_bytes), (CopyState::Delivered, 1234));
+        assert!(row.copy.header.0.is_empty() && row.copy.wrap.0.is_empty() && row.copy.facts.0.is_empty());
+        assert!(store.body(BodyId([n; 16])).await.unwrap().is_some(), "the held copy still needs it");
+        store.commit(settle(n + 1, 0, CopyState::Refused)).await.unwrap();
+        assert!(store.body(BodyId([n; 16])).await.unwrap().is_none());
+        assert_eq!(world.files().len(), 0);
+        assert_eq!(store.copies_of(QueueId([n; 10])).await.unwrap().len(), 2);
+    }
+    assert_eq!(store.copies(true, 10).await.unwrap().len(), 0);
+    let listed = store.copies(false, 3).await.unwrap();
+    assert_eq!(listed.iter().map(|row| row.copy.id.0[0]).collect::<Vec<_>>(), [4, 3, 2], "newest first");
+    assert_eq!(store.copies_by_message_id(Pseudonym::of("message-id000003".into())).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_commit_leaves_nothing_and_does_not_hurt_its_neighbours() {
+    let world = World::new();
+    let store = world.open();
+    store.commit(mail(1, 500, CopyState::Held)).await.unwrap();
+    // One batch: the orders are handed over before the writer can have taken the first.
+    let mut both_wrong = mail(2, FILE_BYTES + 1, QUEUED);
+    both_wrong.settles.push(Settle { copy: CopyId([1; 16]), generation: 7, to: CopyState::Held, at: NOW, reason: None });
+    let twice = mail(1, 500, QUEUED);
+    let missing = Commit { copies: vec![copy(5, QUEUED)], ..Commit::default() };
+    let (a, b, c, d, e) = tokio::join!(
+        store.commit(mail(3, 500, QUEUED)),
+        store.commit(both_wrong),
+        store.commit(twice),
+        store.commit(missing),
+        store.commit(mail(4, 500, QUEUED)),
+    );
+    assert!(a.is_ok() && e.is_ok());
+    assert!(matches!(b, Err(Error::Conflict)));
+    assert!(matches!(c, Err(Error::Refused(_))) && matches!(d, Err(Error::Refused(_))));
+    assert!(store.copy(CopyId([2; 16])).await.unwrap().is_none());
+    assert!(world.files().is_empty());
+    let log = store.log(1, 100).await.unwrap();
+    assert_eq!(log.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 2, 3], "no gap where one was refused");
+    store.close().await;
+    world.open().close().await;
+}
+
+#[tokio::test]
+async fn many_callers_share_batches_and_all_find_their_mail_after_a_crash() {
+    let world = World::new();
+    let store = world.open();
+    let tasks: Vec<_> = (0..200u8)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move { store.commit(mail(n, if n % 10 == 0 { FILE_BYTES + 1 } else { 400 }, QUEUED)).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let crashed = world.as_after_a_crash();
+    let store = crashed.open();
+    assert_eq!(store.depth().await.unwrap().queued, 200);
+    for n in 0..200u8 {
+        let size = if n % 10 == 0 { FILE_BYTES + 1 } else { 400 };
+        assert_eq!(store.body(BodyId([n; 16])).await.unwrap().unwrap().0, vec![n; size]);
+    }
+    assert_eq!(store.log(1, 1000).await.unwrap().len(), 200);
+}
+
+#[tokio::test]
+async fn after_a_crash_what_was_in_flight_is_queued_with_its_generation() {
+    let world = World::new();
+    let store = world.open();
+    store.commit(mail(1, 500, CopyState::InFlight)).await.unwrap();
+    store.commit(mail(2, 500, QUEUED)).await.unwrap();
+    store.commit(mail(3, 500, CopyState::Held)).await.unwrap();
+    store.claim(NOW, 10).await.unwrap();
+    let crashed = world.as_after_a_crash();
+    let store = crashed.open();
+    let depth = store.depth().await.unwrap();
+    assert_eq!((depth.queued, depth.in_flight, depth.held), (2, 0, 1));
+    let claimed = store.claim(Timestamp(1), 10).await.unwrap();
+    assert_eq!(claimed.iter().map(|row| row.generation).collect::<Vec<_>>(), [2, 2]);
+}
+
+#[tokio::test]
+async fn a_start_removes_files_without_a_row_and_sets_aside_rows_without_a_file() {
+    let world = World::new();
+    let store = world.open();
+    for n in [1, 2, 3] {
+        store.commit(mail(n, FILE_BYTES + 1, QUEUED)).await.unwrap();
+    }
+    store.close().await;
+    let names = world.files();
+    assert_eq!(names.len(), 3);
+    let bodies = world.folder.join("bodies");
+    std::fs::write(bodies.join("bstray"), b"x").unwrap();
+    std::fs::write(bodies.join("b3.tmp"), b"x").unwrap();
+    std::fs::remove_file(bodies.join(&names[0])).unwrap();
+    std::fs::write(bodies.join(&names[1]), b"cut").unwrap();
+    let store = world.open();
+    assert_eq!(world.files(), names[2..]);
+    assert_eq!(std::fs::read_dir(world.folder.join("set-aside")).unwrap().count(), 1);
+    let depth = store.depth().await.unwrap();
+    assert_eq!((depth.queued, depth.held), (1, 2));
+    let held = store.copy(CopyId([1; 16])).await.unwrap().unwrap();
+    assert_eq!(held.last_reason.as_deref(), Some("body-incomplete"));
+    assert!(matches!(store.body(BodyId([1; 16])).await, Err(Error::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_parcel_takes_the_copys_place_and_loses_everything_when_closed() {
+    let world = World::new();
+    let store = world.open();
+    for (n, size) in [(1u8, 500), (2, FILE_BYTES + 1)] {
+        store.commit(mail(n, size, CopyState::InFlight)).await.unwrap();
+        let mut moved = settle(n, 1, CopyState::Escrowed(ParcelId([n; 16])));
+        moved.parcels.push(parcel(n, size));
+        let mut stale = moved.clone();
+        stale.settles[0].generation = 9;
+        assert!(matches!(store.commit(stale).await, Err(Error::Conflict)));
+        assert!(store.parcel(ParcelId([n; 16])).await.unwrap().is_none());
+        store.commit(moved).await.unwrap();
+        let row = store.copy(CopyId([n; 16])).await.unwrap().unwrap();
+        assert_eq!(row.copy.state, CopyState::Escrowed(ParcelId([n; 16])));
+        assert!(row.copy.wrap.0.is_empty());
+        assert_eq!(world.files().len(), usize::from(size > FILE_BYTES));
+        let (header, body) = store.parcel_content(ParcelId([n; 16])).await.unwrap().unwrap();
+        assert_eq!((header, body), (Sealed(vec![n; 50]), Sealed(vec![n; size])));
+        let found = store.parcel_by_number([n; 32]).await.unwrap().unwrap();
+        assert_eq!((found.id, found.is_closed, found.tries), (ParcelId([n; 16]), false, 0));
+        assert!(store.is_live_code([n; 32]).await.unwrap());
+
+        let change = |change| Commit { parcel_changes: vec![change], ..Commit::default() };
+        let id = ParcelId([n; 16]);
+        store.commit(change(ParcelChange::NoticeFailed(id))).await.unwrap();
+        assert!(store.parcel(id).await.unwrap().unwrap().notice_failed);
+        store.commit(change(ParcelChange::NoticeSent(id, NOW))).await.unwrap();
+        store.commit(change(ParcelChange::Opened(id, NOW.plus_secs(1)))).await.unwrap();
+        store.commit(change(ParcelChange::Opened(id, NOW.plus_secs(2)))).await.unwrap();
+        let found = store.parcel(id).await.unwrap().unwrap();
+        assert_eq!((found.notice_sent_at, found.notice_failed), (Some(NOW), false));
+        assert_eq!(found.first_opened_at, Some(NOW.plus_secs(1)), "the first opening stays");
+        store.commit(change(ParcelChange::Closed(id, NOW))).await.unwrap();
+        let found = store.parcel(id).await.unwrap().unwrap();
+        assert!(found.is_closed && found.code.is_none() && found.recovery.0.is_empty() && found.facts.0.is_empty());
+        assert!(store.parcel_content(id).await.unwrap().is_none() && !store.is_live_code([n; 32]).await.unwrap());
+        assert!(matches!(store.commit(change(ParcelChange::Closed(id, NOW))).await, Err(Error::Refused(_))));
+        assert!(world.files().is_empty());
+    }
+    assert_eq!(store.parcels(true, 10).await.unwrap().len(), 0);
+    assert_eq!(store.parcels(false, 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn ten_tries_void_a_code_and_only_a_new_code_resets_them() {
+    let world = World::new();
+    let store = world.open();
+    let id = ParcelId([1; 16]);
+    assert_eq!(store.count_try(id, NOW).await.unwrap(), None, "unknown parcel");
+    store.commit(Commit { parcels: vec![parcel(1, 10)], ..Commit::default() }).await.unwrap();
+    // All at once: the count is one conditional update, so no two tries get the same number.
+    let tasks: Vec<_> = (0..15)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.count_try(id, NOW).await.unwrap() })
+        })
+        .collect();
+    let mut numbers = Vec::new();
+    for task in tasks {
+        numbers.extend(task.await.unwrap());
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=10).collect::<Vec<u32>>());
+    let crashed = world.as_after_a_crash();
+    let again = crashed.open();
+    assert_eq!(again.count_try(id, NOW).await.unwrap(), None, "a restart gives no tries back");
+    again.commit(Commit { parcel_changes: vec![ParcelChange::Code(id, code(2))], ..Commit::default() }).await.unwrap();
+    assert_eq!(again.count_try(id, NOW).await.unwrap(), Some(1));
+    assert!(again.is_live_code([2; 32]).await.unwrap() && !again.is_live_code([1; 32]).await.unwrap());
+    again.clear_tries(id).await.unwrap();
+    assert_eq!(again.count_try(id, NOW).await.unwrap(), Some(1));
+    assert_eq!(again.void_codes().await.unwrap(), 1);
+    assert_eq!(again.count_try(id, NOW).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn urgent_copies_are_claimed_first_and_a_clock_set_back_delays_nothing() {
+    let world = World::new();
+    let store = world.open();
+    store.commit(mail(1, 10, QUEUED)).await.unwrap();
+    let mut urgent = mail(2, 10, QUEUED);
+    urgent.copies[0].class = Class::Urgent;
+    store.commit(urgent).await.unwrap();
+    let first = store.claim(NOW, 1).await.unwrap();
+    assert_eq!(first[0].copy.id, CopyId([2; 16]));
+    store.commit(settle(2, 1, CopyState::Queued { next_at: NOW.plus_secs(60) })).await.unwrap();
+    let ten_days = 10 * 86_400;
+    assert_eq!(store.claim(NOW.plus_secs(-ten_days), 9).await.unwrap().len(), 1, "was due already");
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_secs(60 - ten_days)), "still in a minute");
+}
+
+#[tokio::test]
+async fn users_policies_and_sightings_are_kept() {
+    let world = World::new();
+    let store = world.open();
+    let user = |name: &str, is_first| UserRow {
+        name: name.into(),
+        verifier: "$argon2id$".into(),
+        may_send_as: vec!["a@b.example".into(), "@b.example".into()],
+        bound_address: Some("a@b.example".into()),
+        is_first,
+        created_at: NOW,
+        last_used_at: None,
+        last_peer: None,
+    };
+    store.put_user(user("first", true)).await.unwrap();
+    store.put_user(user("scanner", false)).await.unwrap();
+    assert!(store.user("first").await.unwrap().is_none(), "the first credential dies with the first user");
+    store.note_use("scanner", NOW, "192.0.2.1".into()).await.unwrap();
+    let found = store.user("scanner").await.unwrap().unwrap();
+    assert_eq!((found.may_send_as.len(), found.last_used_at, found.last_peer.as_deref()), (2, Some(NOW), Some("192.0.2.1")));
+    assert!(matches!(store.put_user(user("", false)).await, Err(Error::Refused(_))));
+    assert!(store.remove_user("scanner").await.unwrap() && !store.remove_user("scanner").await.unwrap());
+    assert!(store.users().await.unwrap().is_empty());
+
+    let domain = Domain::parse("B.example").unwrap();
+    assert!(store.sts(&domain).await.unwrap().is_none() && store.starttls_seen(&domain).await.unwrap().is_none());
+    for n in [1, 2] {
+        store.put_sts(&domain, Sealed(vec![n])).await.unwrap();
+        store.note_starttls(&domain, NOW.plus_secs(i64::from(n))).await.unwrap();
+    }
+    assert_eq!(store.sts(&domain).await.unwrap(), Some(Sealed(vec![2])));
+    assert_eq!(store.starttls_seen(&domain).await.unwrap(), Some(NOW.plus_secs(2)));
+}
+
+#[tokio::test]
+async fn a_second_start_is_told_who_holds_the_folder() {
+    let world = World::new();
+    let store = world.open();
+    let (settings, vault) = (world.settings(), Arc::clone(&world.vault));
+    let second = tokio::task::spawn_blocking(move || Handle::open(settings, vault)).await.unwrap();
+    let Err(Error::Refused(text)) = second else { panic!("opened twice") };
+    assert!(text.contains(&format!("in use by process {}", std::process::id())), "{text}");
+    store.close().await;
+    assert!(matches!(store.append(vec![]).await, Err(Error::Closed)));
+    world.open().close().await;
+}
+
+#[tokio::test]
+async fn the_wrong_keys_a_later_version_and_a_shortened_log_are_refused_at_the_start() {
+    let world = World::new();
+    let store = world.open();
+    store.append(vec![Record::of(Event::Started, NOW), Record::of(Event::Started, NOW)]).await.unwrap();
+    let head = store.sign_head(NOW).await.unwrap();
+    assert_eq!(store.heads().await.unwrap(), [head]);
+    store.close().await;
+    let refusal = |vault: Arc<Vault>| match Handle::open(world.settings(), vault) {
+        Err(Error::Refused(text)) => text,
+        _ => panic!("opened"),
+    };
+    assert!(refusal(Arc::new(Vault::ephemeral())).contains("not the keys of this store"));
+    let tamper = |sql: &str| {
+        let db = rusqlite::Connection::open(world.folder.join(sqlite::FILE)).unwrap();
+        db.execute_batch(sql).unwrap();
+    };
+    tamper("UPDATE log SET chained = replace(chained, 'started', 'decided') WHERE seq = 2");
+    assert!(refusal(Arc::clone(&world.vault)).contains("does not match its hash"));
+    tamper("UPDATE log SET chained = replace(chained, 'decided', 'started') WHERE seq = 2");
+    world.open().close().await;
+    tamper("CREATE TABLE kept AS SELECT * FROM log WHERE seq = 2; DELETE FROM log WHERE seq = 2");
+    assert!(refusal(Arc::clone(&world.vault)).contains("shorter than its last signed head"));
+    tamper("INSERT INTO log SELECT * FROM kept; UPDATE log SET seq = 5 WHERE seq = 1");
+    assert!(refusal(Arc::clone(&world.vault)).contains("entries are missing"));
+    tamper("UPDATE log SET seq = 1 WHERE seq = 5; PRAGMA user_version = 99");
+    assert!(refusal(Arc::clone(&world.vault)).contains("later version"));
+    tamper("PRAGMA user_version = 1");
+    world.open().close().await;
+}
+
+#[tokio::test]
+async fn too_little_space_refuses_new_mail_and_lets_outcomes_through() {
+    let world = World::new();
+    let store = world.open();
+    store.commit(mail(1, 500, CopyState::InFlight)).await.unwrap();
+    store.keep_free(u64::MAX);
+    assert!(!store.takes_mail());
+    for size in [500, FILE_BYTES + 1] {
+        assert!(matches!(store.commit(mail(2, size, QUEUED)).await, Err(Error::Full)));
+    }
+    store.commit(settle(1, 1, CopyState::Delivered)).await.unwrap();
+    store.keep_free(0);
+    assert!(store.takes_mail());
+    store.commit(mail(2, FILE_BYTES + 1, QUEUED)).await.unwrap();
+    assert_eq!(world.files().len(), 1);
+}
+
+/// Fails the n-th step on the disk, for every n until none fails. Whatever was answered with success is there after
+/// a restart, whole; whatever failed is there whole or not at all; and a failed store takes nothing more.
+#[tokio::test]
+async fn a_fault_at_any_step_loses_nothing_that_was_answered() {
+    let mut faults = 0;
+    for nth in 1.. {
+        let world = World::new();
+        let lock = std::fs::File::create(world.as_empty().join("test-lock")).unwrap();
+        let bodies = Bodies::open(&world.folder).unwrap();
+        std::fs::File::create(world.folder.join(sqlite::FILE)).unwrap();
+        let free = Arc::new(AtomicU64::new(0));
+        let vault = Arc::clone(&world.vault);
+        let store = SqliteStore::open(&world.folder, bodies.clone(), vault, FILE_BYTES, Arc::clone(&free)).unwrap();
+        let steps = bodies.faults.clone();
+        let handle = Handle::start(Box::new(store), Vec::new(), bodies, FILE_BYTES, free, lock).unwrap();
+        steps.left.store(nth, Ordering::SeqCst);
+        let mut kept = Vec::new();
+        let mut failed = false;
+        for n in 1..=6u8 {
+            let size = if n % 2 == 0 { FILE_BYTES + 1 } else { 300 };
+            match handle.commit(mail(n, size, QUEUED)).await {
+                Ok(()) => {
+                    assert!(!failed, "fault {nth}: a failed store took mail");
+                    kept.push(n);
+                }
+                Err(Error::Closed) => failed = true,
+                Err(other) => panic!("fault {nth}: {other}"),
+            }
+        }
+        if failed {
+            handle.failed().await;
+        }
+        let crashed = world.as_after_a_crash();
+        let again = crashed.open();
+        for n in 1..=6u8 {
+            let size = if n % 2 == 0 { FILE_BYTES + 1 } else { 300 };
+            let row = again.copy(CopyId([n; 16])).await.unwrap();
+            assert_eq!(row.is_some(), kept.contains(&n), "fault {nth}, mail {n}");
+            if row.is_some() {
+                assert_eq!(again.body(BodyId([n; 16])).await.unwrap().unwrap().0, vec![n; size]);
+            }
+        }
+        assert_eq!(again.log(1, 100).await.unwrap().len(), kept.len(), "fault {nth}");
+        let files = kept.iter().filter(|n| *n % 2 == 0).count();
+        assert_eq!(crashed.files().len(), files, "fault {nth}: nothing stray");
+        if !failed {
+            break;
+        }
+        faults += 1;
+    }
+    assert!(faults > 20, "only {faults} steps could fail");
+}
+
+impl World {
+    fn as_empty(&self) -> &Path {
+        std::fs::create_dir(&self.folder).unwrap();
+        &self.folder
+    }
+}

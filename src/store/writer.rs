@@ -1,0 +1,133 @@
+//! The one thread that writes. It blocks for the first job, takes all that wait, has them written in one
+//! transaction with one sync, and then answers each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use super::Error;
+use super::order::{Answer, Failure, Order, Store};
+use crate::observe;
+
+/// Most orders in one transaction: bounds how long the first of them waits.
+const BATCH_MAX: usize = 256;
+
+pub(super) enum Job {
+    Order(Order, oneshot::Sender<Result<Answer, Error>>),
+    /// A file could not be written or synced beside the writer.
+    Broken(String),
+    Close(oneshot::Sender<()>),
+}
+
+/// What writer and handles both see.
+pub(super) struct Shared {
+    pub(super) is_closed: AtomicBool,
+    pub(super) failed: watch::Sender<bool>,
+    pub(super) due: Arc<Notify>,
+}
+
+impl Shared {
+    pub(super) fn fail(&self, what: &str) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        if !self.failed.send_replace(true) {
+            observe::log(&observe::Event::StoreFailed { what: what.to_owned() });
+        }
+    }
+}
+
+/// Runs until closed, abandoned by all handles, or failed. `lock` is held for as long as the store may write.
+pub(super) fn run(mut store: Box<dyn Store>, mut jobs: mpsc::Receiver<Job>, shared: &Shared, lock: std::fs::File) {
+    while let Some(first) = jobs.blocking_recv() {
+        let mut orders = Vec::new();
+        let mut waiting = Vec::new();
+        let mut end = None;
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            match job {
+                Job::Order(order, answer) => {
+                    orders.push(order);
+                    waiting.push(answer);
+                }
+                Job::Broken(what) => {
+                    end = Some(Err(what));
+                    break;
+                }
+                Job::Close(answer) => {
+                    end = Some(Ok(answer));
+                    break;
+                }
+            }
+            if orders.len() < BATCH_MAX {
+                next = jobs.try_recv().ok();
+            }
+        }
+        if let Some(Err(what)) = end {
+            return fail(store, waiting, jobs, shared, &what);
+        }
+        if !orders.is_empty() {
+            observe::metrics().commit_batch.observe(orders.len() as f64);
+            match store.carry_out(&orders) {
+                Ok(outcome) => {
+                    for (answer, to) in outcome.answers.into_iter().zip(waiting) {
+                        // Whoever asked may have gone; what was ordered is done all the same.
+                        let _ = to.send(answer);
+                    }
+                    if outcome.has_queued {
+                        shared.due.notify_one();
+                    }
+                }
+                Err(Failure::Full) => waiting.into_iter().for_each(|to| drop(to.send(Err(Error::Full)))),
+                Err(Failure::Broken(what)) => return fail(store, waiting, jobs, shared, &what),
+            }
+            drop(orders);
+            if let Err(failed) = store.tend() {
+                let what = match failed {
+                    Failure::Full => "the disk is full".to_owned(),
+                    Failure::Broken(what) => what,
+                };
+                return fail(store, Vec::new(), jobs, shared, &what);
+            }
+        }
+        if let Some(Ok(answer)) = end {
+            shared.is_closed.store(true, Ordering::SeqCst);
+            jobs.close();
+            drop(store);
+            drop(lock);
+            refuse_the_rest(jobs);
+            let _ = answer.send(());
+            return;
+        }
+    }
+    shared.is_closed.store(true, Ordering::SeqCst);
+    drop(store);
+    drop(lock);
+}
+
+/// A failed write or sync leaves unknown what is on the disk. Nothing more is written, and the files are not even
+/// closed in order, because closing would sync again and might seem to succeed. The next start reads anew.
+fn fail(
+    store: Box<dyn Store>,
+    waiting: Vec<oneshot::Sender<Result<Answer, Error>>>,
+    mut jobs: mpsc::Receiver<Job>,
+    shared: &Shared,
+    what: &str,
+) {
+    shared.fail(what);
+    std::mem::forget(store);
+    for to in waiting {
+        let _ = to.send(Err(Error::Closed));
+    }
+    jobs.close();
+    refuse_the_rest(jobs);
+}
+
+fn refuse_the_rest(mut jobs: mpsc::Receiver<Job>) {
+    while let Some(job) = jobs.blocking_recv() {
+        match job {
+            Job::Order(_, to) => drop(to.send(Err(Error::Closed))),
+            Job::Close(to) => drop(to.send(())),
+            Job::Broken(_) => {}
+        }
+    }
+}
