@@ -4,13 +4,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use hickory_resolver::proto::op::{Message, MessageType, OpCode, Query};
 use hickory_resolver::proto::rr::RecordType::{A, MX, TLSA, TXT};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
-use crate::transport::{Level, StsMode, TlsaSet};
+use crate::transport::{Level, Security, StsMode, TlsaSet};
 use crate::world::{Builder, Ca, Fault, Leaf, Signing, StsAnswer, StsHost, ZoneWorld, enforce, policy};
 
 const PORT: u16 = 2525;
@@ -534,4 +535,140 @@ async fn a_memory_that_fails_leaves_nothing_to_be_sent() {
     assert_eq!(evidence.mx, Evidence::Unknown(Why::Other));
     assert!(evidence.starttls_seen);
     assert!(zones.asked("good.example", A) == 0);
+}
+
+#[tokio::test]
+async fn a_policy_lives_in_the_store_and_only_under_its_own_name_and_vault() {
+    static COUNT: AtomicI64 = AtomicI64::new(0);
+    let n = COUNT.fetch_add(1, Ordering::SeqCst);
+    let folder = std::env::temp_dir().join(format!("wardpost-lookup-{}-{n}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let held = "1 enforce mx.sts.example";
+    let world = StsWorld::start(StsAnswer::Policy(enforce(LISTED))).await;
+    let vault = Arc::new(vault::Vault::ephemeral());
+    let open = || {
+        let settings = store::Settings { folder: folder.clone(), body_file_bytes: 128 * 1024 };
+        store::Handle::open(settings, Arc::clone(&vault)).unwrap()
+    };
+    let sts = async |store: &store::Handle, vault: &Arc<vault::Vault>| {
+        let lookup = Lookup::new(world.settings(), store.clone(), Arc::clone(vault)).unwrap();
+        shown_sts(&lookup.evidence(&domain(STS)).await.sts)
+    };
+    let before = open();
+    assert_eq!(sts(&before, &vault).await, held);
+    before.close().await;
+    drop(before);
+
+    let after = open();
+    world.host.answer(STS_HOST, StsAnswer::NotFound);
+    world.zones.set_txt("_mta-sts.sts.example", &[]).unwrap();
+    assert_eq!(sts(&after, &vault).await, held);
+    // Another vault did not write it.
+    assert_eq!(sts(&after, &Arc::new(vault::Vault::ephemeral())).await, "Proven");
+    // A row put under another name, or made up, is none.
+    let row = after.sts(&domain(STS)).await.unwrap().unwrap();
+    after.put_sts(&domain("other.example"), row.clone()).await.unwrap();
+    let memory = (after.clone(), Arc::clone(&vault));
+    assert_eq!(memory.sts(&domain("other.example")).await, Ok(None));
+    assert!(memory.sts(&domain(STS)).await.unwrap().is_some());
+    let made_up = crate::secret::Sealed(b"{}".to_vec());
+    after.put_sts(&domain(STS), made_up).await.unwrap();
+    assert_eq!(memory.sts(&domain(STS)).await, Ok(None));
+    // STARTTLS noted by a delivery is seen.
+    let now = system_clock();
+    after.note_starttls(&domain(STS), now).await.unwrap();
+    let lookup = Lookup::new(world.settings(), after.clone(), Arc::clone(&vault)).unwrap();
+    assert!(lookup.evidence(&domain(STS)).await.starttls_seen);
+    after.close().await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// An attacker between us and the resolver, who changes the answers about one name.
+async fn attacked(
+    resolver: SocketAddr,
+    owner: String,
+    change: impl Fn(&mut Message) + Send + 'static,
+) -> (SocketAddr, tokio::task::JoinSet<()>) {
+    let ours = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = ours.local_addr().unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        let mut buffer = vec![0; 65_535];
+        loop {
+            let (length, client) = ours.recv_from(&mut buffer).await.unwrap();
+            let about = Message::from_vec(&buffer[..length]).unwrap();
+            let onward = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            onward.send_to(&buffer[..length], resolver).await.unwrap();
+            let length = onward.recv(&mut buffer).await.unwrap();
+            let mut reply = Message::from_vec(&buffer[..length]).unwrap();
+            let query = &about.queries[0];
+            if query.query_type() == TLSA && query.name().to_ascii().trim_end_matches('.') == owner {
+                change(&mut reply);
+            }
+            ours.send_to(&reply.to_vec().unwrap(), client).await.unwrap();
+        }
+    });
+    (at, tasks)
+}
+
+/// The authority section of the denial of one name.
+async fn denial(resolver: SocketAddr, name: &str) -> Vec<hickory_resolver::proto::rr::Record> {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut query = Message::new(7, MessageType::Query, OpCode::Query);
+    query.add_query(Query::query(absolute(name).unwrap(), TLSA));
+    socket.send_to(&query.to_vec().unwrap(), resolver).await.unwrap();
+    let mut buffer = vec![0; 65_535];
+    let length = socket.recv(&mut buffer).await.unwrap();
+    Message::from_vec(&buffer[..length]).unwrap().authorities
+}
+
+#[tokio::test]
+async fn nobody_on_the_path_takes_tlsa_records_away() {
+    use hickory_resolver::proto::op::ResponseCode;
+    use hickory_resolver::proto::rr::RecordType::RRSIG;
+    let zones = zone(zone(ZoneWorld::builder(), "good.example", Signing::Nsec), "plain.example", Signing::Unsigned)
+        .start()
+        .await
+        .unwrap();
+    let owner = format!("_{PORT}._tcp.mx.good.example");
+    let foreign = denial(zones.resolver(), "nobody.plain.example").await;
+    let own = denial(zones.resolver(), "nobody.good.example").await;
+    assert!(!foreign.is_empty() && !own.is_empty());
+    type Change = Box<dyn Fn(&mut Message) + Send>;
+    let emptied = |code, authorities: Vec<hickory_resolver::proto::rr::Record>| -> Change {
+        Box::new(move |reply| {
+            reply.metadata.response_code = code;
+            reply.answers.clear();
+            reply.authorities = authorities.clone();
+        })
+    };
+    let attacks: Vec<(&str, Change)> = vec![
+        ("nothing at all", emptied(ResponseCode::NoError, vec![])),
+        ("no such name", emptied(ResponseCode::NXDomain, vec![])),
+        ("the denial of an unsigned zone", emptied(ResponseCode::NoError, foreign.clone())),
+        ("the same as NXDOMAIN", emptied(ResponseCode::NXDomain, foreign)),
+        ("the denial of another name", emptied(ResponseCode::NoError, own)),
+        ("SERVFAIL", emptied(ResponseCode::ServFail, vec![])),
+        ("signatures stripped", Box::new(|reply| reply.answers.retain(|record| record.record_type() != RRSIG))),
+        (
+            "another key",
+            Box::new(|reply| {
+                for record in &mut reply.answers {
+                    if let RData::TLSA(tlsa) = &mut record.data {
+                        tlsa.cert_data[0] ^= 1;
+                    }
+                }
+            }),
+        ),
+    ];
+    for (name, change) in attacks {
+        let (at, _tasks) = attacked(zones.resolver(), owner.clone(), change).await;
+        let lookup = lookup_with(Settings { resolver: Some(at), deadline: Duration::from_secs(5), ..settings(&zones) });
+        let evidence = lookup.evidence(&domain("good.example")).await;
+        let Evidence::Present((hosts, Security::Secure)) = &evidence.mx else { panic!("{name}: {}", shown(&evidence)) };
+        assert!(matches!(hosts[0].tlsa, Evidence::Unknown(_)), "{name}: {}", shown(&evidence));
+    }
+    let (at, _tasks) = attacked(zones.resolver(), owner, |_| {}).await;
+    let untouched = lookup_with(Settings { resolver: Some(at), ..settings(&zones) });
+    assert_eq!(shown(&untouched.evidence(&domain("good.example")).await), "Secure 1xSecure 1xmx.good.example");
 }
