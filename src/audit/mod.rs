@@ -5,13 +5,20 @@
 //!
 //! Must not be here: addresses, subjects or matched texts in clear (pseudonyms and sealed fields only), files, clock.
 //!
-//! Reading order: `record` → `chain` → `verify`.
+//! Reading order: `record` → `chain` → `export` → `verify`.
 
 mod chain;
+mod export;
 mod record;
+mod verify;
 
 pub use chain::{
     BEFORE_THE_FIRST, End, HEAD_FORMAT, Head, Pseudonyms, SignedHead, commit, commitment, entry_hash, field_salt, head_message,
     key_id, reveal, sign_head,
 };
+pub use export::{EXPORT_FORMAT, Entry, Export, Line, Seal, Start, export_lines, export_message};
 pub use record::{Event, FindingCount, Proven, Record};
+pub use verify::{Problem, Report, open_head, verify_export, verify_export_and_head};
+
+#[cfg(test)]
+mod tests;

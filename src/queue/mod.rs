@@ -1,6 +1,7 @@
 //! # queue: the life of one recipient's copy as a table
 //!
 //! `(state, outcome) → state`, the retry schedule, and the time budget before the portal. Pure.
+//! `docs/QUEUE.md` has the table and what a crash leaves at each point.
 //!
 //! Must not be here: the store, the clock, sockets.
 //!
@@ -8,5 +9,9 @@
 
 mod item;
 pub mod pack;
+mod schedule;
+mod transition;
 
 pub use item::{CopyFacts, CopyKind, CopyState, Outcome};
+pub use schedule::{STEP_MAX_S, Schedule};
+pub use transition::{AfterHold, Claim, Judgement, Next, Portal, after_hold};

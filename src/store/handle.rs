@@ -45,6 +45,8 @@ const FREE_BYTES_MIN: u64 = 75 * 1024 * 1024;
 const READERS: usize = 4;
 /// Jobs that may wait for the writer before callers wait themselves.
 const JOBS_WAITING_MAX: usize = 1024;
+/// Entries read at once for an export.
+const EXPORT_PAGE: usize = 500;
 /// How long a start waits for a process that is just ending.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 
@@ -351,6 +353,46 @@ impl Handle {
     pub async fn heads(&self) -> Result<Vec<String>, Error> {
         self.read(|store| store.heads()).await
     }
+    /// Signs a head and writes the log from `from_seq` up to it as an export, piece by piece, with pseudonyms keyed
+    /// for this export. `audit::verify_export` and `deploy/verify.py` check it.
+    ///
+    /// # Errors
+    /// As the others; [`Error::Refused`] too if there is no entry `from_seq` or `sink` fails.
+    pub async fn export(
+        &self,
+        vault: &crate::vault::Vault,
+        from_seq: u64,
+        at: Timestamp,
+        mut sink: impl FnMut(&str) -> std::io::Result<()>,
+    ) -> Result<(), Error> {
+        let mut put = |text: &str| sink(text).map_err(|error| Error::Refused(format!("cannot write the export: {error}")));
+        let signed_head = self.sign_head(at).await?;
+        let (head, _) = crate::audit::open_head(&signed_head).map_err(|problem| Error::Refused(problem.to_string()))?;
+        let previous = match from_seq.saturating_sub(1) {
+            0 => crate::audit::BEFORE_THE_FIRST,
+            before => match self.log(before, 1).await?.first() {
+                Some(entry) if entry.seq == before => entry.hash,
+                _ => return Err(Error::Refused(format!("the log has no entry {before}"))),
+            },
+        };
+        let id = QueueId(vault.random()).to_string();
+        let mut next = from_seq.max(1);
+        let (mut export, line) = crate::audit::Export::start(&id, next, &previous, at);
+        put(&line)?;
+        while next <= head.size {
+            let page = self.log(next, EXPORT_PAGE).await?;
+            if page.is_empty() {
+                return Err(Error::Refused(format!("the log has no entry {next}")));
+            }
+            for entry in page.iter().take_while(|entry| entry.seq <= head.size) {
+                let pseudonyms = entry.pseudonyms.map(|field, pseudonym| vault.export_pseudonym(&id, field, pseudonym));
+                put(&export.entry(entry.seq, &entry.chained, pseudonyms, &entry.hash))?;
+                next = entry.seq.saturating_add(1);
+            }
+        }
+        put(&export.finish(&signed_head, |bytes| vault.sign(bytes)))
+    }
+
     pub async fn append(&self, records: Vec<Record>) -> Result<(), Error> {
         self.commit(Commit { records, ..Commit::default() }).await
     }

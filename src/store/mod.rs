@@ -166,4 +166,6 @@ pub use handle::{Depth, Error, Handle, LogEntry, Settings, UserRow, is_empty};
 pub use order::{Answer, Failure, Order, Outcome, Read, Store};
 
 #[cfg(test)]
+mod export_tests;
+#[cfg(test)]
 mod tests;

@@ -251,6 +251,13 @@ impl Vault {
         pseudonym_of(&self.mac("pseudonym", kind, value.as_bytes()))
     }
 
+    /// The pseudonym's stand-in in one export of the log: two exports cannot be laid side by side.
+    #[must_use]
+    pub fn export_pseudonym(&self, export: &str, field: &str, pseudonym: &Pseudonym) -> Pseudonym {
+        let value = format!("{export}/{field}/{pseudonym}");
+        pseudonym_of(&self.mac("export", field, value.as_bytes()))
+    }
+
     /// HMAC-SHA-256 under the key of pseudonyms, for lookups (message numbers, spoken codes).
     #[must_use]
     pub fn keyed_hash(&self, kind: &str, value: &[u8]) -> [u8; 32] {
