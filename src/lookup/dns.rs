@@ -88,17 +88,58 @@ impl Dns {
 
     /// Asks for records of one type, through aliases.
     pub async fn ask(&self, name: &Name, kind: RecordType, deadline: Instant) -> Answer {
-        let answer = match timeout_at(deadline, self.resolver.lookup(name.clone(), kind)).await {
-            Ok(Ok(lookup)) => found(name, kind, lookup.answers()),
-            Ok(Err(error)) => none_or_unknown(error),
-            Err(_) => Answer::Unknown(Why::Timeout),
-        };
+        let mut answer = self.ask_whole(name, kind, deadline).await;
+        if matches!(answer, Answer::Unknown(Why::Bogus)) {
+            answer = self.ask_stepwise(name, kind, deadline).await;
+        }
         if let (Answer::Unknown(Why::Bogus), Some(second)) = (&answer, &self.second)
             && let Ok(Some(found)) = timeout_at(deadline, second.ask(name, kind)).await
         {
             return Answer::Found(found);
         }
         answer
+    }
+
+    /// One question, whatever comes with the answer.
+    async fn ask_whole(&self, name: &Name, kind: RecordType, deadline: Instant) -> Answer {
+        match timeout_at(deadline, self.resolver.lookup(name.clone(), kind)).await {
+            Ok(Ok(lookup)) => found(name, kind, lookup.answers()),
+            Ok(Err(error)) => none_or_unknown(error),
+            Err(_) => Answer::Unknown(Why::Timeout),
+        }
+    }
+
+    /// One question for each step of an alias. The validator takes an alias that arrives together with the denial of
+    /// its target for bogus; asked one by one, each step is validated on its own and nothing is believed unproven.
+    async fn ask_stepwise(&self, name: &Name, kind: RecordType, deadline: Instant) -> Answer {
+        let mut owner = name.clone();
+        let (mut security, mut ttl_so_far, mut is_start_secure) = (Security::Secure, u32::MAX, None);
+        for _ in 0..ALIASES_MAX {
+            let Answer::Found(step) = self.ask_whole(&owner, RecordType::CNAME, deadline).await else { break };
+            let Some(RData::CNAME(CNAME(target))) = step.records.into_iter().next() else { break };
+            owner = target;
+            security = security.min(step.security);
+            ttl_so_far = ttl_so_far.min(step.ttl_s);
+            let is_start_secure = *is_start_secure.get_or_insert(step.security == Security::Secure);
+            match self.ask_whole(&owner, kind, deadline).await {
+                Answer::Unknown(Why::Bogus) => {}
+                Answer::Unknown(why) => return Answer::Unknown(why),
+                Answer::None { denial, is_nxdomain, ttl_s } => {
+                    let denial = if security == Security::Secure { denial } else { Denial::Claimed };
+                    return Answer::None { denial, is_nxdomain, ttl_s: ttl_s.min(ttl_so_far) };
+                }
+                Answer::Found(found) => {
+                    return Answer::Found(Found {
+                        security: found.security.min(security),
+                        ttl_s: found.ttl_s.min(ttl_so_far),
+                        alias_of: found.alias_of.or_else(|| domain_of(&owner)),
+                        is_start_secure,
+                        records: found.records,
+                    });
+                }
+            }
+        }
+        Answer::Unknown(Why::Bogus)
     }
 
     pub fn second(&self) -> Option<&Second> {
@@ -211,4 +252,102 @@ fn is_within(name: &Name, record: &Record) -> bool {
         _ => record.name.base_name(),
     };
     zone.zone_of(name)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use hickory_resolver::proto::op::Query;
+    use hickory_resolver::proto::rr::rdata::{A, SOA};
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        absolute(text).unwrap()
+    }
+
+    fn a_record(owner: &str, proof: Proof) -> Record {
+        let mut record = Record::from_rdata(name(owner), 60, RData::A(A::new(192, 0, 2, 1)));
+        record.proof = proof;
+        record
+    }
+
+    fn alias(owner: &str, target: &str, proof: Proof) -> Record {
+        let mut record = Record::from_rdata(name(owner), 60, RData::CNAME(CNAME(name(target))));
+        record.proof = proof;
+        record
+    }
+
+    /// `security alias` of what was found, or why nothing is known.
+    fn shown(answers: &[Record]) -> String {
+        match found(&name("mx.example"), RecordType::A, answers) {
+            Answer::Found(found) => {
+                let alias = found.alias_of.map(|domain| domain.to_string()).unwrap_or_default();
+                format!("{}x{:?} {alias}", found.records.len(), found.security).trim_end().to_owned()
+            }
+            Answer::None { denial, .. } => format!("{denial:?}"),
+            Answer::Unknown(why) => format!("{why:?}"),
+        }
+    }
+
+    #[test]
+    fn only_records_of_the_chain_count_and_the_weakest_link_decides() {
+        use Proof::{Bogus, Indeterminate, Insecure, Secure};
+        for (answers, expected) in [
+            (vec![a_record("mx.example", Secure)], "1xSecure"),
+            (vec![a_record("MX.example", Insecure)], "1xInsecure"),
+            (vec![a_record("mx.example", Secure), a_record("mx.example", Insecure)], "2xInsecure"),
+            (vec![a_record("mx.example", Bogus)], "Bogus"),
+            (vec![a_record("mx.example", Indeterminate)], "Bogus"),
+            // Signed well, but by and for somebody else.
+            (vec![a_record("other.example", Secure)], "Other"),
+            (vec![a_record("other.example", Bogus), a_record("mx.example", Secure)], "1xSecure"),
+            (vec![alias("mx.example", "a.test", Secure), a_record("a.test", Secure)], "1xSecure a.test"),
+            (vec![alias("mx.example", "a.test", Insecure), a_record("a.test", Secure)], "1xInsecure a.test"),
+            (vec![alias("mx.example", "a.test", Secure), a_record("a.test", Insecure)], "1xInsecure a.test"),
+            (vec![alias("mx.example", "a.test", Bogus), a_record("a.test", Secure)], "Bogus"),
+            (vec![alias("mx.example", "a.test", Secure), a_record("b.test", Secure)], "Other"),
+            (vec![alias("mx.example", "mx.example", Secure)], "Other"),
+            (vec![], "Other"),
+        ] {
+            assert_eq!(shown(&answers), expected, "{answers:?}");
+        }
+    }
+
+    fn denied(code: ResponseCode, soa_owner: Option<&str>, proof: Proof) -> String {
+        let mut none = NoRecords::new(Query::query(name("_25._tcp.mx.signed.example"), RecordType::TLSA), code);
+        none.authorities = soa_owner.map(|owner| {
+            let soa = SOA::new(name("ns.example"), name("h.example"), 1, 2, 3, 4, 5);
+            let mut record = Record::from_rdata(name(owner), 60, RData::SOA(soa));
+            record.proof = proof;
+            vec![record].into()
+        });
+        match absent(&none) {
+            Answer::None { denial, is_nxdomain, .. } => format!("{denial:?} {is_nxdomain}"),
+            Answer::Unknown(why) => format!("{why:?}"),
+            Answer::Found(_) => "found".into(),
+        }
+    }
+
+    #[test]
+    fn a_denial_counts_only_from_the_zone_of_the_name_and_failures_deny_nothing() {
+        use Proof::{Bogus, Indeterminate, Insecure, Secure};
+        use ResponseCode::{NXDomain, NoError, Refused, ServFail};
+        for (code, owner, proof, expected) in [
+            (NoError, Some("signed.example"), Secure, "Proven false"),
+            (NXDomain, Some("signed.example"), Secure, "Proven true"),
+            (NoError, Some("signed.example"), Insecure, "Claimed false"),
+            (NoError, Some("_25._tcp.mx.signed.example"), Insecure, "Claimed false"),
+            (NoError, None, Insecure, "Claimed false"),
+            // The SOA record of an unsigned zone elsewhere, to take the TLSA records of a signed one away.
+            (NoError, Some("unsigned.test"), Insecure, "Bogus"),
+            (NXDomain, Some("unsigned.test"), Insecure, "Bogus"),
+            (NoError, Some("signed.example"), Bogus, "Bogus"),
+            (NoError, Some("signed.example"), Indeterminate, "Bogus"),
+            (ServFail, None, Insecure, "ServFail"),
+            (Refused, Some("signed.example"), Secure, "Other"),
+        ] {
+            assert_eq!(denied(code, owner, proof), expected, "{code} {owner:?} {proof:?}");
+        }
+    }
 }

@@ -160,7 +160,8 @@ impl Gather {
         (MxHost { preference, name, addresses, tlsa }, fresh.and(tlsa_fresh))
     }
 
-    /// IPv6 first. Addresses of one family serve while the other cannot be asked; but a forgery in either is one.
+    /// IPv6 first. Addresses of one family serve while the other cannot be asked; beside a forged answer they do so
+    /// only if they are proven themselves.
     fn addresses(&self, v6: &Answer, v4: &Answer) -> Evidence<(Vec<IpAddr>, Security)> {
         let (mut all, mut security, mut why) = (Vec::new(), Security::Secure, None);
         let mut denial = Denial::Proven;
@@ -172,11 +173,12 @@ impl Gather {
                 }
                 Answer::None { denial: Denial::Proven, .. } => {}
                 Answer::None { denial: Denial::Claimed, .. } => denial = Denial::Claimed,
-                Answer::Unknown(Why::Bogus) => return Evidence::Unknown(Why::Bogus),
-                Answer::Unknown(other) => why = Some(*other),
+                Answer::Unknown(Why::Bogus) => why = Some(Why::Bogus),
+                Answer::Unknown(other) => why = why.or(Some(*other)),
             }
         }
         match why {
+            Some(Why::Bogus) if security == Security::Insecure => Evidence::Unknown(Why::Bogus),
             _ if all.iter().any(|address| self.settings.own_addresses.contains(address)) => {
                 Evidence::Present((Vec::new(), security))
             }

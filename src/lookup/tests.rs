@@ -1,1 +1,537 @@
+//! Against signed, unsigned and broken zones and an HTTPS host, all on loopback.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use hickory_resolver::proto::rr::RecordType::{A, MX, TLSA, TXT};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::transport::{Level, StsMode, TlsaSet};
+use crate::world::{Builder, Ca, Fault, Leaf, Signing, StsAnswer, StsHost, ZoneWorld, enforce, policy};
+
+const PORT: u16 = 2525;
+
+fn domain(name: &str) -> Domain {
+    Domain::parse(name).unwrap()
+}
+
+fn settings(zones: &ZoneWorld) -> Settings {
+    Settings {
+        resolver: Some(zones.resolver()),
+        trust_anchor: Some(zones.trust_anchor()),
+        mx_port: PORT,
+        allow_private_sts: true,
+        deadline: Duration::from_secs(20),
+        ..Settings::default()
+    }
+}
+
+fn lookup_with(settings: Settings) -> Lookup {
+    Lookup::with_memory(settings, Arc::new(InProcess::default()), system_clock).unwrap()
+}
+
+fn tlsa_text() -> String {
+    format!("3 1 1 {}", "ab".repeat(32))
+}
+
+/// `good.example` and its variants, each with one host `mx.<zone>` that has an address and a TLSA record.
+fn zone(builder: Builder, name: &str, signing: Signing) -> Builder {
+    let host = format!("mx.{name}");
+    builder.zone(name, signing).record(name, "MX", &format!("10 {host}.")).record(&host, "A", "127.0.0.9").record(
+        &format!("_{PORT}._tcp.{host}"),
+        "TLSA",
+        &tlsa_text(),
+    )
+}
+
+/// `<MX security> <address security> <TLSA>` of the only host, or what became of the MX question.
+fn shown(evidence: &DomainEvidence) -> String {
+    if evidence.is_nonexistent {
+        return "nonexistent".into();
+    }
+    match &evidence.mx {
+        Evidence::Present((hosts, _)) if hosts.is_empty() => "null".into(),
+        Evidence::Present((hosts, security)) => {
+            let host = &hosts[0];
+            let addresses = match &host.addresses {
+                Evidence::Present((addresses, security)) => format!("{}x{security:?}", addresses.len()),
+                Evidence::Absent(denial) => format!("{denial:?}"),
+                Evidence::Unknown(why) => format!("{why:?}"),
+            };
+            let tlsa = match &host.tlsa {
+                Evidence::Present(TlsaSet { base, records }) => format!("{}x{base}", records.len()),
+                Evidence::Absent(denial) => format!("{denial:?}"),
+                Evidence::Unknown(why) => format!("{why:?}"),
+            };
+            format!("{security:?} {addresses} {tlsa}")
+        }
+        Evidence::Absent(denial) => format!("{denial:?}"),
+        Evidence::Unknown(why) => format!("{why:?}"),
+    }
+}
+
+#[tokio::test]
+async fn every_state_of_dns_is_seen_as_what_it_is() {
+    let mut builder = ZoneWorld::builder();
+    for (name, signing) in [
+        ("good.example", Signing::Nsec),
+        ("nsec3.example", Signing::Nsec3),
+        ("plain.example", Signing::Unsigned),
+        ("expired.example", Signing::Expired),
+        ("altered.example", Signing::Altered),
+        ("servfail.example", Signing::Nsec),
+        ("mxfail.example", Signing::Nsec),
+        ("refused.example", Signing::Nsec),
+        ("addrfail.example", Signing::Nsec),
+        ("onefamily.example", Signing::Nsec),
+    ] {
+        builder = zone(builder, name, signing);
+    }
+    let name = |host: &str| format!("_{PORT}._tcp.{host}");
+    let zones = builder
+        .fault(&name("mx.servfail.example"), Some(TLSA), Fault::ServFail)
+        .fault("mxfail.example", Some(MX), Fault::ServFail)
+        .fault("refused.example", Some(MX), Fault::Refused)
+        .fault("mx.addrfail.example", None, Fault::ServFail)
+        .fault("mx.onefamily.example", Some(hickory_resolver::proto::rr::RecordType::AAAA), Fault::ServFail)
+        .signed("shapes.example")
+        .record("none.shapes.example", "MX", "10 bare.shapes.example.")
+        .record("bare.shapes.example", "A", "127.0.0.9")
+        .record("null.shapes.example", "MX", "0 .")
+        .record("implicit.shapes.example", "A", "127.0.0.9")
+        .record(&name("implicit.shapes.example"), "TLSA", &tlsa_text())
+        .record("nothing.shapes.example", "TXT", "hello")
+        .record("noaddress.shapes.example", "MX", "10 nothing.shapes.example.")
+        .record("alias.shapes.example", "CNAME", "good.example.")
+        .record("viaalias.shapes.example", "MX", "10 mxalias.shapes.example.")
+        .record("mxalias.shapes.example", "CNAME", "mx.good.example.")
+        .record("own.shapes.example", "MX", "10 ownalias.shapes.example.")
+        .record("ownalias.shapes.example", "CNAME", "bare.shapes.example.")
+        .record(&name("ownalias.shapes.example"), "TLSA", &tlsa_text())
+        .record("away.shapes.example", "MX", "10 awayalias.shapes.example.")
+        .record("awayalias.shapes.example", "CNAME", "mx.plain.example.")
+        .record("tlsaalias.shapes.example", "MX", "10 two.shapes.example.")
+        .record("two.shapes.example", "A", "127.0.0.9")
+        .record(&name("two.shapes.example"), "CNAME", &format!("{}.", name("mx.good.example")))
+        .record("tlsaaway.shapes.example", "MX", "10 three.shapes.example.")
+        .record("three.shapes.example", "A", "127.0.0.9")
+        .record(&name("three.shapes.example"), "CNAME", &format!("{}.", name("mx.plain.example")))
+        .record("tobogus.shapes.example", "MX", "10 mx.altered.example.")
+        .record("tolocal.shapes.example", "MX", "10 localhost.")
+        .unsigned("elsewhere.example")
+        .record("elsewhere.example", "MX", "10 mx.good.example.")
+        .start()
+        .await
+        .unwrap();
+    let lookup = lookup_with(settings(&zones));
+    for (domain_name, expected) in [
+        ("good.example", "Secure 1xSecure 1xmx.good.example"),
+        ("nsec3.example", "Secure 1xSecure 1xmx.nsec3.example"),
+        ("plain.example", "Insecure 1xInsecure Claimed"),
+        ("expired.example", "Bogus"),
+        ("altered.example", "Bogus"),
+        ("servfail.example", "Secure 1xSecure ServFail"),
+        ("mxfail.example", "ServFail"),
+        ("refused.example", "Other"),
+        ("addrfail.example", "Secure ServFail Claimed"),
+        ("onefamily.example", "Secure 1xSecure 1xmx.onefamily.example"),
+        ("none.shapes.example", "Secure 1xSecure Proven"),
+        ("null.shapes.example", "null"),
+        ("implicit.shapes.example", "Secure 1xSecure 1ximplicit.shapes.example"),
+        ("nothing.shapes.example", "nonexistent"),
+        ("nobody.shapes.example", "nonexistent"),
+        ("nobody.plain.example", "nonexistent"),
+        ("nobody.altered.example", "Bogus"),
+        ("noaddress.shapes.example", "Secure Proven Claimed"),
+        ("alias.shapes.example", "Secure 1xSecure 1xmx.good.example"),
+        ("viaalias.shapes.example", "Secure 1xSecure 1xmx.good.example"),
+        ("own.shapes.example", "Secure 1xSecure 1xownalias.shapes.example"),
+        ("away.shapes.example", "Secure 1xInsecure Proven"),
+        ("tlsaalias.shapes.example", "Secure 1xSecure 1xtwo.shapes.example"),
+        ("tlsaaway.shapes.example", "Secure 1xSecure Claimed"),
+        ("tobogus.shapes.example", "Secure Bogus Claimed"),
+        ("tolocal.shapes.example", "Secure 0xInsecure Claimed"),
+        ("elsewhere.example", "Insecure 1xSecure Claimed"),
+    ] {
+        assert_eq!(shown(&lookup.evidence(&domain(domain_name)).await), expected, "{domain_name}");
+    }
+}
+
+#[tokio::test]
+async fn silence_is_unknown_and_ends_with_the_deadline() {
+    let silent_tlsa = format!("_{PORT}._tcp.mx.slow.example");
+    let zones = zone(zone(ZoneWorld::builder(), "slow.example", Signing::Nsec), "dead.example", Signing::Nsec)
+        .fault(&silent_tlsa, Some(TLSA), Fault::Silent)
+        .fault("dead.example", Some(MX), Fault::Silent)
+        .start()
+        .await
+        .unwrap();
+    let lookup = lookup_with(Settings { deadline: Duration::from_millis(600), ..settings(&zones) });
+    let (slow, dead) = (domain("slow.example"), domain("dead.example"));
+    let (slow, dead) = tokio::join!(lookup.evidence(&slow), lookup.evidence(&dead));
+    assert_eq!(shown(&slow), "Secure 1xSecure Timeout");
+    assert_eq!(shown(&dead), "Timeout");
+    let nobody: SocketAddr = "127.0.0.1:9".parse().unwrap();
+    let lookup = lookup_with(Settings { resolver: Some(nobody), deadline: Duration::from_millis(600), ..settings(&zones) });
+    let evidence = lookup.evidence(&domain("slow.example")).await;
+    assert!(matches!(evidence.mx, Evidence::Unknown(_)) && matches!(evidence.sts, Evidence::Unknown(_)));
+    assert!(!evidence.is_nonexistent);
+}
+
+#[tokio::test]
+async fn many_waiters_share_one_flight_and_the_answer_is_kept_for_its_ttl() {
+    let zones = zone(ZoneWorld::builder(), "good.example", Signing::Nsec).start().await.unwrap();
+    let lookup = Arc::new(lookup_with(settings(&zones)));
+    let mut waiters = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let lookup = Arc::clone(&lookup);
+        waiters.spawn(async move { lookup.evidence(&domain("good.example")).await });
+    }
+    let answers = waiters.join_all().await;
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    assert_eq!(zones.asked("good.example", MX), 1);
+    assert_eq!(zones.asked(&format!("_{PORT}._tcp.mx.good.example"), TLSA), 1);
+
+    zones.set_tlsa(PORT, "mx.good.example", &[]).unwrap();
+    assert_eq!(lookup.evidence(&domain("good.example")).await, answers[0]);
+}
+
+#[tokio::test]
+async fn own_addresses_lead_back_and_pins_replace_the_mx_question() {
+    let zones = zone(zone(ZoneWorld::builder(), "good.example", Signing::Nsec), "pinned.example", Signing::Altered)
+        .start()
+        .await
+        .unwrap();
+    let own: IpAddr = "127.0.0.9".parse().unwrap();
+    let lookup = lookup_with(Settings { own_addresses: vec![own], ..settings(&zones) });
+    assert_eq!(shown(&lookup.evidence(&domain("good.example")).await), "Secure 0xSecure 1xmx.good.example");
+
+    let pin = Pin { level: Level::Verified, hosts: vec![domain("mx.good.example")], certificates: vec![], ca_pem: None };
+    let pins = HashMap::from([(domain("pinned.example"), pin.clone())]);
+    let lookup = lookup_with(Settings { pins, ..settings(&zones) });
+    let evidence = lookup.evidence(&domain("pinned.example")).await;
+    assert_eq!(shown(&evidence), "Insecure 1xSecure 1xmx.good.example");
+    assert_eq!(evidence.pin, Some(pin));
+    assert_eq!(zones.asked("pinned.example", MX), 0);
+}
+
+#[tokio::test]
+async fn hosts_come_by_preference() {
+    let zones = ZoneWorld::builder()
+        .signed("many.example")
+        .record("many.example", "MX", "30 c.many.example.")
+        .record("many.example", "MX", "10 b.many.example.")
+        .record("many.example", "MX", "20 a.many.example.")
+        .start()
+        .await
+        .unwrap();
+    let lookup = lookup_with(settings(&zones));
+    let Evidence::Present((hosts, _)) = lookup.evidence(&domain("many.example")).await.mx else { panic!() };
+    let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+    assert_eq!(names, ["b.many.example", "a.many.example", "c.many.example"]);
+}
+
+#[tokio::test]
+async fn the_second_source_turns_bogus_into_proven_for_wildcards_and_for_nothing_else() {
+    let zones = zone(ZoneWorld::builder(), "altered.example", Signing::Altered)
+        .signed("wild.example")
+        .record("wild.example", "MX", "10 mx.wild.example.")
+        .record("mx.wild.example", "A", "127.0.0.9")
+        .record("*._tcp.mx.wild.example", "TLSA", &tlsa_text())
+        .start()
+        .await
+        .unwrap();
+    let alone = lookup_with(settings(&zones));
+    assert_eq!(shown(&alone.evidence(&domain("wild.example")).await), "Secure 1xSecure Bogus");
+    let both = lookup_with(Settings { second_source: Some(zones.ad_resolver()), ..settings(&zones) });
+    assert_eq!(shown(&both.evidence(&domain("wild.example")).await), "Secure 1xSecure 1xmx.wild.example");
+    assert_eq!(shown(&both.evidence(&domain("altered.example")).await), "Bogus");
+    assert_eq!(shown(&both.evidence(&domain("nobody.altered.example")).await), "Bogus");
+    // One that does not set the bit changes nothing, and is found out.
+    let deaf = lookup_with(Settings { second_source: Some(zones.resolver()), ..settings(&zones) });
+    assert_eq!(shown(&deaf.evidence(&domain("wild.example")).await), "Secure 1xSecure Bogus");
+    assert!(matches!(deaf.self_test().await, Err(Error::SecondSourceDoesNotValidate { .. })));
+    both.self_test().await.unwrap();
+    let away = Settings { second_source: Some("192.0.2.1:53".parse().unwrap()), ..settings(&zones) };
+    let refused = Lookup::with_memory(away, Arc::new(InProcess::default()), system_clock);
+    assert!(matches!(refused.err(), Some(Error::SecondSourceNotLoopback { .. })));
+}
+
+#[tokio::test]
+async fn the_self_test_finds_a_way_on_which_dnssec_does_not_work() {
+    let zones = zone(zone(ZoneWorld::builder(), "altered.example", Signing::Altered), "good.example", Signing::Nsec)
+        .start()
+        .await
+        .unwrap();
+    let bogus = |name| Settings { bogus_name: Some(domain(name)), ..settings(&zones) };
+    lookup_with(bogus("mx.altered.example")).self_test().await.unwrap();
+    let accepted = lookup_with(bogus("mx.good.example")).self_test().await;
+    assert!(matches!(accepted, Err(Error::BogusAccepted { .. })));
+
+    let other = ZoneWorld::builder().start().await.unwrap();
+    let wrong = Settings { trust_anchor: Some(other.trust_anchor()), ..settings(&zones) };
+    assert!(matches!(lookup_with(wrong).self_test().await, Err(Error::ResolverDoesNotValidate { .. })));
+    for text in ["", "nonsense", ". IN A 127.0.0.1"] {
+        let settings = Settings { trust_anchor: Some(text.into()), ..settings(&zones) };
+        let refused = Lookup::with_memory(settings, Arc::new(InProcess::default()), system_clock);
+        assert!(matches!(refused.err(), Some(Error::TrustAnchor)), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn texts_are_joined_and_failures_are_not_absences() {
+    let long = "k".repeat(600);
+    let zones = ZoneWorld::builder()
+        .signed("good.example")
+        .fault("broken.good.example", Some(TXT), Fault::ServFail)
+        .start()
+        .await
+        .unwrap();
+    zones.set_txt("s._domainkey.good.example", &[&long]).unwrap();
+    let lookup = lookup_with(settings(&zones));
+    assert_eq!(lookup.txt("s._domainkey.good.example").await, Evidence::Present(vec![long]));
+    assert_eq!(lookup.txt("none._domainkey.good.example").await, Evidence::Absent(Denial::Proven));
+    assert_eq!(lookup.txt("broken.good.example").await, Evidence::Unknown(Why::ServFail));
+}
+
+#[tokio::test]
+async fn starttls_is_expected_for_ninety_days() {
+    let zones = zone(ZoneWorld::builder(), "good.example", Signing::Nsec).start().await.unwrap();
+    let memory = Arc::new(InProcess::default());
+    let clock = Arc::new(AtomicI64::new(1_700_000_000_000));
+    let time = Arc::clone(&clock);
+    let now = move || Timestamp(time.load(Ordering::SeqCst));
+    let lookup = Lookup::with_memory(settings(&zones), Arc::clone(&memory), now).unwrap();
+    let good = domain("good.example");
+    assert!(!lookup.evidence(&good).await.starttls_seen);
+    memory.note_starttls(good.clone(), Timestamp(1_700_000_000_000));
+    assert!(lookup.evidence(&good).await.starttls_seen, "though the rest is cached");
+    clock.fetch_add(90 * 86_400_000 - 1, Ordering::SeqCst);
+    assert!(lookup.evidence(&good).await.starttls_seen);
+    clock.fetch_add(1, Ordering::SeqCst);
+    assert!(!lookup.evidence(&good).await.starttls_seen);
+}
+
+/// A domain with an MTA-STS host, and a clock and memory that outlive a `Lookup`.
+struct StsWorld {
+    zones: ZoneWorld,
+    host: StsHost,
+    ca: Ca,
+    memory: Arc<InProcess>,
+    clock: Arc<AtomicI64>,
+}
+
+const STS: &str = "sts.example";
+const STS_HOST: &str = "mta-sts.sts.example";
+const LISTED: &[&str] = &["mx.sts.example"];
+
+impl StsWorld {
+    async fn start(answer: StsAnswer) -> StsWorld {
+        let ca = Ca::new("test authority").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = StsHost::serve(listener).unwrap();
+        host.set(STS_HOST, &ca.leaf(&[STS_HOST]).unwrap(), answer).unwrap();
+        let zones = zone(ZoneWorld::builder(), STS, Signing::Nsec)
+            .record(STS_HOST, "A", "127.0.0.1")
+            .record("_mta-sts.sts.example", "TXT", "v=STSv1; id=1;")
+            .start()
+            .await
+            .unwrap();
+        let clock = Arc::new(AtomicI64::new(1_700_000_000_000));
+        StsWorld { zones, host, ca, memory: Arc::default(), clock }
+    }
+
+    fn settings(&self) -> Settings {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.ca.pem().as_bytes()).unwrap()).unwrap();
+        Settings { sts_port: self.host.address().port(), roots: Arc::new(roots), ..settings(&self.zones) }
+    }
+
+    /// As after a restart: nothing but memory and clock is kept.
+    fn lookup(&self) -> Lookup {
+        let time = Arc::clone(&self.clock);
+        Lookup::with_memory(self.settings(), Arc::clone(&self.memory), move || Timestamp(time.load(Ordering::SeqCst))).unwrap()
+    }
+
+    async fn sts(&self) -> String {
+        shown_sts(&self.lookup().evidence(&domain(STS)).await.sts)
+    }
+
+    fn announce(&self, id: &str) {
+        self.zones.set_txt("_mta-sts.sts.example", &[&format!("v=STSv1; id={id};")]).unwrap();
+    }
+
+    fn later(&self, secs: i64) {
+        self.clock.fetch_add(secs * 1000, Ordering::SeqCst);
+    }
+}
+
+fn shown_sts(sts: &Evidence<crate::transport::StsPolicy>) -> String {
+    match sts {
+        Evidence::Present(policy) => {
+            let mode = match policy.mode {
+                StsMode::Enforce => "enforce",
+                StsMode::Testing => "testing",
+                StsMode::None => "none",
+            };
+            format!("{} {mode} {}", policy.id, policy.mx.join(","))
+        }
+        Evidence::Absent(denial) => format!("{denial:?}"),
+        Evidence::Unknown(why) => format!("{why:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_policy_is_taken_only_as_rfc_8461_asks() {
+    const FAILED: &str = "FetchFailed";
+    let text = enforce(LISTED);
+    let world = StsWorld::start(StsAnswer::Policy(text.clone())).await;
+    for (name, answer, expected) in [
+        ("good", StsAnswer::Policy(text.clone()), "1 enforce mx.sts.example"),
+        ("testing", StsAnswer::Policy(policy("testing", LISTED, 86400)), "1 testing mx.sts.example"),
+        ("redirect", StsAnswer::Redirect(format!("https://{STS_HOST}/other")), FAILED),
+        ("oversize", StsAnswer::Oversize(64 * 1024 + 1), FAILED),
+        ("web page", StsAnswer::WrongType(text.clone()), FAILED),
+        ("not found", StsAnswer::NotFound, FAILED),
+        ("another status", StsAnswer::Status(204), FAILED),
+        ("server error", StsAnswer::Status(500), FAILED),
+        ("cut short", StsAnswer::Cut(text.clone()), FAILED),
+        ("no policy", StsAnswer::Policy("hello\r\n".into()), FAILED),
+    ] {
+        let fresh = StsWorld { memory: Arc::default(), ..StsWorld::start(answer).await };
+        assert_eq!(fresh.sts().await, expected, "{name}");
+    }
+    for (name, leaf) in [
+        ("expired", world.ca.expired_leaf(&[STS_HOST]).unwrap()),
+        ("another name", world.ca.leaf(&["www.sts.example"]).unwrap()),
+        ("nobody vouches", Leaf::self_signed(&[STS_HOST]).unwrap()),
+    ] {
+        world.host.set(STS_HOST, &leaf, StsAnswer::Policy(text.clone())).unwrap();
+        assert_eq!(world.sts().await, FAILED, "{name}");
+    }
+    assert_eq!(world.host.fetches(STS_HOST), 0, "nothing was asked of a host that did not prove its name");
+}
+
+#[tokio::test]
+async fn a_policy_host_that_hangs_ends_with_the_deadline() {
+    let world = StsWorld::start(StsAnswer::Hang).await;
+    let settings = Settings { deadline: Duration::from_millis(800), ..world.settings() };
+    let evidence = lookup_with(settings).evidence(&domain(STS)).await;
+    assert_eq!(shown_sts(&evidence.sts), "FetchFailed");
+    assert_eq!(shown(&evidence), "Secure 1xSecure 1xmx.sts.example");
+}
+
+#[tokio::test]
+async fn a_policy_host_on_private_addresses_is_not_reached() {
+    let world = StsWorld::start(StsAnswer::Policy(enforce(LISTED))).await;
+    let private = lookup_with(Settings { allow_private_sts: false, ..world.settings() });
+    assert_eq!(shown_sts(&private.evidence(&domain(STS)).await.sts), "FetchFailed");
+    let own = lookup_with(Settings { own_addresses: vec!["127.0.0.1".parse().unwrap()], ..world.settings() });
+    assert_eq!(shown_sts(&own.evidence(&domain(STS)).await.sts), "FetchFailed");
+    assert_eq!(world.host.fetches(STS_HOST), 0);
+}
+
+#[tokio::test]
+async fn a_domain_without_a_policy_and_one_that_cannot_be_asked_differ() {
+    let world = StsWorld::start(StsAnswer::Policy(enforce(LISTED))).await;
+    world.zones.set_txt("_mta-sts.sts.example", &["v=spf1 -all"]).unwrap();
+    assert_eq!(world.sts().await, "Claimed");
+    world.zones.set_txt("_mta-sts.sts.example", &["v=STSv1; id=1;", "v=STSv1; id=2;"]).unwrap();
+    assert_eq!(world.sts().await, "Claimed");
+    world.zones.set_txt("_mta-sts.sts.example", &[]).unwrap();
+    assert_eq!(world.sts().await, "Proven");
+    world.zones.fault("_mta-sts.sts.example", None, Some(Fault::ServFail)).unwrap();
+    assert_eq!(world.sts().await, "ServFail");
+    assert_eq!(world.host.fetches(STS_HOST), 0);
+}
+
+#[tokio::test]
+async fn an_unexpired_policy_outlives_an_attack_and_a_restart() {
+    let held = "1 enforce mx.sts.example";
+    let world = StsWorld::start(StsAnswer::Policy(policy("enforce", LISTED, 1000))).await;
+    assert_eq!(world.sts().await, held);
+    // The TXT record is gone, cannot be asked, or announces what cannot be fetched.
+    world.zones.set_txt("_mta-sts.sts.example", &[]).unwrap();
+    assert_eq!(world.sts().await, held);
+    world.zones.fault("_mta-sts.sts.example", None, Some(Fault::ServFail)).unwrap();
+    assert_eq!(world.sts().await, held);
+    world.zones.fault("_mta-sts.sts.example", None, None).unwrap();
+    world.announce("2");
+    world.host.answer(STS_HOST, StsAnswer::NotFound);
+    assert_eq!(world.sts().await, held);
+    assert_eq!(world.host.fetches(STS_HOST), 2);
+    // One lookup that keeps running holds it as well.
+    let lookup = world.lookup();
+    assert_eq!(shown_sts(&lookup.evidence(&domain(STS)).await.sts), held);
+    world.later(999);
+    assert_eq!(world.sts().await, held);
+    world.later(1);
+    assert_eq!(world.sts().await, "FetchFailed");
+}
+
+#[tokio::test]
+async fn a_new_id_brings_the_new_policy_and_the_same_id_asks_nothing() {
+    let world = StsWorld::start(StsAnswer::Policy(enforce(LISTED))).await;
+    assert_eq!(world.sts().await, "1 enforce mx.sts.example");
+    world.host.answer(STS_HOST, StsAnswer::Policy(enforce(&["mx.sts.example", "new.example"])));
+    assert_eq!(world.sts().await, "1 enforce mx.sts.example");
+    assert_eq!(world.host.fetches(STS_HOST), 1);
+    world.announce("2");
+    assert_eq!(world.sts().await, "2 enforce mx.sts.example,new.example");
+    assert_eq!(world.host.fetches(STS_HOST), 2);
+    // A policy that names strangers only does not turn the mail round at once.
+    world.announce("3");
+    world.host.answer(STS_HOST, StsAnswer::Policy(enforce(&["mx.evil.test"])));
+    assert_eq!(world.sts().await, "3 enforce ");
+    world.later(86_400);
+    assert_eq!(world.sts().await, "3 enforce mx.evil.test");
+    // And a domain may leave.
+    world.announce("4");
+    world.host.answer(STS_HOST, StsAnswer::Policy(policy("none", &[], 86_400)));
+    assert_eq!(world.sts().await, "4 none ");
+}
+
+#[tokio::test]
+async fn many_waiters_fetch_a_policy_once() {
+    let world = StsWorld::start(StsAnswer::Policy(enforce(LISTED))).await;
+    let lookup = Arc::new(world.lookup());
+    let mut waiters = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let lookup = Arc::clone(&lookup);
+        waiters.spawn(async move { shown_sts(&lookup.evidence(&domain(STS)).await.sts) });
+    }
+    assert!(waiters.join_all().await.iter().all(|sts| sts == "1 enforce mx.sts.example"));
+    assert_eq!(world.host.fetches(STS_HOST), 1);
+}
+
+/// Nobody can say what was remembered.
+struct Broken;
+
+impl Memory for Broken {
+    fn sts<'a>(
+        &'a self,
+        _: &'a Domain,
+    ) -> memory::Pending<'a, Result<Option<crate::transport::mta_sts::CachedPolicy>, Forgotten>> {
+        Box::pin(async { Err(Forgotten) })
+    }
+    fn put_sts<'a>(&'a self, _: &'a Domain, _: &'a crate::transport::mta_sts::CachedPolicy) -> memory::Pending<'a, ()> {
+        Box::pin(async {})
+    }
+    fn starttls_seen<'a>(&'a self, _: &'a Domain) -> memory::Pending<'a, Result<Option<Timestamp>, Forgotten>> {
+        Box::pin(async { Err(Forgotten) })
+    }
+}
+
+#[tokio::test]
+async fn a_memory_that_fails_leaves_nothing_to_be_sent() {
+    let zones = zone(ZoneWorld::builder(), "good.example", Signing::Nsec).start().await.unwrap();
+    let lookup = Lookup::with_memory(settings(&zones), Broken, system_clock).unwrap();
+    let evidence = lookup.evidence(&domain("good.example")).await;
+    assert_eq!(evidence.mx, Evidence::Unknown(Why::Other));
+    assert!(evidence.starttls_seen);
+    assert!(zones.asked("good.example", A) == 0);
+}

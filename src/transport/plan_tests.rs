@@ -158,7 +158,12 @@ fn every_state_of_the_evidence_has_its_plan_or_refusal() {
             "two sts authenticated policy",
         ),
         ("testing", Authenticated, with_sts(one(Secure, none()), sts(StsMode::Testing, LISTED)), CANNOT),
-        ("testing at verified", Verified, with_sts(one(Secure, none()), sts(StsMode::Testing, &["x.example"])), "mx webpki verified"),
+        (
+            "testing at verified",
+            Verified,
+            with_sts(one(Secure, none()), sts(StsMode::Testing, &["x.example"])),
+            "mx webpki verified",
+        ),
         ("mode none", Encrypted, with_sts(one(Secure, none()), sts(StsMode::None, &[])), "mx none encrypted"),
         ("fetch failed", Verified, with_sts(one(Secure, none()), Unknown(Why::FetchFailed)), "mx webpki verified"),
         (
@@ -204,13 +209,33 @@ fn every_state_of_the_evidence_has_its_plan_or_refusal() {
         ("MX SERVFAIL", Encrypted, with(one(Secure, none()), |e| e.mx = Unknown(Why::ServFail)), "Unknown dns-failed"),
         ("MX bogus", Encrypted, with(one(Secure, none()), |e| e.mx = Unknown(Why::Bogus)), "Unknown dnssec-invalid"),
         ("MX time-out", Encrypted, with(one(Secure, none()), |e| e.mx = Unknown(Why::Timeout)), "Unknown dns-failed"),
-        ("resolver does not validate", Verified, with(one(Secure, none()), |e| e.mx = Unknown(Why::NotValidating)), "Unknown dnssec-invalid"),
+        (
+            "resolver does not validate",
+            Verified,
+            with(one(Secure, none()), |e| e.mx = Unknown(Why::NotValidating)),
+            "Unknown dnssec-invalid",
+        ),
         ("null MX", Encrypted, evidence(Secure, vec![]), "Undeliverable null-mx settled"),
-        ("no MX, no address", Encrypted, with(one(Secure, none()), |e| e.mx = Absent(Denial::Claimed)), "Undeliverable domain-not-found settled"),
+        (
+            "no MX, no address",
+            Encrypted,
+            with(one(Secure, none()), |e| e.mx = Absent(Denial::Claimed)),
+            "Undeliverable domain-not-found settled",
+        ),
         ("NXDOMAIN", Encrypted, with(one(Secure, none()), |e| e.is_nonexistent = true), "Undeliverable domain-not-found settled"),
         ("localhost", Encrypted, with(one(Secure, none()), |e| e.domain = domain("localhost")), "Undeliverable mx-is-us settled"),
-        ("below localhost", Encrypted, with(one(Secure, none()), |e| e.domain = domain("a.localhost")), "Undeliverable mx-is-us settled"),
-        ("an address", Encrypted, with(one(Secure, none()), |e| e.domain = domain("192.0.2.1")), "Undeliverable address-literal settled"),
+        (
+            "below localhost",
+            Encrypted,
+            with(one(Secure, none()), |e| e.domain = domain("a.localhost")),
+            "Undeliverable mx-is-us settled",
+        ),
+        (
+            "an address",
+            Encrypted,
+            with(one(Secure, none()), |e| e.domain = domain("192.0.2.1")),
+            "Undeliverable address-literal settled",
+        ),
         // addresses
         ("addresses unknown", Encrypted, addresses(Unknown(Why::Timeout)), "Unknown dns-failed"),
         ("no addresses", Encrypted, addresses(Absent(Denial::Claimed)), "Undeliverable domain-not-found settled"),
@@ -256,7 +281,10 @@ fn every_state_of_the_evidence_has_its_plan_or_refusal() {
         (
             "host at a private address",
             Authenticated,
-            pinned(evidence(Insecure, vec![at("10.1.2.3")]), Pin { hosts: vec![domain("mx.patient.example")], ..pin(Authenticated) }),
+            pinned(
+                evidence(Insecure, vec![at("10.1.2.3")]),
+                Pin { hosts: vec![domain("mx.patient.example")], ..pin(Authenticated) },
+            ),
             "mx webpki authenticated policy",
         ),
         (
@@ -309,7 +337,9 @@ fn asking_more_never_gives_a_route_with_less() {
                 sts(StsMode::Testing, &["x.example"]),
             ] {
                 let evidence = with(one(security, tlsa.clone()), |e| e.sts = sts.clone());
-                let gives = |level| plan(&asked(level), &evidence, 25).ok().and_then(|route| route.hops.first().map(|hop| hop.plan.gives));
+                let gives = |level| {
+                    plan(&asked(level), &evidence, 25).ok().and_then(|route| route.hops.first().map(|hop| hop.plan.gives))
+                };
                 let (low, middle, high) = (gives(Encrypted), gives(Verified), gives(Authenticated));
                 assert!(middle.is_none() || middle >= low, "{evidence:?}");
                 assert!(high.is_none() || high == Some(Authenticated), "{evidence:?}");
