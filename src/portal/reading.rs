@@ -88,7 +88,7 @@ impl Layout<'_> {
 }
 
 impl Opened {
-    /// Chooses what to show and what to offer as files. Everything that is not shown is a file.
+    /// Chooses what to show and what to offer as files. What is not shown is a file.
     pub fn layout(&self, unnamed: &str) -> Layout<'_> {
         let mut shown = Vec::new();
         self.choose(self.message.root(), &mut shown);
@@ -105,8 +105,11 @@ impl Opened {
             }
         }
         let shown: HashSet<_> = shown.iter().map(|part| &part.path).collect();
-        collect(self.message.root(), &mut |part| {
-            if !shown.contains(&part.path) {
+        collect(self.message.root(), false, &mut |part, is_alternative| {
+            // The plain twin of shown HTML is no file of its own; it is in the whole message.
+            let is_twin =
+                is_alternative && matches!(part.media_type.as_str(), "text/plain" | "text/html") && !part.is_attachment();
+            if !shown.contains(&part.path) && !is_twin {
                 let fallback = if part.media_type == "message/rfc822" { "message.eml" } else { unnamed };
                 layout.files.push(File { name: safe_name(part.file_name.as_deref(), fallback), part });
             }
@@ -177,14 +180,15 @@ impl Opened {
     }
 }
 
-/// Files in the order of the message: leaves, and messages inside the message as a whole.
-fn collect<'a>(part: &'a Part, each: &mut impl FnMut(&'a Part)) {
+/// Files in the order of the message: leaves, and messages inside the message as a whole. `each` also learns whether
+/// the part stands directly among alternatives.
+fn collect<'a>(part: &'a Part, is_alternative: bool, each: &mut impl FnMut(&'a Part, bool)) {
     if part.media_type == "message/rfc822" || part.children.is_empty() {
-        each(part);
+        each(part, is_alternative);
         return;
     }
     for child in &part.children {
-        collect(child, each);
+        collect(child, part.media_type == "multipart/alternative", each);
     }
 }
 

@@ -36,6 +36,14 @@ impl Derivations {
     }
 }
 
+#[cfg(test)]
+impl Derivations {
+    /// Every place of the queue, as if as many tries were waiting.
+    pub fn take_all(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        self.places.clone().try_acquire_many_owned((DERIVATIONS + WAITING_MAX) as u32).ok()
+    }
+}
+
 /// Which message somebody wants to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {

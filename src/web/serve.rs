@@ -208,3 +208,126 @@ pub fn source_of(peer: IpAddr) -> IpAddr {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !(u128::from(u64::MAX))).into()),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use axum::http::Method;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    struct Listening {
+        address: std::net::SocketAddr,
+        stop: watch::Sender<bool>,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    async fn listen(limits: Limits) -> Listening {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let site = Site { hosts: vec!["metrics.local:9465".into()], methods: &[Method::GET], body_bytes_max: 0, is_tls: false };
+        let router = Router::new()
+            .route("/metrics", get(|| async { "up 1\n" }))
+            .route("/broken", get(|| async { if true { panic!("a page that is broken") } else { "" } }));
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(serve_plain(listener, site, limits, router, stopped));
+        Listening { address, stop, task }
+    }
+
+    impl Listening {
+        async fn ask(&self, request: &str) -> String {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            read(&mut stream).await
+        }
+    }
+
+    async fn read(stream: &mut TcpStream) -> String {
+        let mut out = Vec::new();
+        // A reset after the answer is an end too.
+        let _ = stream.read_to_end(&mut out).await;
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    fn request(method: &str, path: &str, host: &str) -> String {
+        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+    }
+
+    #[tokio::test]
+    async fn metrics_answer_get_under_their_exact_name_only() {
+        let listening = listen(Limits::default()).await;
+        let own = "metrics.local:9465";
+        for (method, path, host, status) in [
+            ("GET", "/metrics", own, "200"),
+            ("GET", "/metrics", "METRICS.local:9465", "200"),
+            ("GET", "/metrics", "metrics.local", "421"),
+            ("GET", "/metrics", "127.0.0.1:9465", "421"),
+            ("GET", "/metrics", "evil.example", "421"),
+            ("HEAD", "/metrics", own, "405"),
+            ("POST", "/metrics", own, "405"),
+            ("DELETE", "/metrics", own, "405"),
+            ("GET", "/other", own, "404"),
+        ] {
+            let answer = listening.ask(&request(method, path, host)).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path} {host}: {answer}");
+            assert!(answer.contains("x-content-type-options: nosniff"), "{answer}");
+            assert!(!answer.contains("strict-transport-security"), "never without TLS");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_that_panics_is_a_500_and_the_next_is_answered() {
+        let listening = listen(Limits::default()).await;
+        let before = metrics().panics.get();
+        assert!(listening.ask(&request("GET", "/broken", "metrics.local:9465")).await.starts_with("HTTP/1.1 500 "));
+        assert!(metrics().panics.get() > before);
+        assert!(listening.ask(&request("GET", "/metrics", "metrics.local:9465")).await.ends_with("up 1\n"));
+    }
+
+    #[tokio::test]
+    async fn a_source_has_a_bounded_number_of_connections_and_gets_places_back() {
+        let listening = listen(Limits { connections_per_source_max: 2, ..Limits::default() }).await;
+        // An answer on each shows that it was taken.
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let mut stream = TcpStream::connect(listening.address).await.unwrap();
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: metrics.local:9465\r\n\r\n").await.unwrap();
+            let mut first = [0u8; 12];
+            stream.read_exact(&mut first).await.unwrap();
+            held.push(stream);
+        }
+        assert_eq!(listening.ask(&request("GET", "/metrics", "metrics.local:9465")).await, "");
+        held.clear();
+        // The server sees the ends in its own time; asking again is the only way to know.
+        while listening.ask(&request("GET", "/metrics", "metrics.local:9465")).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn slow_and_silent_clients_are_sent_away() {
+        let short = Duration::from_millis(30);
+        let listening = listen(Limits { header_timeout: short, ..Limits::default() }).await;
+        let mut slow = TcpStream::connect(listening.address).await.unwrap();
+        slow.write_all(b"GET /metrics HTTP/1.1\r\nHost: m").await.unwrap();
+        read(&mut slow).await;
+        let listening = listen(Limits { idle_timeout: short, ..Limits::default() }).await;
+        let mut silent = TcpStream::connect(listening.address).await.unwrap();
+        assert_eq!(read(&mut silent).await, "");
+    }
+
+    #[tokio::test]
+    async fn stopping_ends_the_listener_and_idle_connections() {
+        let listening = listen(Limits::default()).await;
+        let mut open = TcpStream::connect(listening.address).await.unwrap();
+        open.write_all(b"GET /metrics HTTP/1.1\r\nHost: metrics.local:9465\r\n\r\n").await.unwrap();
+        let mut first = [0u8; 12];
+        open.read_exact(&mut first).await.unwrap();
+        listening.stop.send(true).unwrap();
+        listening.task.await.unwrap();
+        assert!(read(&mut open).await.ends_with("up 1\n"));
+        assert!(TcpStream::connect(listening.address).await.is_err());
+    }
+}
