@@ -52,6 +52,8 @@ pub enum When {
     Connect,
     Ehlo,
     StartTls,
+    /// After the 220 to STARTTLS: the handshake waits or never comes. A reply here is one that an attacker slips in.
+    Handshake,
     Mail,
     /// For one recipient, compared without regard to case; `None` for each.
     Rcpt(Option<String>),
@@ -140,7 +142,7 @@ pub struct SinkSettings {
 pub struct Sink {
     state: Arc<State>,
     address: SocketAddr,
-    _tasks: JoinSet<()>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 /// What the sessions share.
@@ -180,7 +182,27 @@ impl Sink {
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&state)));
-        Ok(Self { state, address, _tasks: tasks })
+        Ok(Self { state, address, tasks: Mutex::new(tasks) })
+    }
+
+    /// Closes every connection and refuses new ones until [`Sink::resume`].
+    pub async fn pause(&self) {
+        let mut tasks = std::mem::take(&mut *locked(&self.tasks));
+        tasks.shutdown().await;
+        for connection in locked(&self.state.connections).iter_mut() {
+            connection.is_open = false;
+        }
+        self.state.changed.notify_waiters();
+    }
+
+    /// Listens again at the same address.
+    ///
+    /// # Errors
+    /// When somebody else took it.
+    pub async fn resume(&self) -> std::io::Result<()> {
+        let listener = TcpListener::bind(self.address).await?;
+        locked(&self.tasks).spawn(accept(listener, Arc::clone(&self.state)));
+        Ok(())
     }
 
     #[must_use]

@@ -16,6 +16,10 @@ pub(super) async fn serve(stream: TcpStream, id: u64, state: &Arc<State>) -> std
     if !session.greet().await? || session.run().await? == Next::Close {
         return Ok(());
     }
+    if session.say_or("", |when| *when == When::Handshake).await? == Played::Close {
+        return Ok(());
+    }
+    session.flush().await?;
     let (reader, tls) = (session.reader, settings.tls.clone());
     // What was sent in the same breath as STARTTLS was sent in clear and must not count as said inside TLS
     // (RFC 3207, section 6; CVE-2011-0411).
@@ -390,7 +394,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         Ok(played.next())
     }
 
-    /// The usual reply, unless the script has a step for this point.
+    /// The usual reply (an empty one is silence), unless the script has a step for this point.
     async fn say_or(&mut self, usual: &str, is_here: impl Fn(&When) -> bool) -> std::io::Result<Played> {
         let step = self.state.step(is_here);
         self.play(step, usual).await
@@ -422,7 +426,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 tokio::time::sleep(delay).await;
             }
         }
-        self.say(usual);
+        if !usual.is_empty() {
+            self.say(usual);
+        }
         Ok(Played::Yes)
     }
 

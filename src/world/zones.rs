@@ -1,7 +1,8 @@
 //! The tree of zones: what is stored, how it is signed, and how one question is answered.
 //!
 //! One server answers for every zone from the root down, as the address a validating stub asks does: DS comes from the
-//! parent side of a cut, everything else from the deepest zone, and CNAMEs are followed across zones.
+//! parent side of a cut, everything else from the deepest zone, and CNAMEs are followed across zones. Another resolver in
+//! front of it (unbound, say) forwards to it; the name servers in the NS records are not there to be asked.
 //! Signing is done here with hickory's signer. The in-memory zone of hickory-server 0.26 seeks the proof against a wildcard
 //! at the parent of the name instead of at `*` below the closest encloser, and never takes the root for one, so whether its
 //! denials validate depends on the names a zone happens to hold; it can also neither break a signature nor stay silent.

@@ -231,6 +231,37 @@ async fn the_script_answers_drops_and_waits() {
 }
 
 #[tokio::test]
+async fn a_handshake_can_be_cut_off_or_talked_into() {
+    let (sink, ca) = secure(Versions::Both).await;
+    let config = || verifying(&ca.pem(), Versions::Both);
+    sink.times(1, When::Handshake, Step::Drop);
+    assert!(connect(sink.address()).await.start_tls("mx.test", config()).await.is_err());
+    sink.times(1, When::StartTls, Step::Reply("454 4.7.0 not now".to_owned()));
+    let mut client = connect(sink.address()).await;
+    assert_eq!(client.code("EHLO x").await, 250);
+    assert_eq!(client.code("STARTTLS").await, 454);
+    assert_eq!(client.code("NOOP").await, 250);
+    sink.times(1, When::Handshake, Step::Reply("250 slipped in".to_owned()));
+    assert_eq!(client.code("STARTTLS").await, 220);
+    assert_eq!(client.reply().await.unwrap(), (250, "250 slipped in\r\n".to_owned()));
+    assert!(connect(sink.address()).await.start_tls("mx.test", config()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_host_goes_down_and_comes_back_at_its_address() {
+    let sink = sink(SinkSettings::default()).await;
+    let mut client = connect(sink.address()).await;
+    sink.pause().await;
+    assert_eq!(client.reply().await, None);
+    let refused = tokio::net::TcpStream::connect(sink.address()).await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    sink.resume().await.unwrap();
+    let mut client = connect(sink.address()).await;
+    assert_eq!(client.code("EHLO x").await, 250);
+    assert_eq!(sink.connection_count(), 2);
+}
+
+#[tokio::test]
 async fn a_counting_sink_keeps_nothing() {
     let sink = sink(SinkSettings { only_count: true, ..SinkSettings::default() }).await;
     let mut client = connect(sink.address()).await;
