@@ -17,6 +17,9 @@ impl std::fmt::Debug for NamedMailbox {
     }
 }
 
+/// Every member repeats its group's name, so a long one is cut.
+const GROUP_NAME_CHARS_MAX: usize = 100;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressList {
     pub mailboxes: Vec<NamedMailbox>,
@@ -65,7 +68,7 @@ pub(super) fn parse(value: &str) -> AddressList {
                 if group.is_some() || entry.angle.is_some() {
                     list.broken += 1;
                 }
-                group = Some(words::decode(entry.shown.trim()).text);
+                group = Some(words::decode(entry.shown.trim()).text.chars().take(GROUP_NAME_CHARS_MAX).collect());
                 entry = Entry::default();
             }
             c => {

@@ -18,6 +18,14 @@ pub(super) fn decode(declared: Option<&str>, bytes: &[u8]) -> Result<String, (Pr
         return Err((ProblemKind::CharsetUnknown, guess(bytes.to_vec())));
     };
     let encoding = if label == "utf-16" { utf16_order(bytes) } else { encoding };
+    // ASCII declared UTF-16 decodes to Chinese without an error, and many readers show the ASCII. A byte order mark
+    // of another encoding wins over the declaration in some readers and not in others.
+    let is_utf16 = encoding == UTF_16LE || encoding == UTF_16BE;
+    let is_plain_ascii = is_utf16 && !bytes.is_empty() && bytes.is_ascii() && !bytes.contains(&0);
+    let has_foreign_mark = Encoding::for_bom(bytes).is_some_and(|(marked, _)| marked != encoding);
+    if is_plain_ascii || has_foreign_mark {
+        return Err((ProblemKind::CharsetContradicted, guess(bytes.to_vec())));
+    }
     let (text, had_errors) = encoding.decode_with_bom_removal(bytes);
     if had_errors { Err((ProblemKind::CharsetContradicted, text.into_owned())) } else { Ok(text.into_owned()) }
 }
@@ -47,10 +55,64 @@ fn utf16_order(bytes: &[u8]) -> &'static Encoding {
     }
 }
 
-/// Text without a declared charset: UTF-8 if it is that, else windows-1252, as readers do.
+/// Text without a declared charset: by its byte order mark, UTF-8 if it is that, else windows-1252, as readers do.
+/// Windows' text files in UTF-16 come without any declaration.
 pub(super) fn guess(bytes: Vec<u8>) -> String {
+    if let Some((marked, _)) = Encoding::for_bom(&bytes) {
+        return marked.decode_with_bom_removal(&bytes).0.into_owned();
+    }
+    let zeros = memchr::memchr_iter(0, &bytes).count();
+    if zeros > 0 && zeros >= bytes.len() / 3 {
+        return utf16_order(&bytes).decode_without_bom_handling(&bytes).0.into_owned();
+    }
     match String::from_utf8(bytes) {
-        Ok(text) => text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text),
+        Ok(text) => text,
         Err(error) => WINDOWS_1252.decode_without_bom_handling(error.as_bytes()).0.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_read_in_the_charset_they_are_in() {
+        let cases: &[(Option<&str>, &[u8], &str)] = &[
+            (None, b"plain", "plain"),
+            (None, "Grüße".as_bytes(), "Grüße"),
+            (None, b"Gr\xfc\xdfe", "Grüße"),
+            (None, b"\xef\xbb\xbfx", "x"),
+            (None, b"\xff\xfeh\0i\0", "hi"),
+            (None, b"h\0i\0", "hi"),
+            (Some("us-ascii"), b"Gr\xfc\xdfe", "Grüße"),
+            (Some("\"UTF-8\""), "Grüße".as_bytes(), "Grüße"),
+            (Some("utf-8"), b"\xef\xbb\xbfx", "x"),
+            (Some("iso-8859-15"), b"\xa4", "€"),
+            (Some("windows-1251"), b"\xcf", "П"),
+            (Some("utf-16"), b"\xfe\xff\0h\0i", "hi"),
+            (Some("utf-16"), b"\0h\0i", "hi"),
+            (Some("utf-16"), b"h\0i\0", "hi"),
+            (Some("utf-16le"), b"h\0i\0", "hi"),
+            (Some("utf-16be"), b"\0h\0i", "hi"),
+            (Some("shift_jis"), b"\x83\x65", "テ"),
+            (Some("unknown-8bit"), b"\xfc", "ü"),
+        ];
+        for (declared, bytes, expected) in cases {
+            assert_eq!(decode(*declared, bytes), Ok((*expected).to_owned()), "{declared:?} {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_charset_unknown_or_contradicted_is_a_problem_and_the_text_is_kept_for_the_scanner() {
+        for (declared, bytes, kind, text) in [
+            ("utf-7", &b"+AGE-bc"[..], ProblemKind::CharsetUnknown, "+AGE-bc"),
+            ("x-ebcdic", b"abc", ProblemKind::CharsetUnknown, "abc"),
+            ("iso-2022-kr", b"abc", ProblemKind::CharsetUnknown, "abc"),
+            ("utf-8", b"a\xfcb", ProblemKind::CharsetContradicted, "a\u{fffd}b"),
+            ("utf-16", b"SSN 123", ProblemKind::CharsetContradicted, "SSN 123"),
+            ("iso-8859-1", b"\xff\xfeh\0i\0", ProblemKind::CharsetContradicted, "hi"),
+        ] {
+            assert_eq!(decode(Some(declared), bytes), Err((kind, text.to_owned())), "{declared}");
+        }
     }
 }

@@ -35,3 +35,10 @@ pub use part::{DecodeProblem, Part, PartPath, TransferEncoding};
 pub use problem::{Problem, ProblemKind};
 pub use report::{Report, ReportKind, ReportedRecipient, mask_reply_text, report};
 pub use rewrite::{Audience, HOP_FIELD, RewriteFacts, RewriteRefusal, Rewritten, rewrite};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod parse_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod rewrite_tests;

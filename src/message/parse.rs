@@ -325,12 +325,16 @@ impl Reader<'_> {
     fn multipart(&mut self, part: &mut Part, boundary: &str) {
         let body = part.raw.clone();
         let delimiters = self.delimiters(&part.path, body.clone(), boundary);
-        let Some(first) = delimiters.first() else {
+        // A multipart without a part stays a leaf, so that its bytes are read as such.
+        let Some(first) = delimiters.first().filter(|first| !first.is_close) else {
             if !self.raw.get(body).unwrap_or_default().trim_ascii().is_empty() {
                 self.problem(&part.path, ProblemKind::BoundaryNeverUsed);
             }
             return;
         };
+        if self.parts_left == 0 {
+            return self.problem(&part.path, ProblemKind::TooManyParts);
+        }
         self.gap(body.start..first.line.start);
         let default_type = if part.media_type == "multipart/digest" { "message/rfc822" } else { "text/plain" };
         let mut is_closed = false;

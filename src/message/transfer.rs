@@ -124,3 +124,56 @@ pub(super) fn hex(digit: u8) -> u8 {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_reads_over_white_space_and_short_lines() {
+        for (encoded, expected) in [
+            (&b"aGVsbG8="[..], &b"hello"[..]),
+            (b"a\r\nG\r\nV\r\nsbG8 =\r\n", b"hello"),
+            (b"aGVsbG8", b"hello"),
+            (b"aGVsbG8=d29ybGQ=", b"helloworld"),
+            (b"aA==\r\naQ==\r\n", b"hi"),
+            (b"", b""),
+            (b"aGVsbG8gd29ybGQ=\r\n", b"hello world"),
+        ] {
+            let read = base64(encoded);
+            assert_eq!((read.bytes.as_slice(), read.is_broken), (expected, false), "{encoded:?}");
+        }
+    }
+
+    #[test]
+    fn base64_on_which_readers_disagree_is_broken_and_recovered_as_far_as_it_goes() {
+        for (encoded, expected) in [
+            (&b"aGV*sbG8="[..], &b"hello"[..]),
+            (b"aG=VsbG8=", b"h"),
+            (b"a", b""),
+            (b"=aGVsbG8=", b"hello"),
+            (b"aGVs-bG8_", b"hello"),
+        ] {
+            let read = base64(encoded);
+            assert!(read.is_broken, "{encoded:?}");
+            assert!(read.bytes.starts_with(expected), "{encoded:?} {:?}", read.bytes);
+        }
+    }
+
+    #[test]
+    fn quoted_printable_reads_as_mail_in_the_wild_writes_it() {
+        for (encoded, expected) in [
+            (&b"Gr=C3=BC=c3=9fe"[..], "Grüße"),
+            (b"one=\r\n two", "one two"),
+            (b"one= \t\r\ntwo", "onetwo"),
+            (b"one=\ntwo", "onetwo"),
+            (b"trailing  \r\nnext", "trailing\r\nnext"),
+            (b"1+1=2 =zz =", "1+1=2 =zz "),
+            (b"=3D=3D=", "=="),
+            (b"SSN 12=\r\n3-45=\r\n-6789", "SSN 123-45-6789"),
+            (b"", ""),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&quoted_printable(encoded)), expected, "{encoded:?}");
+        }
+    }
+}

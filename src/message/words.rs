@@ -99,3 +99,36 @@ fn word_at(value: &str, start: usize) -> Option<Word<'_>> {
     let end = start + 2 + charset_end + 3 + length + 2;
     Some(Word { charset, bytes, end })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoded_words_read_as_one_text() {
+        for (value, expected) in [
+            ("plain", "plain"),
+            ("=?utf-8?B?R3LDvMOfZQ==?=", "Grüße"),
+            ("=?UTF-8?q?Gr=C3=BC=C3=9Fe_x?= y", "Grüße x y"),
+            ("a =?utf-8?Q?b?= =?utf-8?Q?c?= d", "a bc d"),
+            ("=?utf-8?Q?=C3?= =?utf-8?Q?=BC?=", "ü"),
+            ("=?utf-8?B?w7w=?=\t=?iso-8859-1?Q?=FC?=", "üü"),
+            ("=?iso-8859-1*de?Q?=FC?=", "ü"),
+            ("=?utf-8?Q?with blank?=", "with blank"),
+            ("=?utf-8?X?abc?= =?utf-8?Q?never closed", "=?utf-8?X?abc?= =?utf-8?Q?never closed"),
+            ("=?=?utf-8?Q?x?=", "=?x"),
+            ("\"=?utf-8?Q?x?=\"", "\"x\""),
+            ("=?utf-8?Q??=", ""),
+        ] {
+            let read = decode(value);
+            assert_eq!((read.text.as_str(), read.has_unreadable), (expected, false), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_or_contradicted_charset_is_noted() {
+        for value in ["=?utf-7?Q?+AGE-?=", "=?utf-8?Q?=FF?=", "=?nosuch?B?aGk=?="] {
+            assert!(decode(value).has_unreadable, "{value}");
+        }
+    }
+}
