@@ -5,7 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::path;
-use crate::mail::{AddressError, Mailbox, MailParams, RcptParams, ReversePath};
+use crate::mail::{AddressError, MailParams, Mailbox, RcptParams, ReversePath};
 
 /// Longest command line with its CRLF (RFC 5321, section 4.5.3.1.4).
 pub const LINE_OCTETS_MAX: usize = 512;
@@ -187,8 +187,8 @@ fn auth(rest: &[u8]) -> Result<Command, CommandError> {
     let text = std::str::from_utf8(rest).map_err(|_| CommandError::Argument)?;
     let mut words = text.split(' ');
     let mechanism = words.next().unwrap_or_default();
-    let is_name = (1..=20).contains(&mechanism.len())
-        && mechanism.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let is_name =
+        (1..=20).contains(&mechanism.len()) && mechanism.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     let initial = words.next();
     if !is_name || initial == Some("") || words.next().is_some() {
         return Err(CommandError::Argument);
@@ -281,9 +281,8 @@ mod tests {
 
     #[test]
     fn parameters_are_read_and_strange_ones_refused() {
-        let (_, params) = from(
-            "MAIL FROM:<a@b.example> SIZE=1000 body=8bitmime SMTPUTF8 RET=HDRS ENVID=QQ+2B1 REQUIRETLS AUTH=<>",
-        );
+        let (_, params) =
+            from("MAIL FROM:<a@b.example> SIZE=1000 body=8bitmime SMTPUTF8 RET=HDRS ENVID=QQ+2B1 REQUIRETLS AUTH=<>");
         assert_eq!(params.size_bytes, Some(1000));
         assert_eq!(params.body, BodyKind::EightBitMime);
         assert!(params.smtputf8 && params.require_tls);
@@ -387,6 +386,40 @@ mod tests {
             let got = parse(format!("{line}\r\n").as_bytes());
             assert!(matches!(got, Err(CommandError::Argument | CommandError::ChunkUnframed)), "{line}: {got:?}");
         }
+    }
+
+    #[test]
+    fn whatever_comes_in_an_accepted_path_stood_in_the_line() {
+        let words: [&[u8]; 14] =
+            [b"a", b"b.example", b"@", b"\"", b"\\", b" ", b">", b"<", b"%", b"\xff", "\u{e9}".as_bytes(), b"[", b":", b"."];
+        let (mut seed, mut paths) = (0x9e37_79b9_7f4a_7c15_u64, 0);
+        for _ in 0..200_000 {
+            let mut line = Vec::new();
+            let mut next = || {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                seed as usize
+            };
+            let start: &[u8] = [&b"MAIL FROM:<"[..], b"RCPT TO:<", b"RCPT TO:<a@", b""][next() % 4];
+            line.extend_from_slice(start);
+            for _ in 0..next() % 6 {
+                line.extend_from_slice(words[next() % words.len()]);
+            }
+            let end: &[u8] = [&b"@b.example>\r\n"[..], b">\r\n", b"> SIZE=1\r\n", b"\r\n"][next() % 4];
+            line.extend_from_slice(end);
+            let written = match parse(&line) {
+                Ok(Command::Mail { from: ReversePath::Mailbox(mailbox), .. }) => mailbox,
+                Ok(Command::Rcpt { to: Recipient::Mailbox(mailbox), .. }) => mailbox,
+                _ => continue,
+            };
+            paths += 1;
+            // The one thing that is dropped is the dot of the root.
+            let path = format!("<{}@{}", written.local().as_str(), written.domain().written());
+            let line = String::from_utf8(line).unwrap();
+            assert!(line.contains(&format!("{path}>")) || line.contains(&format!("{path}.>")), "{line}");
+        }
+        assert!(paths > 1000, "only {paths} lines had a path");
     }
 
     #[test]
