@@ -1,1 +1,7 @@
-fn main() {}
+//! The only integration binary: each further file in `tests/` would link everything again.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod pickup;
+mod road;
+mod support;
+mod tidy;
