@@ -20,6 +20,7 @@ use super::settings::{FixedRoute, NoticeMode, RouteProof, Settings};
 use super::weather::{Shown, Weather};
 use crate::audit;
 use crate::escrow::Notice;
+use crate::lookup::Lookup;
 use crate::mail::{Domain, Reply};
 use crate::queue::Outcome;
 use crate::transport::{
@@ -30,6 +31,12 @@ use crate::transport::{
 /// Where evidence comes from: `lookup` in the gateway, a table in tests.
 pub trait AskWay: Send + Sync + 'static {
     fn evidence<'a>(&'a self, domain: &'a Domain) -> Pinned<Box<dyn Future<Output = DomainEvidence> + Send + 'a>>;
+}
+
+impl AskWay for Lookup {
+    fn evidence<'a>(&'a self, domain: &'a Domain) -> Pinned<Box<dyn Future<Output = DomainEvidence> + Send + 'a>> {
+        Box::pin(Lookup::evidence(self, domain))
+    }
 }
 
 /// How an attempt ended, with what there is to record of it.

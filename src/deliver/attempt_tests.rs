@@ -1,12 +1,15 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempt::Way;
+use super::attempt::{Contents, Way};
+use super::content::Content;
 use super::settings::{Login, NoticeMode, RouteProof};
 use super::testing::{Text, VERIFIED, World, address, domain, evidence, host, mailbox, text, to, with_sts, with_tlsa};
 use super::weather::Shown;
 use crate::escrow::{Notice, Number};
-use crate::mail::{ParcelId, Timestamp};
+use crate::mail::{BodyId, ParcelId, Timestamp};
 use crate::queue::Outcome;
+use crate::secret::{Key, Nonce, Sealed};
 use crate::transport::{Level, Reason, RefusalKind, Requirement};
 use crate::world::{Leaf, Offers, Step, When};
 
@@ -58,6 +61,15 @@ async fn a_message_arrives_byte_for_byte_whatever_the_host_offers() {
     assert_eq!(clear.replace("EHLO gw.practice.example\r\nSTARTTLS\r\n", ""), "");
 }
 
+/// A body that is opened chunk by chunk.
+struct Large(BodyId, Arc<Sealed>);
+
+impl Contents for Large {
+    async fn open(&self) -> Option<Content> {
+        Content::sealed(b"A: b\r\n", Key::of([5; 32]), self.0, Arc::clone(&self.1)).await.ok()
+    }
+}
+
 #[tokio::test]
 async fn a_large_message_is_sent_in_chunks_and_stays_whole() {
     let world = World::of(1).await;
@@ -65,9 +77,11 @@ async fn a_large_message_is_sent_in_chunks_and_stays_whole() {
     let line = [&[b'x'; 76][..], b"\r\n"].concat();
     let body = line.repeat(20_000);
     let (pat, dr) = (mailbox("pat@patient.example"), mailbox("dr@practice.example"));
+    let id = BodyId([9; 16]);
+    let sealed = Arc::new(crate::queue::pack::seal_body(&Key::of([5; 32]), Nonce([1; 7]), id, &body));
     for chunking in [true, false] {
         world.sinks[0].set_offers(Offers { chunking, ..Offers::default() });
-        let contents = Text(b"A: b\r\n".to_vec(), body.clone());
+        let contents = Large(id, Arc::clone(&sealed));
         let attempted = world.attempts().deliver(&VERIFIED, Way::Any, &to(&pat, &dr), &contents, None).await;
         assert_eq!(attempted.outcome, Outcome::Delivered);
     }
@@ -328,7 +342,7 @@ async fn a_host_that_hangs_is_given_up_and_left_alone_for_a_while() {
     let mut world = World::of(2).await;
     world.settings.timeouts.greeting = Duration::from_millis(50);
     world.table.set(evidence("patient.example", &[0, 1]));
-    world.sinks[0].always(When::Connect, Step::Wait(std::sync::Arc::default()));
+    world.sinks[0].always(When::Connect, Step::Wait(Arc::default()));
     let attempts = world.attempts();
     let (pat, dr) = (mailbox("pat@patient.example"), mailbox("dr@practice.example"));
     for _ in 0..3 {

@@ -279,7 +279,7 @@ impl Channel<Proven> {
     /// Whether another transaction may start here.
     #[must_use]
     pub fn is_reusable(&self) -> bool {
-        !self.dialogue.is_spent
+        self.dialogue.is_reusable()
     }
 
     /// Asks for a clean state before the connection is laid aside, so that the answer is there when it is needed.

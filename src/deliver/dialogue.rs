@@ -181,13 +181,19 @@ pub(super) struct Dialogue<T: AsyncRead + AsyncWrite> {
     unread: Vec<u8>,
     pub(super) offers: Offers,
     pub(super) timeouts: Timeouts,
-    /// No further transaction may start here.
-    pub(super) is_spent: bool,
+    /// No further transaction may start here: one is open, or its replies do not say that it is over.
+    is_spent: bool,
+    /// Something was not read or written; nothing heals that.
+    is_broken: bool,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
     pub(super) fn over(client: SmtpClient<T>, timeouts: Timeouts) -> Dialogue<T> {
-        Dialogue { client, unread: Vec::new(), offers: Offers::default(), timeouts, is_spent: false }
+        Dialogue { client, unread: Vec::new(), offers: Offers::default(), timeouts, is_spent: false, is_broken: false }
+    }
+
+    pub(super) fn is_reusable(&self) -> bool {
+        !self.is_spent && !self.is_broken
     }
 
     pub(super) fn client(&self) -> &SmtpClient<T> {
@@ -395,10 +401,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
         if self.write_blocks(&whole).await.is_err() {
             return self.last_words().await;
         }
-        // From here on the host may have all of it.
-        let mail_reply = self.reply(t.mail).await.map_err(unanswered)?;
-        let rcpt_reply = self.reply(t.rcpt).await.map_err(unanswered)?;
-        if let Some(refused) = first_refusal(&mail_reply, &rcpt_reply) {
+        // From here on the host may have all of it, unless it says that it wants none.
+        let refused = match self.two_replies().await.map_err(unanswered)? {
+            Ok(()) => None,
+            Err(refused) => Some(refused),
+        };
+        if let Some(refused) = refused {
             // The chunk is consumed and refused too (RFC 3030, section 3); only then is the dialogue in step again.
             if let Ok(reply) = self.reply(t.data_block).await {
                 self.is_spent = reply.is_positive();
@@ -463,21 +471,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
         let start = if self.offers.pipelining {
             self.write(format!("{mail}{rcpt}DATA\r\n").as_bytes(), t.mail).await?;
             self.flush(t.mail).await?;
-            let mail_reply = self.reply(t.mail).await?;
-            let rcpt_reply = self.reply(t.rcpt).await?;
-            let start = self.reply(t.data_start).await?;
-            if let Some(refused) = first_refusal(&mail_reply, &rcpt_reply) {
+            let replies = self.two_replies().await?;
+            let start = self.reply(t.data_start).await;
+            if let Err(refused) = replies {
+                let Ok(start) = start else { return Ok(refused) };
                 if start.code == 354 {
                     // It would take content for nobody: an empty message ends that (RFC 2920, section 3.1).
                     self.write(b".\r\n", t.data_block).await?;
                     self.flush(t.data_block).await?;
-                    let _ = self.reply(t.data_end).await?;
+                    // The refusal stands, whatever the host makes of an empty message.
+                    let _ = self.reply(t.data_end).await;
                 } else {
                     self.is_spent = start.is_positive();
                 }
                 return Ok(refused);
             }
-            start
+            start?
         } else {
             if let Some(refused) = self.open_transaction(mail, rcpt).await? {
                 self.is_spent = false;
@@ -513,15 +522,30 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
         self.final_reply(reply)
     }
 
+    /// The replies to a pipelined MAIL and RCPT: a refusal counts even if nothing comes after it.
+    async fn two_replies(&mut self) -> Result<Result<(), End>, Failure> {
+        let reply = self.reply(self.timeouts.mail).await?;
+        if reply.code / 100 != 2 {
+            if reply.code != 421 {
+                // It refuses RCPT too; what matters is that the reply is out of the way.
+                let _ = self.reply(self.timeouts.rcpt).await;
+            }
+            return Ok(Err(End::Refused { step: Step::Mail, reply }));
+        }
+        let reply = self.reply(self.timeouts.rcpt).await?;
+        if reply.code / 100 != 2 {
+            return Ok(Err(End::Refused { step: Step::Rcpt, reply }));
+        }
+        Ok(Ok(()))
+    }
+
     /// MAIL and RCPT; `Some` if one was refused.
     async fn open_transaction(&mut self, mail: &str, rcpt: &str) -> Result<Option<End>, Failure> {
         let t = self.timeouts;
         if self.offers.pipelining {
             self.write(format!("{mail}{rcpt}").as_bytes(), t.mail).await?;
             self.flush(t.mail).await?;
-            let mail_reply = self.reply(t.mail).await?;
-            let rcpt_reply = self.reply(t.rcpt).await?;
-            return Ok(first_refusal(&mail_reply, &rcpt_reply));
+            return Ok(self.two_replies().await?.err());
         }
         let reply = self.command(mail, t.mail).await?;
         if reply.code / 100 != 2 {
@@ -562,20 +586,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
     }
 
     async fn write(&mut self, bytes: &[u8], within: Duration) -> Result<(), Failure> {
-        self.client.timeout = within;
-        match tokio::time::timeout(within, self.client.stream.write_all(bytes)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Failure::Broken),
-            Err(_) => Err(Failure::Timeout),
-        }
+        let written = tokio::time::timeout(within, self.client.stream.write_all(bytes)).await;
+        self.judged(written.map(|done| done.map_err(|_| Failure::Broken)))
     }
 
     async fn flush(&mut self, within: Duration) -> Result<(), Failure> {
-        match tokio::time::timeout(within, self.client.stream.flush()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Failure::Broken),
-            Err(_) => Err(Failure::Timeout),
-        }
+        let flushed = tokio::time::timeout(within, self.client.stream.flush()).await;
+        self.judged(flushed.map(|done| done.map_err(|_| Failure::Broken)))
+    }
+
+    fn judged<V>(&mut self, done: Result<Result<V, Failure>, tokio::time::error::Elapsed>) -> Result<V, Failure> {
+        let done = done.unwrap_or(Err(Failure::Timeout));
+        self.is_broken |= done.is_err();
+        done
     }
 
     async fn write_blocks(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -586,10 +609,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
     }
 
     async fn reply(&mut self, within: Duration) -> Result<Reply, Failure> {
-        match tokio::time::timeout(within, self.read_reply()).await {
-            Ok(reply) => reply,
-            Err(_) => Err(Failure::Timeout),
-        }
+        let read = tokio::time::timeout(within, self.read_reply()).await;
+        self.judged(read)
     }
 
     async fn read_reply(&mut self) -> Result<Reply, Failure> {
@@ -617,16 +638,6 @@ fn path(mailbox: &Mailbox) -> String {
 /// `esmtp-value` (RFC 5321, section 4.1.2): what the client wrote must not become a parameter or command of its own.
 fn is_esmtp_value(text: &str) -> bool {
     !text.is_empty() && text.len() <= 500 && text.bytes().all(|b| b.is_ascii_graphic() && b != b'=')
-}
-
-fn first_refusal(mail: &Reply, rcpt: &Reply) -> Option<End> {
-    if mail.code / 100 != 2 {
-        Some(End::Refused { step: Step::Mail, reply: mail.clone() })
-    } else if rcpt.code / 100 != 2 {
-        Some(End::Refused { step: Step::Rcpt, reply: rcpt.clone() })
-    } else {
-        None
-    }
 }
 
 /// After the last octet of content was written, silence means that nobody knows.

@@ -407,7 +407,7 @@ pub fn record_of(row: &CopyRow, event: Event, at: Timestamp) -> Record {
     record.message_id = Some(row.copy.message_id.clone());
     record.recipient = Some(row.copy.recipient.clone());
     record.domain = Some(row.copy.domain.as_str().to_owned());
-    record.attempt = Some(row.attempts.saturating_add(1));
+    record.attempt = Some(row.attempts.max(1));
     record
 }
 

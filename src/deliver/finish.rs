@@ -13,7 +13,7 @@ use super::content::Content;
 use super::copy::OpenCopy;
 use super::dialogue::Transaction;
 use super::fallback::{self, Parcels, notice_of, record_of};
-use super::settings::Settings;
+use super::settings::{NoticeMode, Settings};
 use super::weather::Shown;
 use super::worker::{Uncertain, now};
 use crate::audit::{Event, Record};
@@ -21,7 +21,7 @@ use crate::escrow::Why;
 use crate::mail::{BodyId, Domain, Mailbox, Notify, Reply, Timestamp};
 use crate::observe::{self, metrics};
 use crate::policy::Action;
-use crate::queue::{CopyKind, CopyState, Outcome};
+use crate::queue::{Claim, CopyKind, CopyState, Next, Outcome};
 use crate::secret::{Key, Role, Sealed};
 use crate::store::{self, Commit, CopyRow, Handle, ParcelChange, Settle};
 use crate::transport::{Reason, RefusalKind};
@@ -107,35 +107,28 @@ impl Finish {
     async fn message(&self, row: &CopyRow, open: &OpenCopy, body: Arc<Sealed>) -> Option<Timestamp> {
         let Some(attempted) = self.send(row, open, Arc::clone(&body), Way::Any).await else { return self.unreadable(row).await };
         self.note_starttls(&row.copy.domain, attempted.shown).await;
-        let budget = self.settings.schedule.portal_after(row.copy.class);
-        match attempted.outcome {
-            Outcome::Delivered => self.delivered(row, open, &attempted).await,
-            Outcome::Failed { reason } => self.bounced(row, open, &attempted, reason, None).await,
-            Outcome::Uncertain => {
-                if let Some(host) = &attempted.host {
-                    self.uncertain.note(row.copy.id, host.clone());
-                }
-                match self.next_at(row, budget) {
-                    Some(next_at) => self.delayed(row, &attempted, Reason::Timeout, "uncertain", next_at).await,
-                    None => {
-                        let host = attempted.host.as_ref().map(Domain::as_str);
-                        self.bounced(row, open, &attempted, Reason::Timeout, Some(Finding::Uncertain { host })).await
-                    }
-                }
+        let is_uncertain = attempted.outcome == Outcome::Uncertain;
+        if let (true, Some(host)) = (is_uncertain, &attempted.host) {
+            self.uncertain.note(row.copy.id, host.clone());
+        }
+        match self.next(row, &attempted.outcome) {
+            Next::Delivered => self.delivered(row, open, &attempted).await,
+            Next::Again { at, reason } => {
+                self.delayed(row, &attempted, reason, if is_uncertain { "uncertain" } else { "delayed" }, at).await
             }
-            Outcome::Delayed { kind, reason } => match self.next_at(row, budget) {
-                Some(next_at) => self.delayed(row, &attempted, reason, "delayed", next_at).await,
+            Next::Bounced { reason } => {
+                let host = self.uncertain.of(row.copy.id);
+                let uncertain = is_uncertain.then_some(Finding::Uncertain { host: host.as_ref().map(Domain::as_str) });
+                self.bounced(row, open, &attempted, reason, uncertain).await
+            }
+            Next::Portal(portal) => match self.uncertain.of(row.copy.id) {
                 // What may have arrived is not put into the portal as if it had not.
-                None if self.uncertain.of(row.copy.id).is_some() => {
-                    let host = self.uncertain.of(row.copy.id);
-                    let finding = Finding::Uncertain { host: host.as_ref().map(Domain::as_str) };
-                    self.bounced(row, open, &attempted, reason, Some(finding)).await
+                Some(host) => {
+                    let uncertain = Finding::Uncertain { host: Some(host.as_str()) };
+                    self.bounced(row, open, &attempted, portal.reason(), Some(uncertain)).await
                 }
-                None => self.out_of_reach(row, open, body, &attempted, kind, reason).await,
+                None => self.out_of_reach(row, open, body, &attempted, portal.reason()).await,
             },
-            Outcome::CannotReachLevel { kind, reason } => {
-                self.out_of_reach(row, open, body, &attempted, kind, reason).await
-            }
         }
     }
 
@@ -146,14 +139,17 @@ impl Finish {
         open: &OpenCopy,
         body: Arc<Sealed>,
         attempted: &Attempted,
-        kind: RefusalKind,
         reason: Reason,
     ) -> Option<Timestamp> {
         if let Some(domains) = self.attempts.weather.suspicion() {
             self.alarm(domains);
-            let next_at = now().plus_ms(self.wait(row));
+            let next_at = self.later(row);
             return self.delayed(row, attempted, Reason::StarttlsMissingEverywhere, "delayed", next_at).await;
         }
+        let kind = match attempted.outcome {
+            Outcome::Delayed { kind, .. } | Outcome::CannotReachLevel { kind, .. } => kind,
+            Outcome::Delivered | Outcome::Uncertain | Outcome::Failed { .. } => RefusalKind::Unknown,
+        };
         self.to_portal(row, open, body, Why::Transport { kind, reason }).await
     }
 
@@ -164,43 +160,36 @@ impl Finish {
         let is_due = now() >= clear_at;
         let may_be_clear = is_due && suspicion.is_none();
         let attempted = self.attempts.notify(&notice, self.settings.portal.notice, may_be_clear).await;
-        let budget = self.settings.schedule.internal_for;
-        match attempted.outcome {
-            Outcome::Delivered => self.delivered(row, open, &attempted).await,
-            Outcome::Failed { reason } => self.gave_up(row, &attempted, reason).await,
+        let would_be_clear = Outcome::CannotReachLevel {
+            kind: RefusalKind::CannotEncrypt,
+            reason: Reason::StarttlsNotSupported,
+        };
+        if attempted.outcome == would_be_clear && !may_be_clear && self.settings.portal.notice == NoticeMode::Plain {
             // It would have gone in clear, and must not yet.
-            Outcome::CannotReachLevel { kind: RefusalKind::CannotEncrypt, reason } if !may_be_clear => {
-                if let Some(domains) = suspicion {
-                    self.alarm(domains);
-                }
-                let next_at = if is_due { now().plus_ms(self.wait(row)) } else { clear_at };
-                self.delayed(row, &attempted, reason, "delayed", next_at).await
+            if let Some(domains) = suspicion {
+                self.alarm(domains);
             }
-            Outcome::CannotReachLevel { reason, .. } => self.gave_up(row, &attempted, reason).await,
-            Outcome::Uncertain => match self.next_at(row, budget) {
-                Some(next_at) => self.delayed(row, &attempted, Reason::Timeout, "uncertain", next_at).await,
-                None => self.gave_up(row, &attempted, Reason::Timeout).await,
-            },
-            Outcome::Delayed { reason, .. } => match self.next_at(row, budget) {
-                Some(next_at) => self.delayed(row, &attempted, reason, "delayed", next_at).await,
-                None => self.gave_up(row, &attempted, reason).await,
-            },
+            let next_at = if is_due { self.later(row) } else { clear_at };
+            return self.delayed(row, &attempted, Reason::StarttlsNotSupported, "delayed", next_at).await;
         }
+        if let Outcome::CannotReachLevel { reason, .. } = attempted.outcome {
+            return self.gave_up(row, &attempted, reason).await;
+        }
+        self.end_internal(row, open, &attempted).await
     }
 
     /// Slips and reports: a fixed route or none, never the portal, never another report.
     async fn internal(&self, row: &CopyRow, open: &OpenCopy, body: Arc<Sealed>) -> Option<Timestamp> {
         let Some(attempted) = self.send(row, open, body, Way::FixedOnly).await else { return self.unreadable(row).await };
-        let budget = self.settings.schedule.internal_for;
-        let reason = match attempted.outcome {
-            Outcome::Delivered => return self.delivered(row, open, &attempted).await,
-            Outcome::Failed { reason } => return self.gave_up(row, &attempted, reason).await,
-            Outcome::Uncertain => Reason::Timeout,
-            Outcome::Delayed { reason, .. } | Outcome::CannotReachLevel { reason, .. } => reason,
-        };
-        match self.next_at(row, budget) {
-            Some(next_at) => self.delayed(row, &attempted, reason, "delayed", next_at).await,
-            None => self.gave_up(row, &attempted, reason).await,
+        self.end_internal(row, open, &attempted).await
+    }
+
+    async fn end_internal(&self, row: &CopyRow, open: &OpenCopy, attempted: &Attempted) -> Option<Timestamp> {
+        match self.next(row, &attempted.outcome) {
+            Next::Delivered => self.delivered(row, open, attempted).await,
+            Next::Again { at, reason } => self.delayed(row, attempted, reason, "delayed", at).await,
+            Next::Bounced { reason } => self.gave_up(row, attempted, reason).await,
+            Next::Portal(portal) => self.gave_up(row, attempted, portal.reason()).await,
         }
     }
 
@@ -286,7 +275,7 @@ impl Finish {
             copy: row.copy.id,
             domain: row.copy.domain.clone(),
             reason: reason.as_str(),
-            attempt: row.attempts.saturating_add(1),
+            attempt: row.attempts.max(1),
         });
         self.commit(commit).await;
         Some(next_at)
@@ -372,7 +361,7 @@ impl Finish {
     async fn requeue_after(&self, row: &CopyRow, what: String) -> Option<Timestamp> {
         observe::log(&observe::Event::StoreFailed { what });
         let at = now();
-        let next_at = at.plus_ms(self.wait(row));
+        let next_at = self.later(row);
         self.commit(settled(row, CopyState::Queued { next_at }, at, None)).await;
         Some(next_at)
     }
@@ -401,17 +390,16 @@ impl Finish {
         base64::engine::general_purpose::STANDARD.encode(&sealed.0)
     }
 
-    /// The next attempt, or `None` when the time for this copy is over. The last attempt is at its very end.
-    fn next_at(&self, row: &CopyRow, budget: Duration) -> Option<Timestamp> {
-        let now = now();
-        let end = row.copy.received_at.plus_ms(i64::try_from(budget.as_millis()).unwrap_or(i64::MAX));
-        (now < end).then(|| now.plus_ms(self.wait(row)).min(end))
+    fn next(&self, row: &CopyRow, outcome: &Outcome) -> Next {
+        let copy = &row.copy;
+        let attempts = row.attempts.max(1);
+        let claim = Claim { kind: copy.kind, class: copy.class, received_at: copy.received_at, attempts };
+        claim.after(outcome, &self.settings.schedule, now())
     }
 
-    fn wait(&self, row: &CopyRow) -> i64 {
-        let [dice] = self.vault.random();
-        let wait = self.settings.schedule.wait(row.attempts.saturating_add(1), dice);
-        i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)
+    /// A step later, whatever the budget.
+    fn later(&self, row: &CopyRow) -> Timestamp {
+        self.settings.schedule.next_at(row.attempts.max(1), now(), Timestamp(i64::MAX))
     }
 
     fn alarm(&self, domains: usize) {

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::dialogue::Timeouts;
 use super::{pool, weather};
 use crate::mail::{Domain, Mailbox};
-use crate::policy::Class;
+use crate::queue::Schedule;
 
 /// Settings of the room.
 #[derive(Clone)]
@@ -41,53 +41,11 @@ pub struct Settings {
     pub per_domain_max: usize,
     /// Copies handed over from memory that wait for an attempt.
     pub warm_max: usize,
+    /// When a copy is tried again, and when it goes to the portal.
     pub schedule: Schedule,
     pub portal: Portal,
     /// When our own network is suspected; `None` in worlds of a few domains.
     pub weather: Option<weather::Settings>,
-}
-
-/// When a copy is tried again, and for how long.
-#[derive(Clone, Debug)]
-pub struct Schedule {
-    /// Waits between attempts; the last one repeats.
-    pub retry: Vec<Duration>,
-    /// Longest time a message waits for a proven way before it goes to the portal.
-    pub portal_after_urgent: Duration,
-    pub portal_after_normal: Duration,
-    /// How long notices, slips and reports are tried.
-    pub internal_for: Duration,
-}
-
-impl Default for Schedule {
-    fn default() -> Schedule {
-        let minutes = |n: u64| Duration::from_secs(n * 60);
-        Schedule {
-            retry: [1, 2, 5, 10, 15, 30, 60].map(minutes).to_vec(),
-            portal_after_urgent: minutes(10),
-            portal_after_normal: minutes(60),
-            internal_for: minutes(3 * 24 * 60),
-        }
-    }
-}
-
-impl Schedule {
-    /// The wait after so many attempts (from 1), shifted by up to a tenth by `dice`, so that copies that failed
-    /// together do not come back together.
-    #[must_use]
-    pub fn wait(&self, attempts: u32, dice: u8) -> Duration {
-        let at = (attempts.max(1) as usize - 1).min(self.retry.len().saturating_sub(1));
-        let wait = self.retry.get(at).copied().unwrap_or(Duration::from_secs(60));
-        wait + wait.mul_f64(f64::from(dice) / 2560.0)
-    }
-
-    #[must_use]
-    pub fn portal_after(&self, class: Class) -> Duration {
-        match class {
-            Class::Urgent => self.portal_after_urgent,
-            Class::Normal => self.portal_after_normal,
-        }
-    }
 }
 
 /// How recipients hear that a message waits.
@@ -203,24 +161,5 @@ impl Settings {
     pub fn postmaster(&self) -> Option<Mailbox> {
         let default = || Mailbox::parse(&format!("postmaster@{}", self.name)).ok();
         self.portal.postmaster.clone().or_else(default)
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_and_the_last_one_repeats() {
-        let schedule = Schedule::default();
-        assert_eq!(schedule.wait(1, 0), Duration::from_secs(60));
-        assert_eq!(schedule.wait(2, 0), Duration::from_secs(120));
-        assert_eq!(schedule.wait(7, 0), Duration::from_secs(3600));
-        assert_eq!(schedule.wait(1000, 0), Duration::from_secs(3600));
-        for dice in 0..=255 {
-            let wait = schedule.wait(1, dice);
-            assert!(wait >= Duration::from_secs(60) && wait <= Duration::from_secs(66), "{wait:?}");
-        }
     }
 }

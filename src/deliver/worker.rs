@@ -33,6 +33,8 @@ const WARM_BODY_OCTETS_MAX: usize = 256 * 1024;
 const ASK_AT_LEAST: Duration = Duration::from_secs(30);
 /// How long a copy that found its lane full waits in the store.
 const LANE_FULL_WAIT: Duration = Duration::from_secs(2);
+/// How long a copy whose attempt panicked waits: if the copy is the cause, it must not keep us busy.
+const PANIC_WAIT: Duration = Duration::from_secs(300);
 /// How long a stop waits for attempts under way.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
@@ -341,7 +343,7 @@ async fn attempt(shared: Arc<Shared>, row: CopyRow, fast: OwnedSemaphorePermit, 
 /// Puts a copy back whose attempt ended without an outcome.
 async fn requeue(shared: &Shared, copy: CopyId, generation: u64, reason: Option<String>) -> Timestamp {
     let at = now();
-    let next_at = at.plus_ms(shared.settings.schedule.wait(u32::MAX, 0).as_millis() as i64);
+    let next_at = at.plus_ms(PANIC_WAIT.as_millis() as i64);
     let settle = Settle { copy, generation, to: crate::queue::CopyState::Queued { next_at }, at, reason };
     if let Err(error) = shared.store.commit(Commit { settles: vec![settle], ..Commit::default() }).await {
         observe::log(&observe::Event::StoreFailed { what: error.to_string() });
