@@ -18,7 +18,7 @@ fn ask(config: Option<&Path>, request: Request) -> Result<Answer, server::Failur
 fn print(answer: Answer, json: bool, columns: &[&str]) -> Ended {
     match answer {
         Answer::Rows(rows) => output::rows(&rows, json, columns)?,
-        Answer::Text(text) => println!("{text}"),
+        Answer::Text(text) => println!("{}", text.trim_end_matches('\n')),
         Answer::Secret { label, secret } => output::secret(&label, &secret)?,
         Answer::Refused(why) => return Err(why.into()),
     }

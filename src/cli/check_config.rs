@@ -130,7 +130,7 @@ fn routes(settings: &Settings, found: &mut Findings) {
 
 /// Asks the resolver as the start does, without touching the store.
 async fn resolver(settings: &Settings, found: &mut Findings) {
-    let lookup = match crate::lookup::Lookup::with_memory(settings.lookup.clone(), crate::lookup::InProcess::default(), server::now) {
+    let lookup = match crate::lookup::Lookup::with_memory(settings.lookup.clone(), std::sync::Arc::new(crate::lookup::InProcess::default()), server::now) {
         Ok(lookup) => lookup,
         Err(error) => return found.problem(&error.to_string()),
     };

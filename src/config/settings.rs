@@ -60,7 +60,7 @@ pub struct Settings {
 pub struct DkimKey {
     pub domain: Domain,
     pub selector: String,
-    pub signer: crate::message::dkim::Signer,
+    pub signer: Arc<crate::message::dkim::Signer>,
 }
 
 /// The rules as shipped.
@@ -441,7 +441,7 @@ fn dkim_key(raw: &raw::Dkim, base: &Path) -> Result<DkimKey, Error> {
     let signer = crate::message::dkim::Signer::ed25519(bytes)
         .or_else(|_| crate::message::dkim::Signer::rsa(bytes))
         .map_err(|_| Error::file(&path, "is neither an Ed25519 nor an RSA key of 2048 bits and more"))?;
-    Ok(DkimKey { domain, selector: raw.selector.clone(), signer })
+    Ok(DkimKey { domain, selector: raw.selector.clone(), signer: Arc::new(signer) })
 }
 
 fn policies(files: &[PathBuf], base: &Path) -> Result<Vec<(String, String)>, Error> {

@@ -29,7 +29,7 @@ pub struct Settings {
 /// One DKIM key of a sender domain.
 pub struct Dkim {
     pub selector: String,
-    pub signer: dkim::Signer,
+    pub signer: Arc<dkim::Signer>,
 }
 
 /// Keys by sender domain; only those whose public half stands in DNS.

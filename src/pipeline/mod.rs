@@ -16,10 +16,9 @@ pub use stations::facts;
 
 use crate::extract;
 use crate::message;
-use crate::observe::{self, metrics};
+use crate::observe::metrics;
 use crate::policy;
 use crate::scan;
-use crate::store;
 use stations::Built;
 
 use crate::mail::{Envelope, Principal, QueueId, Timestamp};
@@ -76,21 +75,14 @@ pub trait Door: Send + Sync + 'static {
 
 impl Door for Arc<Gate> {
     async fn accept(&self, submission: Submission) -> Result<Accepted, Refused> {
-        let _timer = metrics().accept_seconds.start_timer();
-        let size_bytes = submission.content.len() as u64;
-        let built = self.clone().on_the_pool(move |gate| read_and_decide(gate, submission)).await?;
+        let mut built = self.clone().on_the_pool(move |gate| read_and_decide(gate, submission)).await?;
         gate::search_for_codes(self, &built.spoken).await?;
-        let message = built.message;
-        let recipients = built.commit.copies.len();
-        let refused = built.refused;
+        let (message, refused) = (built.message, built.refused.take());
         self.keep(built).await?;
-        if let Some(refused) = refused {
-            observe::log(&observe::Event::RefusedInDialogue { message, code: 550 });
-            return Err(refused);
+        match refused {
+            Some(refused) => Err(refused),
+            None => Ok(Accepted { message }),
         }
-        metrics().messages_accepted.inc();
-        observe::log(&observe::Event::Accepted { message, recipients, size_bytes });
-        Ok(Accepted { message })
     }
 }
 

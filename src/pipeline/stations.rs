@@ -21,6 +21,8 @@ const RECEIVED_MAX: usize = 50;
 /// A message may pass this gateway so often, e.g. by a forwarding rule of the practice's server.
 const HOPS_MAX: u32 = 3;
 use crate::message::HOP_FIELD;
+/// Inline pictures below this are taken for logos.
+const LOGO_BYTES_MAX: usize = 100 * 1024;
 /// A message with more digit groups than this is not searched group by group: hashing them all would be the attack.
 const SPOKEN_MAX: usize = 2_000;
 
@@ -91,8 +93,8 @@ pub fn facts(message: &Message, text: &Extracted, findings: &Findings, envelope:
         phi_score: findings.phi.as_ref().map(|phi| phi.score),
         unreadable: findings.unreadable.iter().map(|unreadable| unreadable.why.as_str()).collect(),
         limits_exceeded: findings.limits_exceeded,
-        has_picture: findings.images.iter().any(|image| !image.is_small_inline()),
-        has_scanned_page: findings.images.iter().any(crate::extract::Image::is_scanned_page),
+        has_picture: findings.images.iter().any(|image| !is_logo(image)),
+        has_scanned_page: findings.images.iter().any(|image| !is_logo(image) && image.may_be_page()),
         subject: message.header().first("Subject").map(message::Field::decoded).unwrap_or_default(),
         recipients: envelope.to.len(),
         ..MessageFacts::default()
@@ -102,6 +104,11 @@ pub fn facts(message: &Message, text: &Extracted, findings: &Findings, envelope:
     }
     facts.recipients_inside = recipients_inside(message, text, envelope);
     facts
+}
+
+/// Inline by `cid:` and small: what signatures carry.
+fn is_logo(image: &crate::extract::Image) -> bool {
+    image.inline && image.size_bytes < LOGO_BYTES_MAX
 }
 
 /// Whether one recipient could learn of another from calendar parts, contact cards or nested messages.

@@ -14,6 +14,7 @@ use crate::mail::{AddressPattern, CopyId, Mailbox, QueueId, Timestamp};
 use crate::queue::{CopyFacts, CopyState, pack};
 use crate::secret::Role;
 use crate::store::{self, Commit, CopyRow, ParcelRow, Settle, UserRow};
+use crate::transport;
 use crate::vault::Vault;
 
 /// Name of the socket inside the data folder (mode 0600).
@@ -146,19 +147,14 @@ fn open_sealed(parts: &Parts, record: &audit::Record) -> Option<serde_json::Valu
 }
 
 async fn audit_export(parts: &Parts, from_seq: u64, now: Timestamp) -> Result<Answer, String> {
-    let head = parts.store.sign_head(now).await.map_err(text)?;
-    let mut lines = Vec::new();
-    let mut next = from_seq.max(1);
-    loop {
-        let entries = parts.store.log(next, 1000).await.map_err(text)?;
-        let Some(last) = entries.last() else { break };
-        next = last.seq + 1;
-        for entry in &entries {
-            lines.push(audit::export_line(entry.seq, &entry.bytes, &entry.hash));
-        }
-    }
-    lines.push(audit::export_head(&head));
-    Ok(Answer::Text(lines.join("\n")))
+    let mut out = Vec::new();
+    parts.store.export(&parts.vault, from_seq.max(1), now, |piece| {
+        out.extend_from_slice(piece.as_bytes());
+        Ok(())
+    })
+    .await
+    .map_err(text)?;
+    String::from_utf8(out).map(Answer::Text).map_err(text)
 }
 
 // --- the queue ------------------------------------------------------------------------------------------------------
@@ -208,14 +204,13 @@ async fn release(parts: &Parts, copy: &str, refuse: bool, reason: &str, now: Tim
     if row.copy.state != CopyState::Held {
         return Err(format!("this copy is not held; it is {}", row.copy.state.as_str()));
     }
-    let settle = Settle {
-        copy: id,
-        generation: row.generation,
-        to: if refuse { CopyState::Bounced } else { CopyState::Queued { next_at: now } },
-        at: now,
-        reason: Some(if refuse { "refused-by-person" } else { "released-by-person" }.into()),
+    let mut commit = if refuse {
+        deliver::refuse(&parts.vault, &parts.settings.deliver, &row, transport::Reason::RefusedByOffice, now)
+    } else {
+        let to = CopyState::Queued { next_at: now };
+        let settle = Settle { copy: id, generation: row.generation, to, at: now, reason: Some("released".into()) };
+        Commit { settles: vec![settle], ..Commit::default() }
     };
-    let mut commit = deliver::settle_held(&parts.vault, &parts.settings.deliver, &row, settle, refuse, now).map_err(text)?;
     let mut record = audit::Record::of(audit::Event::Released, now);
     record.message = Some(row.copy.message.to_string());
     record.copy = Some(id.to_string());

@@ -121,8 +121,7 @@ impl Running {
                     self.stop().await;
                     return ExitCode::FAILURE;
                 }
-                _ = broken.wait_for(Option::is_some) => {
-                    let why = broken.borrow().clone().unwrap_or_default();
+                why = wait_for_break(&mut broken) => {
                     eprintln!("wardpost: {why}");
                     self.stop().await;
                     return ExitCode::FAILURE;
@@ -150,6 +149,19 @@ impl Running {
         self.deliver.stop().await;
         self.parts.store.close().await;
         ExitCode::SUCCESS
+    }
+}
+
+/// Why the gateway cannot go on, once it cannot.
+async fn wait_for_break(broken: &mut watch::Receiver<Option<String>>) -> String {
+    loop {
+        if let Some(why) = broken.borrow_and_update().clone() {
+            return why;
+        }
+        if broken.changed().await.is_err() {
+            // The loader has ended well; nothing else reports here.
+            std::future::pending::<()>().await;
+        }
     }
 }
 

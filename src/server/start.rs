@@ -42,7 +42,7 @@ pub(super) struct Reload {
     pub(super) smtp_chain: PathBuf,
     smtp_tls: Arc<TlsAcceptorSource>,
     portal_tls: watch::Sender<Arc<ServerConfig>>,
-    smtp_in: Arc<smtp_in::Gate<Arc<Gate>, (store::Handle, Arc<Vault>)>>,
+    smtp_in: Arc<smtp_in::Gate<Arc<Gate>, smtp_in::Stored>>,
     lookup: Arc<Lookup>,
 }
 
@@ -84,7 +84,7 @@ pub async fn start(source: Source<'_>) -> Result<Running, Failure> {
     let (smtp_chain, smtp_key) = certificate(settings.smtp_certificate.as_ref(), &settings.keys, &names)?;
     let smtp_tls = Arc::new(TlsAcceptorSource::new(smtp_config(&smtp_chain, &smtp_key)?));
     let door = Arc::new(gate.clone());
-    let smtp_in = smtp_in::Gate::new(settings.smtp_in.clone(), door, smtp_tls.clone(), (store.clone(), vault.clone()));
+    let smtp_in = smtp_in::Gate::new(settings.smtp_in.clone(), door, smtp_tls.clone(), smtp_in::Stored { store: store.clone(), vault: vault.clone() });
     for (kind, address) in &settings.listeners {
         let (listener, bound) = bind(*address).await?;
         listening.push((kind.as_str(), bound));
@@ -226,12 +226,9 @@ async fn signers(settings: &Settings, lookup: &Lookup) -> Signers {
     for key in &settings.dkim {
         let name = format!("{}._domainkey.{}", key.selector, key.domain);
         let wanted = crate::message::dkim::public_txt(&key.signer);
-        let is_published = match crate::mail::Domain::parse(&name) {
-            Ok(name) => match lookup.txt(&name).await {
-                Evidence::Present(texts) => texts.iter().any(|text| is_same_key(text, &wanted)),
-                Evidence::Absent(_) | Evidence::Unknown(_) => false,
-            },
-            Err(_) => false,
+        let is_published = match lookup.txt(&name).await {
+            Evidence::Present(texts) => texts.iter().any(|text| is_same_key(text, &wanted)),
+            Evidence::Absent(_) | Evidence::Unknown(_) => false,
         };
         if is_published {
             signers.entry(key.domain.clone()).or_default().push(Dkim { selector: key.selector.clone(), signer: key.signer.clone() });
