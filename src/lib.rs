@@ -7,14 +7,19 @@
 pub mod mail;
 pub mod secret;
 // Level 1: decisions (no socket, file, clock, randomness)
+pub mod extract;
 pub mod message;
+pub mod scan;
 pub mod audit;
 pub mod policy;
 pub mod queue;
 pub mod transport;
 // Level 2: the outside
 pub mod observe;
+pub mod sandbox;
 pub mod store;
 pub mod vault;
 // Level 3: the way of a message
 pub mod pipeline;
+// Level 4: the program
+pub mod cli;

@@ -1,0 +1,3 @@
+//! # cli: the program's verbs
+
+pub mod scan;
