@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! # cli: the commands
 //!
 //! Each verb calls the same rooms as the running gateway. Errors are printed once, here, with their causes.
@@ -236,3 +237,8 @@ pub fn run() -> ExitCode {
 
 /// What a command ends with.
 type Ended = Result<ExitCode, crate::server::Failure>;
+=======
+//! # cli: the program's verbs
+
+pub mod scan;
+>>>>>>> detect
