@@ -14,12 +14,16 @@ pub mod secret;
 pub mod audit;
 /// The parcel kept for pick-up: code, number, sealing, who may try, notice and slip.
 pub mod escrow;
+/// Attachment bytes to text, with fuel.
+pub mod extract;
 /// RFC 5322 and MIME messages as values: parse, rewrite, sign, report.
 pub mod message;
 /// The decision: rules and facts in, one verdict a recipient out.
 pub mod policy;
 /// The life of one recipient's copy as a table, and how it is sealed.
 pub mod queue;
+/// Text to findings: dictionaries, validated identifiers, what belongs together.
+pub mod scan;
 /// Wire grammar of SMTP, both directions.
 pub mod smtp;
 /// What must be proven before content may go to a host.
@@ -30,6 +34,8 @@ pub mod transport;
 pub mod lookup;
 /// What can be seen from outside: log events, metrics.
 pub mod observe;
+/// The child process that reads documents.
+pub mod sandbox;
 /// Durable state: group commit into SQLite.
 pub mod store;
 /// Keys: made, loaded, used, destroyed.

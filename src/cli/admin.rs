@@ -40,16 +40,27 @@ pub fn audit_show(config: Option<&Path>, message: String, json: bool) -> Ended {
 /// One record as a line for people: when, what, to whom, why.
 fn sentence(row: &serde_json::Value) -> String {
     let text = |key: &str| row.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-    let recipient = row.pointer("/named/recipient").and_then(serde_json::Value::as_str).map_or_else(|| text("recipient"), str::to_owned);
-    let at = row.get("at").and_then(serde_json::Value::as_i64).map(|ms| crate::mail::Timestamp(ms).to_string()).unwrap_or_default();
+    let recipient =
+        row.pointer("/named/recipient").and_then(serde_json::Value::as_str).map_or_else(|| text("recipient"), str::to_owned);
+    let at =
+        row.get("at").and_then(serde_json::Value::as_i64).map(|ms| crate::mail::Timestamp(ms).to_string()).unwrap_or_default();
     let mut out = format!("{:>6}  {at}  {:<12}", row.get("seq").and_then(serde_json::Value::as_u64).unwrap_or(0), text("event"));
-    for (label, value) in [("to", recipient), ("domain", text("domain")), ("action", text("action")), ("level", text("required")), ("reason", text("reason"))] {
+    for (label, value) in [
+        ("to", recipient),
+        ("domain", text("domain")),
+        ("action", text("action")),
+        ("level", text("required")),
+        ("reason", text("reason")),
+    ] {
         if !value.is_empty() {
             out.push_str(&format!("  {label} {value}"));
         }
     }
     let list = |key: &str, item: &dyn Fn(&serde_json::Value) -> String| {
-        row.get(key).and_then(serde_json::Value::as_array).map(|items| items.iter().map(item).collect::<Vec<_>>().join(", ")).unwrap_or_default()
+        row.get(key)
+            .and_then(serde_json::Value::as_array)
+            .map(|items| items.iter().map(item).collect::<Vec<_>>().join(", "))
+            .unwrap_or_default()
     };
     let plain = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let counted = |value: &serde_json::Value| {
@@ -59,14 +70,23 @@ fn sentence(row: &serde_json::Value) -> String {
             Some(count) => format!("{kind} x{count}"),
         }
     };
-    for (label, value) in [("rules", list("rules", &plain)), ("found", list("findings", &counted)), ("unreadable", list("unreadable", &plain))] {
+    for (label, value) in
+        [("rules", list("rules", &plain)), ("found", list("findings", &counted)), ("unreadable", list("unreadable", &plain))]
+    {
         if !value.is_empty() {
             out.push_str(&format!("  {label} [{value}]"));
         }
     }
     if let Some(proof) = row.get("proof") {
         let part = |key: &str| proof.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
-        out.push_str(&format!("  proof {} by {} at {} over {} {}", part("level"), part("method"), part("host"), part("tls"), part("cipher")));
+        out.push_str(&format!(
+            "  proof {} by {} at {} over {} {}",
+            part("level"),
+            part("method"),
+            part("host"),
+            part("tls"),
+            part("cipher")
+        ));
     }
     out
 }
@@ -87,13 +107,12 @@ pub fn audit_verify(config: Option<&Path>, file: Option<&Path>, head: Option<&Pa
         Some(path) => Some(std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?),
         None => None,
     };
-    match crate::audit::verify_export(&export, head.as_deref()) {
-        Ok(report) => {
-            println!("{report}");
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => Err(Box::new(error)),
+    let report = crate::audit::verify_export_and_head(&export, None, head.as_deref());
+    if !report.is_good() {
+        return Err(report.to_string().trim_end().to_owned().into());
     }
+    println!("{}", report.to_string().trim_end());
+    Ok(ExitCode::SUCCESS)
 }
 
 const QUEUE_COLUMNS: [&str; 8] = ["id", "copy", "kind", "state", "recipient", "attempts", "next_at", "reason"];

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::Ended;
 use crate::config::{Settings, files};
-use crate::scan::Scanner;
 use crate::server;
 
 /// What the check found, in order.
@@ -54,13 +53,23 @@ pub fn run(config: Option<&Path>) -> Ended {
     if settings.deliver.default_hop.is_some() {
         found.note("with a next_hop, proof ends at that host");
     }
-    println!("{}", if found.problems == 0 { "the gateway will start with this configuration" } else { "the gateway would not work with this configuration" });
+    println!(
+        "{}",
+        if found.problems == 0 {
+            "the gateway will start with this configuration"
+        } else {
+            "the gateway would not work with this configuration"
+        }
+    );
     Ok(if found.problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn certificates(settings: &Settings, found: &mut Findings) {
     let portal_host = settings.portal.host().split(':').next().unwrap_or_default().to_ascii_lowercase();
-    for (what, pair, host) in [("smtp", &settings.smtp_certificate, settings.server_name.as_str()), ("portal", &settings.portal_certificate, portal_host.as_str())] {
+    for (what, pair, host) in [
+        ("smtp", &settings.smtp_certificate, settings.server_name.as_str()),
+        ("portal", &settings.portal_certificate, portal_host.as_str()),
+    ] {
         let Some((chain, key)) = pair else {
             found.note(&format!("{what}: no certificate is configured; a throw-away one is made, which clients do not trust"));
             continue;
@@ -74,7 +83,11 @@ fn certificates(settings: &Settings, found: &mut Findings) {
         };
         match files::names(chain, &identity) {
             Ok(names) if files::covers(&names, host) => found.good(&format!("{what}: the certificate is for {host}")),
-            Ok(names) => found.problem(&format!("{what}: the certificate in {} is for {}, not for `{host}`; request one for `{host}` or change the name", chain.display(), names.join(", "))),
+            Ok(names) => found.problem(&format!(
+                "{what}: the certificate in {} is for {}, not for `{host}`; request one for `{host}` or change the name",
+                chain.display(),
+                names.join(", ")
+            )),
             Err(error) => found.problem(&error.to_string()),
         }
         let left = files::valid_until(&identity).map(|until| (until - server::now().secs()) / 86_400);
@@ -92,19 +105,22 @@ fn certificates(settings: &Settings, found: &mut Findings) {
 
 fn listeners(settings: &Settings, found: &mut Findings) {
     let all = settings.listeners.iter().map(|(kind, address)| (kind.as_str(), *address));
-    let all = all.chain(settings.portal_listen.iter().map(|address| ("portal", *address))).chain([("metrics", settings.metrics_listen)]);
+    let all = all
+        .chain(settings.portal_listen.iter().map(|address| ("portal", *address)))
+        .chain([("metrics", settings.metrics_listen)]);
     for (what, address) in all {
         match std::net::TcpListener::bind(address) {
             Ok(_) => found.good(&format!("{what}: {address} can be listened on")),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => found.note(&format!("{what}: {address} is in use; by the running gateway, if this is its configuration")),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                found.note(&format!("{what}: {address} is in use; by the running gateway, if this is its configuration"))
+            }
             Err(error) => found.problem(&format!("{what}: {address} cannot be listened on: {error}")),
         }
     }
 }
 
 fn rules(settings: &Settings, found: &mut Findings) {
-    let scanner = if settings.dictionaries.is_empty() { Ok(Scanner::embedded()) } else { Scanner::with_own(&settings.dictionaries).map(std::sync::Arc::new) };
-    let scanner = match scanner {
+    let scanner = match server::scanner(&settings.dictionaries) {
         Ok(scanner) => scanner,
         Err(error) => return found.problem(&error.to_string()),
     };
@@ -122,7 +138,7 @@ fn routes(settings: &Settings, found: &mut Findings) {
     }
     for (domain, route) in &settings.deliver.routes {
         match (route.host.as_str(), route.port).to_socket_addrs() {
-            Ok(mut addresses) if addresses.next().is_some() => found.good(&format!("the route of {domain} leads to {}", route.host)),
+            Ok(addresses) if addresses.len() > 0 => found.good(&format!("the route of {domain} leads to {}", route.host)),
             Ok(_) | Err(_) => found.problem(&format!("the route of {domain} leads to {}, which has no address", route.host)),
         }
     }
@@ -130,7 +146,11 @@ fn routes(settings: &Settings, found: &mut Findings) {
 
 /// Asks the resolver as the start does, without touching the store.
 async fn resolver(settings: &Settings, found: &mut Findings) {
-    let lookup = match crate::lookup::Lookup::with_memory(settings.lookup.clone(), std::sync::Arc::new(crate::lookup::InProcess::default()), server::now) {
+    let lookup = match crate::lookup::Lookup::with_memory(
+        settings.lookup.clone(),
+        std::sync::Arc::new(crate::lookup::InProcess::default()),
+        server::now,
+    ) {
         Ok(lookup) => lookup,
         Err(error) => return found.problem(&error.to_string()),
     };

@@ -112,11 +112,13 @@ struct Sent {
 
 const SUBJECT_RESULT: &str = "Your results";
 const BODY_PHI: &str = "Dear Mrs Quintero,\r\n\r\nPatient: Marisol Quintero\r\nDOB: 04/12/1961\r\nMRN: 00482913\r\n\r\nYour HbA1c of 8.4 % confirms type 2 diabetes mellitus (E11.9).\r\nPlease start metformin 500 mg twice daily.\r\n\r\nMaple Street Office\r\n";
-const BODY_HARMLESS: &str = "Hello,\r\n\r\nthe office is closed on Thursday. We are back on Friday at eight.\r\n\r\nMaple Street Office\r\n";
+const BODY_HARMLESS: &str =
+    "Hello,\r\n\r\nthe office is closed on Thursday. We are back on Friday at eight.\r\n\r\nMaple Street Office\r\n";
 const CSV_PHI: &str = "Patient,DOB,MRN,Diagnosis,ICD-10\r\nDarnell Whitcombe,03/07/1974,00519284,essential hypertension,I10\r\nMarisol Quintero,04/12/1961,00482913,type 2 diabetes mellitus,E11.9\r\n";
 
 async fn send_samples(running: &Running, world: &World, account: &Account) -> Result<Vec<Sent>, Failure> {
-    let town = |shape: Shape| world.towns().into_iter().find(|town| town.shape == shape).map(|town| town.domain).unwrap_or_default();
+    let town =
+        |shape: Shape| world.towns().into_iter().find(|town| town.shape == shape).map(|town| town.domain).unwrap_or_default();
     let six = [Shape::DaneGood, Shape::StsGood, Shape::Verified, Shape::NoStarttls, Shape::DaneMismatch, Shape::BadCertificate];
     let patients = ["marisol", "darnell", "ines", "pavel", "odette", "tomas"];
     let mut eight: Vec<String> = six.iter().zip(patients).map(|(shape, name)| format!("{name}@{}", town(*shape))).collect();
@@ -125,7 +127,9 @@ async fn send_samples(running: &Running, world: &World, account: &Account) -> Re
     let all: Vec<&str> = eight.iter().map(String::as_str).collect();
 
     let mut sent = Vec::new();
-    for (i, what) in ["eight recipients in To and Cc", "PHI in the body", "PHI in an attachment only", "harmless"].into_iter().enumerate() {
+    for (i, what) in
+        ["eight recipients in To and Cc", "PHI in the body", "PHI in an attachment only", "harmless"].into_iter().enumerate()
+    {
         let message_id = format!("sample-{}-{}@practice.example", i + 1, server::now().0);
         let message = MessageBuilder::new().from(("Ann at Maple Street", account.name.as_str())).message_id(message_id.clone());
         let (to, message) = match i {
@@ -194,7 +198,10 @@ struct Line {
 async fn settle(running: &Running, sent: &[Sent]) -> Result<Vec<Line>, Failure> {
     let waiting = async {
         loop {
-            let Answer::Rows(rows) = server::answer(running.parts(), Request::QueueList { all: false }, server::now()).await else { break };
+            let Answer::Rows(rows) = server::answer(running.parts(), Request::QueueList { all: false }, server::now()).await
+            else {
+                break;
+            };
             if rows.is_empty() {
                 break;
             }
@@ -217,20 +224,31 @@ async fn settle(running: &Running, sent: &[Sent]) -> Result<Vec<Line>, Failure> 
 
 /// Folds the records of one message into one line a recipient.
 fn lines_of(sample: &Sent, rows: &[serde_json::Value]) -> Vec<Line> {
-    let text = |row: &serde_json::Value, key: &str| row.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |row: &serde_json::Value, key: &str| row.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
     let mut lines: BTreeMap<String, Line> = BTreeMap::new();
     for row in rows {
         let recipient = text(row, "recipient");
         match text(row, "event").as_str() {
             "decided" | "refused" => {
-                let kinds = row.get("findings").and_then(serde_json::Value::as_array).map(|kinds| kinds.iter().map(|kind| text(kind, "kind")).collect::<Vec<_>>().join(","));
-                let rules = row.get("rules").and_then(serde_json::Value::as_array).map(|rules| rules.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(","));
+                let kinds = row
+                    .get("findings")
+                    .and_then(serde_json::Value::as_array)
+                    .map(|kinds| kinds.iter().map(|kind| text(kind, "kind")).collect::<Vec<_>>().join(","));
+                let rules = row
+                    .get("rules")
+                    .and_then(serde_json::Value::as_array)
+                    .map(|rules| rules.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(","));
                 lines.insert(
                     recipient,
                     Line {
                         what: sample.what,
                         message: text(row, "message"),
-                        recipient: row.pointer("/named/recipient").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned(),
+                        recipient: row
+                            .pointer("/named/recipient")
+                            .and_then(serde_json::Value::as_str)
+                            .unwrap_or_default()
+                            .to_owned(),
                         domain: text(row, "domain"),
                         found: kinds.unwrap_or_else(|| "-".into()),
                         rule: rules.unwrap_or_else(|| "(nothing found)".into()),
@@ -315,8 +333,14 @@ fn nobody_sees_another(world: &World, lines: &[Line]) -> Vec<String> {
             if own.len() != 1 {
                 problems.push(format!("a message to {} had {} recipients", town.domain, own.len()));
             }
-            if let Some(other) = everyone.iter().find(|address| !own.contains(address) && content.contains(&address.to_lowercase())) {
-                problems.push(format!("{} saw another recipient at {}", town.domain, other.split('@').nth(1).unwrap_or_default()));
+            if let Some(other) =
+                everyone.iter().find(|address| !own.contains(address) && content.contains(&address.to_lowercase()))
+            {
+                problems.push(format!(
+                    "{} saw another recipient at {}",
+                    town.domain,
+                    other.split('@').nth(1).unwrap_or_default()
+                ));
             }
         }
     }
@@ -347,7 +371,8 @@ fn clear_is_notice_only(running: &Running, world: &World, lines: &[Line]) -> Res
             problems.push(format!("a notice went in clear to {}, which has TLS", town.domain));
         }
         if town.shape == Shape::NoStarttls {
-            let mut expected: Vec<String> = lines.iter().filter(|line| line.domain == town.domain).map(|line| line.recipient.clone()).collect();
+            let mut expected: Vec<String> =
+                lines.iter().filter(|line| line.domain == town.domain).map(|line| line.recipient.clone()).collect();
             expected.sort();
             noticed.sort();
             if noticed != expected {
@@ -362,7 +387,10 @@ fn clear_is_notice_only(running: &Running, world: &World, lines: &[Line]) -> Res
 fn invite(running: &Running, world: &World, account: &Account, config: &Path) -> Result<(), Failure> {
     let practice = world.practice();
     let slips = world.sink(&practice.host).map(|sink| sink.messages()).unwrap_or_default();
-    let slip = slips.iter().map(|message| String::from_utf8_lossy(&message.content).into_owned()).find(|text| text.contains("X-Wardpost-Slip"));
+    let slip = slips
+        .iter()
+        .map(|message| String::from_utf8_lossy(&message.content).into_owned())
+        .find(|text| text.contains("X-Wardpost-Slip"));
     println!("The portal is open at {} (its certificate is throw-away: let the browser go on).", running.public_url());
     if let Some(slip) = slip {
         println!("This is the slip that the sender got; number and code stand in it:\n");
@@ -370,7 +398,12 @@ fn invite(running: &Running, world: &World, account: &Account, config: &Path) ->
             println!("    {line}");
         }
     }
-    println!("\nSend more: account {}, port {} (TLS) or {} (STARTTLS).", account.name, running.address("submissions").map_or(0, |a| a.port()), running.address("submission").map_or(0, |a| a.port()));
+    println!(
+        "\nSend more: account {}, port {} (TLS) or {} (STARTTLS).",
+        account.name,
+        running.address("submissions").map_or(0, |a| a.port()),
+        running.address("submission").map_or(0, |a| a.port())
+    );
     output::secret("Its password", &account.password)?;
     println!("Ask why: wardpost audit show MESSAGE --config {}", config.display());
     println!("The domains: ");

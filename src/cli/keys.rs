@@ -14,10 +14,7 @@ pub fn dkim(domain: &str, selector: &str, folder: &Path) -> Ended {
     let domain = Domain::parse(domain).map_err(|error| format!("`{domain}`: {error}"))?;
     let ed25519 = vault::generate_dkim_ed25519();
     let rsa = vault::generate_dkim_rsa();
-    let keys = [
-        (selector.to_owned(), Signer::ed25519(&ed25519), &ed25519),
-        (format!("{selector}-rsa"), Signer::rsa(&rsa), &rsa),
-    ];
+    let keys = [(selector.to_owned(), Signer::ed25519(&ed25519), &ed25519), (format!("{selector}-rsa"), Signer::rsa(&rsa), &rsa)];
     for (selector, signer, pkcs8) in keys {
         let signer = signer.map_err(|_| "the key that was just made is not usable")?;
         let name = format!("{selector}._domainkey.{domain}");

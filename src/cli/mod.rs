@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! # cli: the commands
 //!
 //! Each verb calls the same rooms as the running gateway. Errors are printed once, here, with their causes.
@@ -19,7 +18,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "wardpost", version, about = "Mail gateway for medical practices: finds PHI, proves TLS for each recipient, keeps the rest in an encrypted portal")]
+#[command(
+    name = "wardpost",
+    version,
+    about = "Mail gateway for medical practices: finds PHI, proves TLS for each recipient, keeps the rest in an encrypted portal"
+)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -209,17 +212,27 @@ pub fn run() -> ExitCode {
         Verb::Scan { json, files } => return scan::run(&files, json),
         Verb::Audit(Audit::Show { message, json, configured }) => admin::audit_show(configured.config.as_deref(), message, json),
         Verb::Audit(Audit::Export { from, configured }) => admin::audit_export(configured.config.as_deref(), from),
-        Verb::Audit(Audit::Verify { file, head, configured }) => admin::audit_verify(configured.config.as_deref(), file.as_deref(), head.as_deref()),
+        Verb::Audit(Audit::Verify { file, head, configured }) => {
+            admin::audit_verify(configured.config.as_deref(), file.as_deref(), head.as_deref())
+        }
         Verb::Queue(Queue::List { json, all, configured }) => admin::queue_list(configured.config.as_deref(), json, all),
-        Verb::Queue(Queue::Release { copy, reason, configured }) => admin::queue_release(configured.config.as_deref(), copy, reason, false),
-        Verb::Queue(Queue::Refuse { copy, reason, configured }) => admin::queue_release(configured.config.as_deref(), copy, reason, true),
+        Verb::Queue(Queue::Release { copy, reason, configured }) => {
+            admin::queue_release(configured.config.as_deref(), copy, reason, false)
+        }
+        Verb::Queue(Queue::Refuse { copy, reason, configured }) => {
+            admin::queue_release(configured.config.as_deref(), copy, reason, true)
+        }
         Verb::Escrow(Escrow::List { json, all, configured }) => admin::escrow_list(configured.config.as_deref(), json, all),
-        Verb::Escrow(Escrow::Code { message, recipient, configured }) => admin::escrow_code(configured.config.as_deref(), message, recipient),
-        Verb::User(User::Add { name, send_as, bound_address, configured }) => admin::user_add(configured.config.as_deref(), name, send_as, bound_address),
+        Verb::Escrow(Escrow::Code { message, recipient, configured }) => {
+            admin::escrow_code(configured.config.as_deref(), message, recipient)
+        }
+        Verb::User(User::Add { name, send_as, bound_address, configured }) => {
+            admin::user_add(configured.config.as_deref(), name, send_as, bound_address)
+        }
         Verb::User(User::List { json, configured }) => admin::user_list(configured.config.as_deref(), json),
         Verb::User(User::Revoke { name, configured }) => admin::user_revoke(configured.config.as_deref(), name),
         Verb::Keys(Keys::Dkim { domain, selector, folder }) => keys::dkim(&domain, &selector, &folder),
-        Verb::ExtractWorker => return crate::sandbox::worker_main(),
+        Verb::ExtractWorker => return ExitCode::FAILURE,
     };
     match result {
         Ok(code) => code,
@@ -237,8 +250,3 @@ pub fn run() -> ExitCode {
 
 /// What a command ends with.
 type Ended = Result<ExitCode, crate::server::Failure>;
-=======
-//! # cli: the program's verbs
-
-pub mod scan;
->>>>>>> detect

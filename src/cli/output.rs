@@ -26,7 +26,9 @@ pub fn rows(rows: &[Value], json: bool, columns: &[&str]) -> std::io::Result<()>
 
 /// Columns padded to their widest cell.
 pub fn table(out: &mut impl Write, columns: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
-    let width = |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).chain([columns[i].len()]).max().unwrap_or(0);
+    let width = |i: usize| {
+        rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).chain([columns[i].len()]).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let line = |out: &mut dyn Write, cells: &[&str]| {
         let mut text = String::new();

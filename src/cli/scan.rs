@@ -20,7 +20,13 @@ pub fn run(files: &[PathBuf], json: bool) -> ExitCode {
 }
 
 /// As [`run`], with the reader of attachments and the outputs given.
-pub fn run_with(files: &[PathBuf], json: bool, attachments: &dyn ReadAttachment, out: &mut dyn Write, errors: &mut dyn Write) -> ExitCode {
+pub fn run_with(
+    files: &[PathBuf],
+    json: bool,
+    attachments: &dyn ReadAttachment,
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+) -> ExitCode {
     let scanner = Scanner::shared();
     let mut failed = false;
     for file in files {
@@ -52,7 +58,10 @@ fn label(findings: &Findings) -> &'static str {
     let certain = |leg| findings.hits.iter().any(|hit| hit.kind.leg() == leg && hit.score >= 60);
     if findings.phi.is_some() {
         "phi"
-    } else if !findings.unreadable.is_empty() || findings.limits_exceeded || findings.images.iter().any(|image| !image.inline && image.may_be_page()) {
+    } else if !findings.unreadable.is_empty()
+        || findings.limits_exceeded
+        || findings.images.iter().any(|image| !image.inline && image.may_be_page())
+    {
         "unscannable"
     } else if certain(Leg::Identifier) {
         "identifiers_only"
@@ -80,7 +89,8 @@ fn as_json(file: &Path, extracted: &Extracted, findings: &Findings, ms: f64) -> 
             }))
         })
         .collect();
-    let mut object = serde_json::json!({ "file": name(file), "label": label(findings), "hits": hits, "ms": (ms * 1_000.0).round() / 1_000.0 });
+    let mut object =
+        serde_json::json!({ "file": name(file), "label": label(findings), "hits": hits, "ms": (ms * 1_000.0).round() / 1_000.0 });
     if let Some(map) = object.as_object_mut() {
         if let Some(phi) = &findings.phi {
             let reasons: Vec<&str> = phi.reasons.iter().map(|reason| reason.as_str()).collect();

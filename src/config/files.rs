@@ -56,7 +56,8 @@ pub fn identity(chain: &Path, key: &Path) -> Result<Identity, Error> {
     if certificates.is_empty() {
         return Err(Error::file(chain, "holds no certificate; expected PEM, the server's own first"));
     }
-    let key_der = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| Error::file(key, format!("is no PEM private key ({error})")))?;
+    let key_der = PrivateKeyDer::from_pem_slice(&read(key)?)
+        .map_err(|error| Error::file(key, format!("is no PEM private key ({error})")))?;
     Ok(Identity { chain: certificates, key: key_der })
 }
 
@@ -68,7 +69,9 @@ pub fn roots(path: &Path) -> Result<Arc<RootCertStore>, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&read(path)?) {
         let certificate = certificate.map_err(|error| Error::file(path, format!("is no PEM bundle ({error})")))?;
-        roots.add(certificate).map_err(|error| Error::file(path, format!("holds a certificate that is no authority ({error})")))?;
+        roots
+            .add(certificate)
+            .map_err(|error| Error::file(path, format!("holds a certificate that is no authority ({error})")))?;
     }
     if roots.is_empty() {
         return Err(Error::file(path, "holds no certificate"));
@@ -94,7 +97,8 @@ pub fn system_roots() -> Arc<RootCertStore> {
 pub fn names(path: &Path, identity: &Identity) -> Result<Vec<String>, Error> {
     use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
     let first = identity.chain.first().ok_or_else(|| Error::file(path, "holds no certificate"))?;
-    let (_, certificate) = X509Certificate::from_der(first).map_err(|error| Error::file(path, format!("is no certificate ({error})")))?;
+    let (_, certificate) =
+        X509Certificate::from_der(first).map_err(|error| Error::file(path, format!("is no certificate ({error})")))?;
     let names = certificate.subject_alternative_name().ok().flatten();
     Ok(names
         .map(|names| {

@@ -96,7 +96,8 @@ impl Settings {
     /// As [`Settings::load`].
     pub fn of(raw: Raw, base: &Path) -> Result<Settings, Error> {
         let server_name = domain("server.name", raw.server.name.as_deref().unwrap_or("localhost"))?;
-        let own_domains = raw.server.own_domains.iter().map(|own| domain("server.own_domains", own)).collect::<Result<Vec<_>, _>>()?;
+        let own_domains =
+            raw.server.own_domains.iter().map(|own| domain("server.own_domains", own)).collect::<Result<Vec<_>, _>>()?;
         let data = beside(base, raw.data.path.as_deref().unwrap_or(Path::new("wardpost-data")));
         let keys = match raw.keys.path.as_deref() {
             Some(path) => beside(base, path),
@@ -109,7 +110,10 @@ impl Settings {
         let mut notes = Vec::new();
         let listeners = listeners(&raw.smtp)?;
         let lookup = lookup_settings(&raw, base, &roots, &listeners, &mut notes)?;
-        let levels = NamedLevels { default: raw.transport.default.unwrap_or(Level::Verified), phi: raw.transport.phi.unwrap_or(Level::Verified) };
+        let levels = NamedLevels {
+            default: raw.transport.default.unwrap_or(Level::Verified),
+            phi: raw.transport.phi.unwrap_or(Level::Verified),
+        };
         let portal = portal_settings(&raw.portal)?;
         let deliver = deliver_settings(&raw, base, &server_name, &own_domains, &roots, lookup.resolver, &portal)?;
         let metrics_listen = address("metrics.listen", raw.metrics.listen.as_deref().unwrap_or("127.0.0.1:9465"))?;
@@ -118,7 +122,11 @@ impl Settings {
             None => None,
         };
         if !metrics_listen.ip().is_loopback() && metrics_token.is_none() {
-            return Err(Error::value("metrics.listen", metrics_listen.to_string(), "is not loopback; set metrics.bearer_token_file, or listen on 127.0.0.1"));
+            return Err(Error::value(
+                "metrics.listen",
+                metrics_listen.to_string(),
+                "is not loopback; set metrics.bearer_token_file, or listen on 127.0.0.1",
+            ));
         }
         for network in raw.network.iter().filter(|network| network.tls == NetworkTls::Optional) {
             notes.push(Event::TlsOptionalNetwork { name: network.name.clone() });
@@ -168,7 +176,8 @@ fn mailbox(key: &str, text: &str) -> Result<Mailbox, Error> {
 }
 
 fn address(key: &str, text: &str) -> Result<SocketAddr, Error> {
-    text.parse().map_err(|_| Error::value(key, text, "is no address with a port; write for example \"127.0.0.1:2525\" or \"[::1]:2525\""))
+    text.parse()
+        .map_err(|_| Error::value(key, text, "is no address with a port; write for example \"127.0.0.1:2525\" or \"[::1]:2525\""))
 }
 
 fn addresses(key: &str, typed: Option<&[String]>, default: &str) -> Result<Vec<SocketAddr>, Error> {
@@ -189,7 +198,13 @@ fn pair(section: &str, chain: Option<&Path>, key: Option<&Path>, base: &Path) ->
 
 fn fingerprint(key: &str, text: &str) -> Result<[u8; 32], Error> {
     let digits: String = text.chars().filter(|c| !":. ".contains(*c)).collect();
-    let problem = || Error::value(key, text, "is no SHA-256 of a certificate; expected 64 hexadecimal digits (openssl x509 -fingerprint -sha256)");
+    let problem = || {
+        Error::value(
+            key,
+            text,
+            "is no SHA-256 of a certificate; expected 64 hexadecimal digits (openssl x509 -fingerprint -sha256)",
+        )
+    };
     if digits.len() != 64 {
         return Err(problem());
     }
@@ -225,7 +240,11 @@ fn smtp_in_settings(raw: &Raw, name: &Domain, own: &[Domain]) -> Result<smtp_in:
         settings.memory_in_flight_bytes = usize::try_from(size.0).unwrap_or(usize::MAX);
     }
     if (settings.memory_in_flight_bytes as u64) < settings.max_message_bytes {
-        return Err(Error::value("smtp.memory_in_flight", settings.memory_in_flight_bytes.to_string(), "is smaller than smtp.max_message, so the largest message could never be taken"));
+        return Err(Error::value(
+            "smtp.memory_in_flight",
+            settings.memory_in_flight_bytes.to_string(),
+            "is smaller than smtp.max_message, so the largest message could never be taken",
+        ));
     }
     settings.limits.connections_max = raw.smtp.max_connections.unwrap_or(20_000);
     settings.limits.connections_per_source_max = raw.smtp.max_connections_per_client.unwrap_or(300);
@@ -241,10 +260,15 @@ fn network(raw: &raw::Network) -> Result<smtp_in::Network, Error> {
         .addresses
         .iter()
         .map(|text| {
-            let cidr = smtp_in::Cidr::parse(text).map_err(|error| Error::value(key("addresses"), text.clone(), error.to_string()))?;
+            let cidr =
+                smtp_in::Cidr::parse(text).map_err(|error| Error::value(key("addresses"), text.clone(), error.to_string()))?;
             let widest = if cidr.address().is_ipv4() { 24 } else { 64 };
             if cidr.prefix() < widest {
-                return Err(Error::value(key("addresses"), text.clone(), format!("is wider than /{widest}: an address alone would let too many in; list the servers one by one")));
+                return Err(Error::value(
+                    key("addresses"),
+                    text.clone(),
+                    format!("is wider than /{widest}: an address alone would let too many in; list the servers one by one"),
+                ));
             }
             Ok(cidr)
         })
@@ -252,9 +276,19 @@ fn network(raw: &raw::Network) -> Result<smtp_in::Network, Error> {
     if addresses.is_empty() || raw.sender_domains.is_empty() {
         return Err(Error::value(key("sender_domains"), "", "a network needs addresses and the sender domains it is bound to"));
     }
-    let may_send_as = raw.sender_domains.iter().map(|text| Ok(AddressPattern::Domain(domain(&key("sender_domains"), text)?))).collect::<Result<Vec<_>, Error>>()?;
+    let may_send_as = raw
+        .sender_domains
+        .iter()
+        .map(|text| Ok(AddressPattern::Domain(domain(&key("sender_domains"), text)?)))
+        .collect::<Result<Vec<_>, Error>>()?;
     let bound_address = raw.bound_address.as_deref().map(|text| mailbox(&key("bound_address"), text)).transpose()?;
-    Ok(smtp_in::Network { name: raw.name.clone(), addresses, may_send_as, bound_address, tls_optional: raw.tls == NetworkTls::Optional })
+    Ok(smtp_in::Network {
+        name: raw.name.clone(),
+        addresses,
+        may_send_as,
+        bound_address,
+        tls_optional: raw.tls == NetworkTls::Optional,
+    })
 }
 
 fn lookup_settings(
@@ -315,8 +349,16 @@ fn pin(raw: &raw::Pin, base: &Path) -> Result<(Domain, Pin), Error> {
     let pin = Pin {
         level: raw.level,
         hosts: raw.hosts.iter().map(|host| domain(&key("hosts"), host)).collect::<Result<Vec<_>, _>>()?,
-        certificates: raw.certificate_sha256.iter().map(|text| fingerprint(&key("certificate_sha256"), text)).collect::<Result<Vec<_>, _>>()?,
-        ca_pem: raw.ca.as_deref().map(|path| files::roots(&beside(base, path)).and_then(|_| files::read(&beside(base, path)))).transpose()?,
+        certificates: raw
+            .certificate_sha256
+            .iter()
+            .map(|text| fingerprint(&key("certificate_sha256"), text))
+            .collect::<Result<Vec<_>, _>>()?,
+        ca_pem: raw
+            .ca
+            .as_deref()
+            .map(|path| files::roots(&beside(base, path)).and_then(|_| files::read(&beside(base, path))))
+            .transpose()?,
     };
     Ok((name, pin))
 }
@@ -342,20 +384,22 @@ fn deliver_settings(
         }
     }
     settings.default_hop = raw.next_hop.as_ref().map(|hop| fixed_route("next_hop", hop, base)).transpose()?;
+    let ms = |span: super::Span| i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX);
     if let Some(spans) = &raw.queue.retry_after {
         if spans.is_empty() || spans.iter().any(|span| span.0.is_zero()) {
             return Err(Error::value("queue.retry_after", "", "needs at least one time above zero"));
         }
-        settings.schedule.retry = spans.iter().map(|span| span.0).collect();
+        settings.schedule.steps_ms = spans.iter().copied().map(ms).collect();
     }
     if let Some(span) = raw.queue.portal_after {
-        settings.schedule.portal_after_normal = span.0;
+        settings.schedule.normal_budget_ms = ms(span);
     }
     if let Some(span) = raw.queue.portal_after_urgent {
-        settings.schedule.portal_after_urgent = span.0;
+        settings.schedule.urgent_budget_ms = ms(span);
     }
     if let Some(span) = raw.queue.give_up_after {
-        settings.schedule.internal_for = span.0;
+        settings.schedule.give_up_ms = ms(span);
+        settings.schedule.notice_give_up_ms = settings.schedule.notice_give_up_ms.min(ms(span));
     }
     if let Some(count) = raw.queue.workers {
         settings.attempts_max = count.max(1);
@@ -365,7 +409,11 @@ fn deliver_settings(
     }
     let notice_address = raw.portal.notice_address.as_deref().map(|text| mailbox("portal.notice_address", text)).transpose()?;
     if let Some(address) = notice_address.as_ref().filter(|address| !own.contains(address.domain())) {
-        return Err(Error::value("portal.notice_address", format!("...@{}", address.domain()), "is in no domain of server.own_domains"));
+        return Err(Error::value(
+            "portal.notice_address",
+            format!("...@{}", address.domain()),
+            "is in no domain of server.own_domains",
+        ));
     }
     settings.portal = deliver::Portal {
         host: portal.host().to_owned(),
@@ -390,9 +438,14 @@ fn deliver_settings(
 fn fixed_route(section: &str, raw: &raw::NextHop, base: &Path) -> Result<FixedRoute, Error> {
     let key = |field: &str| format!("{section}.{field} of `{}`", raw.host);
     let name = domain(&key("certificate_name"), raw.certificate_name.as_deref().unwrap_or(&raw.host))?;
-    let sha256 = raw.certificate_sha256.iter().map(|text| fingerprint(&key("certificate_sha256"), text)).collect::<Result<Vec<_>, _>>()?;
+    let sha256 =
+        raw.certificate_sha256.iter().map(|text| fingerprint(&key("certificate_sha256"), text)).collect::<Result<Vec<_>, _>>()?;
     let proof = if sha256.is_empty() {
-        let ca_pem = raw.ca.as_deref().map(|path| files::roots(&beside(base, path)).and_then(|_| files::read(&beside(base, path)))).transpose()?;
+        let ca_pem = raw
+            .ca
+            .as_deref()
+            .map(|path| files::roots(&beside(base, path)).and_then(|_| files::read(&beside(base, path))))
+            .transpose()?;
         RouteProof::Name { name, ca_pem }
     } else {
         RouteProof::Certificate { name, sha256 }
@@ -401,7 +454,9 @@ fn fixed_route(section: &str, raw: &raw::NextHop, base: &Path) -> Result<FixedRo
         address.parse::<IpAddr>().map_err(|_| Error::value(key("address"), address.clone(), "is no IP address"))?;
     }
     let login = match (&raw.user, &raw.password_file) {
-        (Some(user), Some(path)) => Some(deliver::Login { user: user.clone(), password: Zeroizing::new(files::read_secret(&beside(base, path))?) }),
+        (Some(user), Some(path)) => {
+            Some(deliver::Login { user: user.clone(), password: Zeroizing::new(files::read_secret(&beside(base, path))?) })
+        }
         (None, None) => None,
         (Some(_), None) => return Err(Error::value(key("password_file"), "", "is missing beside user")),
         (None, Some(_)) => return Err(Error::value(key("user"), "", "is missing beside password_file")),
@@ -411,7 +466,9 @@ fn fixed_route(section: &str, raw: &raw::NextHop, base: &Path) -> Result<FixedRo
 
 fn portal_settings(raw: &raw::Portal) -> Result<portal::Settings, Error> {
     let url = raw.public_url.as_deref().unwrap_or("https://localhost:8443");
-    let is_url = url.strip_prefix("https://").is_some_and(|rest| !rest.trim_end_matches('/').is_empty() && !rest.trim_end_matches('/').contains('/'));
+    let is_url = url
+        .strip_prefix("https://")
+        .is_some_and(|rest| !rest.trim_end_matches('/').is_empty() && !rest.trim_end_matches('/').contains('/'));
     if !is_url {
         return Err(Error::value("portal.public_url", url, "must be https://HOST or https://HOST:PORT, without a path"));
     }
@@ -420,7 +477,11 @@ fn portal_settings(raw: &raw::Portal) -> Result<portal::Settings, Error> {
 
 fn group(raw: &raw::Group) -> Result<Group, Error> {
     let key = format!("group.members of `{}`", raw.name);
-    let members = raw.members.iter().map(|text| AddressPattern::parse(text).map_err(|error| Error::value(key.clone(), text.clone(), error.to_string()))).collect::<Result<Vec<_>, _>>()?;
+    let members = raw
+        .members
+        .iter()
+        .map(|text| AddressPattern::parse(text).map_err(|error| Error::value(key.clone(), text.clone(), error.to_string())))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(Group { name: raw.name.clone(), members })
 }
 
@@ -433,9 +494,13 @@ fn dkim_key(raw: &raw::Dkim, base: &Path) -> Result<DkimKey, Error> {
         return Err(Error::value("dkim.selector", raw.selector.clone(), "is no DNS label"));
     }
     let pem = files::read(&path)?;
-    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| Error::file(&path, format!("is no PEM private key ({error})")))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&pem).map_err(|error| Error::file(&path, format!("is no PEM private key ({error})")))?;
     let PrivateKeyDer::Pkcs8(pkcs8) = key else {
-        return Err(Error::file(&path, "is not PKCS#8; make one with `wardpost keys dkim DOMAIN`, or convert it with openssl pkcs8 -topk8 -nocrypt"));
+        return Err(Error::file(
+            &path,
+            "is not PKCS#8; make one with `wardpost keys dkim DOMAIN`, or convert it with openssl pkcs8 -topk8 -nocrypt",
+        ));
     };
     let bytes = pkcs8.secret_pkcs8_der();
     let signer = crate::message::dkim::Signer::ed25519(bytes)

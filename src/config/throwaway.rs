@@ -15,7 +15,8 @@ pub fn certificate(folder: &Path, names: &[String]) -> Result<(PathBuf, PathBuf)
     if chain.exists() && key.exists() {
         return Ok((chain, key));
     }
-    let made = rcgen::generate_simple_self_signed(names.to_vec()).map_err(|error| Error::file(&chain, format!("could not be made ({error})")))?;
+    let made = rcgen::generate_simple_self_signed(names.to_vec())
+        .map_err(|error| Error::file(&chain, format!("could not be made ({error})")))?;
     write_new(&key, made.signing_key.serialize_pem().as_bytes())?;
     write_new(&chain, made.cert.pem().as_bytes())?;
     Ok((chain, key))

@@ -452,10 +452,9 @@ fn outcome_of(refusal: &Refusal) -> Outcome {
         RefusalKind::CannotEncrypt | RefusalKind::CannotAuthenticate if refusal.is_settled => {
             Outcome::CannotReachLevel { kind, reason }
         }
-        RefusalKind::CannotEncrypt
-        | RefusalKind::CannotAuthenticate
-        | RefusalKind::PolicyViolated
-        | RefusalKind::Unknown => Outcome::Delayed { kind, reason },
+        RefusalKind::CannotEncrypt | RefusalKind::CannotAuthenticate | RefusalKind::PolicyViolated | RefusalKind::Unknown => {
+            Outcome::Delayed { kind, reason }
+        }
     }
 }
 

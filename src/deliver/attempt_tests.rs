@@ -13,8 +13,7 @@ use crate::secret::{Key, Nonce, Sealed};
 use crate::transport::{Level, Reason, RefusalKind, Requirement};
 use crate::world::{Leaf, Offers, Step, When};
 
-const CONTENT: &[u8] =
-    b"From: dr@practice.example\r\nSubject: results\r\n\r\nAll is well.\r\n.\r\n..\r\nBye\r\n";
+const CONTENT: &[u8] = b"From: dr@practice.example\r\nSubject: results\r\n\r\nAll is well.\r\n.\r\n..\r\nBye\r\n";
 
 fn delayed(kind: RefusalKind, reason: Reason) -> Outcome {
     Outcome::Delayed { kind, reason }

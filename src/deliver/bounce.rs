@@ -20,6 +20,8 @@ pub enum Finding<'a> {
     Failed { reason: Reason, reply: Option<&'a Reply>, host: Option<&'a str> },
     /// The host may have it and never said so.
     Uncertain { host: Option<&'a str> },
+    /// A rule or a person of the practice said no.
+    Refused { reason: Reason },
     /// Accepted by the next host.
     Relayed { reply: &'a Reply, host: &'a str },
 }
@@ -37,7 +39,9 @@ pub fn report(
     let facts = &open.facts;
     // A message with the null reverse-path is a report itself, and nobody reports on reports (RFC 5321, 4.5.5).
     let is_asked = match finding {
-        Finding::Failed { .. } | Finding::Uncertain { .. } => facts.notify.failure && !facts.notify.never,
+        Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Refused { .. } => {
+            facts.notify.failure && !facts.notify.never
+        }
         Finding::Relayed { .. } => facts.notify.success && !facts.notify.never,
     };
     if !is_asked || facts.reverse_path.is_empty() || facts.kind != CopyKind::Message {
@@ -106,6 +110,10 @@ fn words(finding: Finding<'_>) -> Words<'_> {
             Some(reply),
             Some(host),
         ),
+        Finding::Refused { reason } => {
+            let (status, why, action) = failure(reason);
+            (ReportKind::Failed, status, why, action, None, None)
+        }
         Finding::Uncertain { host } => (
             ReportKind::Failed,
             EnhancedCode(5, 4, 7),
@@ -129,6 +137,16 @@ fn failure(reason: Reason) -> (EnhancedCode, &'static str, &'static str) {
             EnhancedCode(5, 1, 2),
             "The part of the address after the @ does not exist or takes no mail.",
             "Please check the address and send the message again.",
+        ),
+        Reason::RefusedByRule => (
+            EnhancedCode(5, 7, 1),
+            "A rule of the practice says that this message must not leave.",
+            "Please ask the person who looks after the mail gateway, and name the reference.",
+        ),
+        Reason::RefusedByOffice => (
+            EnhancedCode(5, 7, 1),
+            "The message was held, and the person who looked at it did not let it leave.",
+            "Please ask the person who looks after the mail gateway, and name the reference.",
         ),
         Reason::NullMx => (
             EnhancedCode(5, 1, 10),

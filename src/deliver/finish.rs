@@ -98,6 +98,7 @@ impl Finish {
         let Ok(open) = OpenCopy::of(&self.vault, &row) else { return self.unreadable(&row).await };
         match row.copy.kind {
             CopyKind::Message if open.facts.action == Action::Escrow => self.to_portal(&row, &open, body, Why::Policy).await,
+            CopyKind::Message if open.facts.action == Action::Reject => self.refused(&row).await,
             CopyKind::Message => self.message(&row, &open, body).await,
             CopyKind::Notice => self.notice(&row, &open, &body).await,
             CopyKind::Slip | CopyKind::Report => self.internal(&row, &open, body).await,
@@ -160,10 +161,7 @@ impl Finish {
         let is_due = now() >= clear_at;
         let may_be_clear = is_due && suspicion.is_none();
         let attempted = self.attempts.notify(&notice, self.settings.portal.notice, may_be_clear).await;
-        let would_be_clear = Outcome::CannotReachLevel {
-            kind: RefusalKind::CannotEncrypt,
-            reason: Reason::StarttlsNotSupported,
-        };
+        let would_be_clear = Outcome::CannotReachLevel { kind: RefusalKind::CannotEncrypt, reason: Reason::StarttlsNotSupported };
         if attempted.outcome == would_be_clear && !may_be_clear && self.settings.portal.notice == NoticeMode::Plain {
             // It would have gone in clear, and must not yet.
             if let Some(domains) = suspicion {
@@ -304,6 +302,14 @@ impl Finish {
         None
     }
 
+    /// A copy that a rule refused while others were served: the sender is told, the content goes.
+    async fn refused(&self, row: &CopyRow) -> Option<Timestamp> {
+        let commit = refuse(&self.vault, &self.settings, row, Reason::RefusedByRule, now());
+        self.count_end(row, Reason::RefusedByRule);
+        self.commit(commit).await;
+        None
+    }
+
     /// A notice, slip or report that cannot be delivered ends in the record; it is never escrowed or reported on.
     async fn gave_up(&self, row: &CopyRow, attempted: &Attempted, reason: Reason) -> Option<Timestamp> {
         let at = now();
@@ -428,6 +434,22 @@ impl Finish {
             observe::log(&observe::Event::StoreFailed { what: error.to_string() });
         }
     }
+}
+
+/// Ends a copy that must not leave, with a report to its sender.
+#[must_use]
+pub fn refuse(vault: &Vault, settings: &Settings, row: &CopyRow, reason: Reason, at: Timestamp) -> Commit {
+    let mut commit = settled(row, CopyState::Refused, at, Some(reason));
+    let mut record = record_of(row, Event::Bounced, at);
+    record.reason = Some(reason.as_str().to_owned());
+    commit.records.push(record);
+    if let Ok(open) = OpenCopy::of(vault, row)
+        && let Some((body, copy)) = bounce::report(vault, settings, row, &open, Finding::Refused { reason }, at)
+    {
+        commit.bodies.push(body);
+        commit.copies.push(copy);
+    }
+    commit
 }
 
 fn settled(row: &CopyRow, to: CopyState, at: Timestamp, reason: Option<Reason>) -> Commit {

@@ -37,5 +37,6 @@ pub use content::{Content, LineLaw, Unlawful};
 pub use copy::{Internal, OpenCopy, seal_internal};
 pub use dialogue::{End, Failure, Offers, Step, Timeouts, Transaction};
 pub use fallback::{Error as PortalError, Parcels, Reissued, issue_code, may_notify, notice_of, record_of};
+pub use finish::refuse;
 pub use settings::{FixedRoute, Login, NoticeMode, Portal, RouteProof, Settings};
 pub use worker::{Deliver, Running};

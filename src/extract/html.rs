@@ -84,7 +84,12 @@ impl Writer {
         }
         let (tag, after) = split_tag(text);
         let is_end = tag.starts_with("</");
-        let name: String = tag.trim_start_matches(['<', '/']).chars().take_while(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect();
+        let name: String = tag
+            .trim_start_matches(['<', '/'])
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric())
+            .map(|c| c.to_ascii_lowercase())
+            .collect();
         self.element(&name, is_end);
         if !is_end {
             self.attributes(tag);
@@ -108,9 +113,14 @@ impl Writer {
                 self.blank = false;
             }
             "br" | "tr" | "li" | "dt" | "dd" | "option" | "hr" | "caption" | "thead" | "tbody" => self.line(1),
-            "p" | "div" | "table" | "ul" | "ol" | "dl" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "blockquote" | "section" | "article" | "header" | "footer"
-            | "form" | "fieldset" | "body" | "html" | "head" | "title" | "center" | "address" | "main" | "nav" | "aside" | "figure" => {
-                self.line(if matches!(name, "p" | "table" | "title") || name.starts_with('h') && name.len() == 2 { 2 } else { 1 });
+            "p" | "div" | "table" | "ul" | "ol" | "dl" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "blockquote" | "section"
+            | "article" | "header" | "footer" | "form" | "fieldset" | "body" | "html" | "head" | "title" | "center"
+            | "address" | "main" | "nav" | "aside" | "figure" => {
+                self.line(if matches!(name, "p" | "table" | "title") || name.starts_with('h') && name.len() == 2 {
+                    2
+                } else {
+                    1
+                });
             }
             "pre" | "textarea" => {
                 self.pre = if is_end { self.pre.saturating_sub(1) } else { self.pre + 1 };
@@ -142,8 +152,12 @@ impl Writer {
                     value.chars().for_each(|c| self.push(c));
                     self.blank = true;
                 }
-                "title" | "aria-label" | "placeholder" | "value" | "content" | "summary" | "label" | "srcdoc" => self.note(&value),
-                "href" if value.len() > 7 && value.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("mailto:")) => self.note(&value),
+                "title" | "aria-label" | "placeholder" | "value" | "content" | "summary" | "label" | "srcdoc" => {
+                    self.note(&value)
+                }
+                "href" if value.len() > 7 && value.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("mailto:")) => {
+                    self.note(&value)
+                }
                 _ => {}
             }
         }
@@ -163,7 +177,9 @@ fn split_tag(text: &str) -> (&str, &str) {
     for (at, b) in text.bytes().enumerate().skip(1) {
         match (quote, b) {
             (None, b'>') => return (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()),
-            (None, b'"' | b'\'') if text.as_bytes().get(at - 1).is_some_and(|before| matches!(before, b'=' | b' ')) => quote = Some(b),
+            (None, b'"' | b'\'') if text.as_bytes().get(at - 1).is_some_and(|before| matches!(before, b'=' | b' ')) => {
+                quote = Some(b)
+            }
             (Some(open), b) if open == b => quote = None,
             _ => {}
         }
@@ -198,7 +214,11 @@ impl<'t> Iterator for Attributes<'t> {
         loop {
             let equals = self.0.find('=')?;
             let (before, after) = self.0.split_at(equals);
-            let name = before.trim_end().rsplit(|c: char| c.is_ascii_whitespace() || matches!(c, '"' | '\'' | '/' | '<')).next().unwrap_or_default();
+            let name = before
+                .trim_end()
+                .rsplit(|c: char| c.is_ascii_whitespace() || matches!(c, '"' | '\'' | '/' | '<'))
+                .next()
+                .unwrap_or_default();
             let after = after.get(1..).unwrap_or_default().trim_start();
             let (value, rest) = match after.chars().next() {
                 Some(quote @ ('"' | '\'')) => {
@@ -246,7 +266,9 @@ fn entity(text: &str) -> Option<(char, usize)> {
         let end = lead + length + usize::from(digits.as_bytes().get(length) == Some(&b';'));
         // Numbers 128 to 159 mean windows-1252 in browsers (HTML standard, 13.2.5.80).
         let c = match value {
-            0x80..=0x9f => encoding_rs::WINDOWS_1252.decode_without_bom_handling(&[u8::try_from(value).ok()?]).0.chars().next()?,
+            0x80..=0x9f => {
+                encoding_rs::WINDOWS_1252.decode_without_bom_handling(&[u8::try_from(value).ok()?]).0.chars().next()?
+            }
             other => char::from_u32(other).unwrap_or('\u{fffd}'),
         };
         return Some((c, end));
@@ -326,7 +348,11 @@ fn entity(text: &str) -> Option<(char, usize)> {
         "ntilde" => 'ñ',
         "Ntilde" => 'Ñ',
         // Letters with a mark are read without it anyway.
-        _ if name.len() > 4 && ["acute", "grave", "circ", "uml", "tilde", "cedil", "caron", "ring"].iter().any(|mark| name.get(1..) == Some(mark)) => {
+        _ if name.len() > 4
+            && ["acute", "grave", "circ", "uml", "tilde", "cedil", "caron", "ring"]
+                .iter()
+                .any(|mark| name.get(1..) == Some(mark)) =>
+        {
             name.chars().next()?
         }
         _ if name.len() == 4 && name.get(1..) == Some("uml") => name.chars().next()?,

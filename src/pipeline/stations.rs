@@ -99,6 +99,12 @@ pub fn facts(message: &Message, text: &Extracted, findings: &Findings, envelope:
         recipients: envelope.to.len(),
         ..MessageFacts::default()
     };
+    // A header section in raw UTF-8 is read alike by all only where SMTPUTF8 was promised (RFC 6532).
+    let is_ambiguous =
+        |problem: &message::Problem| problem.kind.makes_unreadable_without_smtputf8() && !problem.makes_unreadable();
+    if !envelope.params.smtputf8 && message.problems().iter().any(is_ambiguous) {
+        facts.unreadable.push(crate::extract::UnreadableWhy::MimeProblem.as_str());
+    }
     for hit in &findings.hits {
         *facts.found.entry(hit.kind.as_str()).or_insert(0) += 1;
     }
@@ -117,12 +123,26 @@ fn recipients_inside(message: &Message, text: &Extracted, envelope: &Envelope) -
         return false;
     }
     let all: Vec<Mailbox> = envelope.to.iter().map(|to| to.mailbox.clone()).collect();
-    let mut inside = text.texts.iter().filter(|text| is_hidden_address_place(&text.place)).map(|text| text.content.as_str());
+    let mut inside = text.texts.iter().filter(|text| may_name_others(message, &text.place)).map(|text| text.content.as_str());
     message::other_recipients_inside(message, &[], &mut inside, &all).parts
 }
 
-fn is_hidden_address_place(place: &Place) -> bool {
-    place.is_calendar() || place.is_nested()
+/// Calendar parts and contact cards list people; nested messages have header sections of their own.
+fn may_name_others(message: &Message, place: &Place) -> bool {
+    match place {
+        Place::Header(path, _) => *path != message::PartPath::root(),
+        Place::Body(path) | Place::Attachment(path) => part_at(message.root(), path).is_some_and(|part| {
+            ["text/calendar", "text/vcard", "text/x-vcard", "application/ics"].contains(&part.media_type.as_str())
+        }),
+        Place::FileName(_) | Place::Gap => false,
+    }
+}
+
+fn part_at<'p>(part: &'p message::Part, path: &message::PartPath) -> Option<&'p message::Part> {
+    if part.path == *path {
+        return Some(part);
+    }
+    part.children.iter().find_map(|child| part_at(child, path))
 }
 
 pub(super) fn count(decision: &Decision, findings: &Findings) {
@@ -161,11 +181,12 @@ pub(super) fn spoken_codes(gate: &Gate, text: &Extracted, envelope: &Envelope) -
     if envelope.to.iter().all(|to| gate.is_own(to.mailbox.domain())) {
         return Vec::new();
     }
-    let mut spoken: Vec<String> =
-        text.texts.iter().flat_map(|text| escrow::spoken_forms(&text.content)).take(SPOKEN_MAX).collect();
-    spoken.sort();
+    let codes = text.texts.iter().flat_map(|text| escrow::spoken_forms(&text.content)).take(SPOKEN_MAX);
+    let mut spoken: Vec<[u8; 32]> =
+        codes.map(|code| gate.vault.keyed_hash(escrow::SPOKEN_HASH, code.digits().as_bytes())).collect();
+    spoken.sort_unstable();
     spoken.dedup();
-    spoken.iter().map(|digits| gate.vault.keyed_hash("spoken", digits.as_bytes())).collect()
+    spoken
 }
 
 /// A slip carries a code; forwarded to anyone outside it would be the one mail that opens the portal.

@@ -1,4 +1,4 @@
-use super::{Action, Audience, Decision, Verdict};
+use super::{Audience, Decision, Verdict};
 
 /// Recipients that share one set of edits, and so one stored body.
 ///
@@ -8,18 +8,12 @@ pub struct Outgoing<'d> {
     pub verdicts: Vec<&'d Verdict>,
 }
 
-/// Which copies are kept at all: refused ones leave no copy, only a record and a report.
+/// Which copies are made. A refused one is made, too, when others are served: from it the sender is told, and then it
+/// is erased.
 #[must_use]
 pub fn split(decision: &Decision) -> Vec<Outgoing<'_>> {
-    let kept: Vec<&Verdict> = decision
-        .verdicts
-        .iter()
-        .filter(|verdict| match verdict.action {
-            Action::Deliver | Action::Escrow | Action::Hold => true,
-            Action::Reject => false,
-        })
-        .collect();
-    if kept.is_empty() { Vec::new() } else { vec![Outgoing { verdicts: kept }] }
+    let verdicts: Vec<&Verdict> = decision.verdicts.iter().collect();
+    if verdicts.is_empty() { Vec::new() } else { vec![Outgoing { verdicts }] }
 }
 
 impl Verdict {

@@ -64,7 +64,8 @@ pub(super) struct Circumstances {
 impl Sheet {
     pub(super) fn of(place: Place, page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Sheet {
         let records = page.lines.iter().map(|line| page.slice(line.start..line.end).contains(['\t', '|'])).collect();
-        let mut sheet = Sheet { place, anchors: anchors(page, persons, hits), statements: statements(page, persons, hits), records };
+        let mut sheet =
+            Sheet { place, anchors: anchors(page, persons, hits), statements: statements(page, persons, hits), records };
         sheet.anchors.truncate(COMPARED_MAX);
         if sheet.statements.len() > COMPARED_MAX {
             sheet.statements.truncate(COMPARED_MAX);
@@ -115,7 +116,8 @@ fn has_identifier_beside(page: &Page<'_>, span: &Range<usize>, hits: &[Hit]) -> 
     let from = hits.partition_point(|hit| hit.span.end <= line.start.min(reach.start));
     date_follows(page, span.end)
         || hits.get(from..).unwrap_or_default().iter().take_while(|hit| hit.span.start < line.end.max(reach.end)).any(|hit| {
-            let is_near = reach.contains(&hit.span.start) || (line.contains(&hit.span.start) && hit.span.start.abs_diff(span.end) < 200);
+            let is_near =
+                reach.contains(&hit.span.start) || (line.contains(&hit.span.start) && hit.span.start.abs_diff(span.end) < 200);
             is_near && matches!(hit.kind, Kind::Dob | Kind::Mrn | Kind::Ssn | Kind::Mbi | Kind::HealthPlan | Kind::Medicaid)
         })
 }
@@ -191,7 +193,9 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
             Meaning::Procedure(2) => (28, Reason::HealthTerm),
             Meaning::Lab(_) if value_follows(hits, term.end) => (40, Reason::ClinicalFact),
             Meaning::Lab(2) => (22, Reason::HealthTerm),
-            Meaning::Condition(_) | Meaning::Symptom(_) | Meaning::Drug(_) | Meaning::Procedure(_) | Meaning::Lab(_) => (weak, Reason::HealthTerm),
+            Meaning::Condition(_) | Meaning::Symptom(_) | Meaning::Drug(_) | Meaning::Procedure(_) | Meaning::Lab(_) => {
+                (weak, Reason::HealthTerm)
+            }
             Meaning::Insurer => (if tone.payment { 16 } else { 10 }, Reason::PaymentForCare),
             Meaning::Specialty | Meaning::Cue(_) => continue,
         };
@@ -244,7 +248,10 @@ fn is_place(page: &Page<'_>, start: usize, end: usize) -> bool {
     });
     let before = page.cues_in(start.saturating_sub(28)..start).any(|hit| {
         let between = page.slice(hit.end.min(start)..start);
-        hit.cue == Cue::Facility && hit.end <= start && matches!(between.trim(), "of" | "for" | "on" | "for the" | "of the") && page.slice(hit.start..hit.end).starts_with(|c: char| c.is_ascii_uppercase())
+        hit.cue == Cue::Facility
+            && hit.end <= start
+            && matches!(between.trim(), "of" | "for" | "on" | "for the" | "of the")
+            && page.slice(hit.start..hit.end).starts_with(|c: char| c.is_ascii_uppercase())
     });
     behind || before
 }
@@ -260,7 +267,9 @@ fn has_dose(page: &Page<'_>, at: usize) -> bool {
     let rest = page.slice(at..(at + 24).min(page.text.len())).to_ascii_lowercase();
     let digits = rest.find(|c: char| c.is_ascii_digit());
     digits.is_some_and(|from| from <= 8)
-        && ["mg", "mcg", " g ", "ml", "unit", "iu", "%", "tab", "cap", "puff"].iter().any(|unit| rest.get(digits.unwrap_or(0)..).is_some_and(|rest| rest.contains(unit)))
+        && ["mg", "mcg", " g ", "ml", "unit", "iu", "%", "tab", "cap", "puff"]
+            .iter()
+            .any(|unit| rest.get(digits.unwrap_or(0)..).is_some_and(|rest| rest.contains(unit)))
 }
 
 fn value_follows(hits: &[Hit], at: usize) -> bool {
@@ -278,7 +287,8 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
     };
     for (index, sheet) in sheets.iter().enumerate() {
         for anchor in &sheet.anchors {
-            let doubt = if circumstances.is_bulk && matches!(anchor.reason, Reason::PersonNamed | Reason::ReaderByName) { 15 } else { 0 };
+            let doubt =
+                if circumstances.is_bulk && matches!(anchor.reason, Reason::PersonNamed | Reason::ReaderByName) { 15 } else { 0 };
             for statement in &sheet.statements {
                 let (link, how) = inside(sheet, anchor, statement);
                 take(anchor.strength - doubt + statement.strength + link, [anchor.reason, statement.reason, how]);
@@ -306,7 +316,8 @@ fn inside(sheet: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason
     if overlaps {
         return (-100, Reason::SameText);
     }
-    let distance = if anchor.at.end <= statement.at.start { statement.at.start - anchor.at.end } else { anchor.at.start - statement.at.end };
+    let distance =
+        if anchor.at.end <= statement.at.start { statement.at.start - anchor.at.end } else { anchor.at.start - statement.at.end };
     match anchor.reason {
         // The reader's or writer's own health is spoken of as "your" and "my".
         Reason::ReaderByName => return if statement.to_reader { (26, Reason::SameSentence) } else { (8, Reason::SameText) },

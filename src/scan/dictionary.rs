@@ -142,8 +142,8 @@ impl Scanner {
                         terms.push((fold(term), Meaning::Cue(cue)));
                     }
                 }
-                "first_names.tsv" | "last_names.tsv" | "icd10cm_codes.tsv" | "icd10_words.tsv" | "hcpcs_codes.tsv" | "us_zip.tsv"
-                | "us_area_codes.tsv" => {}
+                "first_names.tsv" | "last_names.tsv" | "icd10cm_codes.tsv" | "icd10_words.tsv" | "hcpcs_codes.tsv"
+                | "us_zip.tsv" | "us_area_codes.tsv" => {}
                 _ => return Err(LoadError::UnknownFile { file: (*name).to_owned() }),
             }
         }
@@ -171,7 +171,11 @@ impl Scanner {
         let meanings = terms.iter().map(|(_, meaning)| *meaning).collect();
         let set = |name: &'static str| -> Result<WordSet, LoadError> {
             let texts: Vec<&str> = files.iter().filter(|(file, _)| *file == name).map(|(_, text)| *text).collect();
-            if texts.is_empty() { Err(LoadError::MissingFile { file: name }) } else { WordSet::of(&texts).ok_or(LoadError::TooLarge) }
+            if texts.is_empty() {
+                Err(LoadError::MissingFile { file: name })
+            } else {
+                WordSet::of(&texts).ok_or(LoadError::TooLarge)
+            }
         };
         Ok(Scanner {
             automaton,
@@ -269,7 +273,9 @@ fn word_end(text: &[u8], at: usize, length: usize) -> Option<usize> {
     let rest = text.get(at..).unwrap_or_default();
     if length >= 5 {
         for ending in [&b"s"[..], b"es"] {
-            if rest.len() >= ending.len() && rest.get(..ending.len()).is_some_and(|r| r.eq_ignore_ascii_case(ending)) && !inside(at + ending.len())
+            if rest.len() >= ending.len()
+                && rest.get(..ending.len()).is_some_and(|r| r.eq_ignore_ascii_case(ending))
+                && !inside(at + ending.len())
             {
                 return Some(at + ending.len());
             }
@@ -376,7 +382,10 @@ impl WordSet {
                     return Some(NO_VALUE);
                 }
                 if let Some(number) = after.strip_prefix('\t') {
-                    let number = number.bytes().take_while(u8::is_ascii_digit).fold(0u8, |n, b| n.saturating_mul(10).saturating_add(b - b'0'));
+                    let number = number
+                        .bytes()
+                        .take_while(u8::is_ascii_digit)
+                        .fold(0u8, |n, b| n.saturating_mul(10).saturating_add(b - b'0'));
                     return Some(number);
                 }
             }

@@ -129,7 +129,8 @@ impl<'a> Page<'a> {
     /// Whether a cue of `wanted` stands within `reach` bytes before a place, or in the column header above it.
     #[must_use]
     pub fn is_labelled(&self, at: usize, reach: usize, wanted: Cue) -> bool {
-        self.cues_in(at.saturating_sub(reach)..at).any(|hit| hit.cue == wanted && hit.end <= at) || self.column(at).any(|cue| cue == wanted)
+        self.cues_in(at.saturating_sub(reach)..at).any(|hit| hit.cue == wanted && hit.end <= at)
+            || self.column(at).any(|cue| cue == wanted)
     }
 
     /// The nearest identifier label before a place: its cues, and how far away. A column header counts as nearest.
@@ -196,7 +197,9 @@ impl<'a> Page<'a> {
                         match meaning {
                             Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
                             other => {
-                                if end > covered && longest.is_none_or(|term| term.end < end || (term.end == end && term.meaning < *other)) {
+                                if end > covered
+                                    && longest.is_none_or(|term| term.end < end || (term.end == end && term.meaning < *other))
+                                {
                                     longest = Some(Term { start: at, end, meaning: *other });
                                 }
                             }
@@ -253,9 +256,12 @@ impl<'a> Page<'a> {
         let start = self.slice(0..at).rfind(|c: char| !c.is_ascii_alphabetic()).map_or(0, |i| i + 1);
         let word = self.slice(start..at);
         word.len() == 1 && word.bytes().all(|b| b.is_ascii_uppercase())
-            || ["dr", "mr", "mrs", "ms", "st", "jr", "sr", "no", "vs", "apt", "ste", "prof", "pt", "dx", "rx", "inc", "dept", "approx", "ext", "tel"]
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(word))
+            || [
+                "dr", "mr", "mrs", "ms", "st", "jr", "sr", "no", "vs", "apt", "ste", "prof", "pt", "dx", "rx", "inc", "dept",
+                "approx", "ext", "tel",
+            ]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(word))
     }
 
     /// Runs of lines with tabs whose first line is made of labels get that line as header.
@@ -293,7 +299,10 @@ impl<'a> Page<'a> {
             if cell.len() > 40 || cell.bytes().filter(u8::is_ascii_digit).count() > 2 {
                 return false;
             }
-            if self.cues_in(span).any(|hit| is_label(hit.cue) || matches!(hit.cue, Cue::HealthLabel | Cue::Care | Cue::ProviderBefore)) {
+            if self
+                .cues_in(span)
+                .any(|hit| is_label(hit.cue) || matches!(hit.cue, Cue::HealthLabel | Cue::Care | Cue::ProviderBefore))
+            {
                 labelled += 1;
             }
         }
@@ -303,7 +312,9 @@ impl<'a> Page<'a> {
     /// Confidentiality notices: a paragraph that begins with such words, or holds two of them.
     fn find_footers(&mut self) {
         for paragraph in self.paragraphs() {
-            let (Some(first), Some(last)) = (self.lines.get(paragraph.start), self.lines.get(paragraph.end - 1)) else { continue };
+            let (Some(first), Some(last)) = (self.lines.get(paragraph.start), self.lines.get(paragraph.end - 1)) else {
+                continue;
+            };
             let span = first.start..last.end;
             let mut footers = 0;
             let mut first_at = usize::MAX;
@@ -354,7 +365,10 @@ impl<'a> Page<'a> {
             let is_dashes = text == "--" || (text.len() >= 2 && text.len() < 12 && text.bytes().all(|b| b == b'_'));
             let is_closing = text.len() < 32
                 && self.cues_in(line.start..line.start + 1).any(|hit| {
-                    hit.cue == Cue::Signoff && text.get(hit.end - line.start..).is_some_and(|rest| rest.trim_matches([',', '.', '!', '-', ' ']).is_empty())
+                    hit.cue == Cue::Signoff
+                        && text
+                            .get(hit.end - line.start..)
+                            .is_some_and(|rest| rest.trim_matches([',', '.', '!', '-', ' ']).is_empty())
                 });
             let is_device = self.cues_in(line.start..line.end).any(|hit| hit.cue == Cue::DeviceNote);
             if is_dashes || is_closing {
@@ -374,7 +388,9 @@ impl<'a> Page<'a> {
         }
         // The last block of what is left of the letter.
         let paragraphs = self.paragraphs();
-        let is_body = |page: &Page<'_>, p: &Range<usize>| page.lines.get(p.clone()).unwrap_or_default().iter().any(|l| l.zone == Zone::Body);
+        let is_body = |page: &Page<'_>, p: &Range<usize>| {
+            page.lines.get(p.clone()).unwrap_or_default().iter().any(|l| l.zone == Zone::Body)
+        };
         let last = paragraphs.iter().rposition(|p| is_body(self, p));
         if let Some(last) = last.filter(|last| *last > 0)
             && let Some(paragraph) = paragraphs.get(last).cloned()
@@ -402,7 +418,10 @@ impl<'a> Page<'a> {
             if line.zone == Zone::Footer || text.len() > 70 || text.starts_with('>') || end > at + 8 {
                 break;
             }
-            if self.cues_in(line.start..line.end).any(|hit| matches!(hit.cue, Cue::LabelPatient | Cue::LabelDob | Cue::LabelMrn | Cue::HealthLabel)) {
+            if self
+                .cues_in(line.start..line.end)
+                .any(|hit| matches!(hit.cue, Cue::LabelPatient | Cue::LabelDob | Cue::LabelMrn | Cue::HealthLabel))
+            {
                 break;
             }
             end += 1;
@@ -414,12 +433,17 @@ impl<'a> Page<'a> {
     fn is_sender_block(&self, paragraph: &Range<usize>, scanner: &Scanner) -> bool {
         let lines = self.lines.get(paragraph.clone()).unwrap_or_default();
         let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return false };
-        if lines.len() > 6 || lines.iter().any(|line| line.end - line.start > 90 || self.slice(line.start..line.end).contains('\t')) {
+        if lines.len() > 6
+            || lines.iter().any(|line| line.end - line.start > 90 || self.slice(line.start..line.end).contains('\t'))
+        {
             return false;
         }
         let span = first.start..last.end;
         if self.cues_in(span.clone()).any(|hit| {
-            matches!(hit.cue, Cue::LabelPatient | Cue::LabelDob | Cue::LabelMrn | Cue::LabelSsn | Cue::LabelPlan | Cue::HealthLabel)
+            matches!(
+                hit.cue,
+                Cue::LabelPatient | Cue::LabelDob | Cue::LabelMrn | Cue::LabelSsn | Cue::LabelPlan | Cue::HealthLabel
+            )
         }) {
             return false;
         }
@@ -428,11 +452,20 @@ impl<'a> Page<'a> {
             scanner.first_names.value(&lower).is_some() || scanner.last_names.value(&lower).is_some()
         };
         let opening: Vec<&Word> = self.words.iter().filter(|w| w.start >= first.start && w.end <= first.end).collect();
-        let name: Vec<&&Word> = opening.iter().take_while(|w| matches!(w.shape, Shape::Capital | Shape::Initial | Shape::Upper)).collect();
-        let is_all_name = name.len() == opening.len() || self.cues_in(first.start..first.end).any(|h| matches!(h.cue, Cue::Credential | Cue::StaffRole));
-        let health = self.terms.iter().any(|t| t.start >= span.start && t.end <= span.end && !matches!(t.meaning, Meaning::Specialty | Meaning::Insurer));
+        let name: Vec<&&Word> =
+            opening.iter().take_while(|w| matches!(w.shape, Shape::Capital | Shape::Initial | Shape::Upper)).collect();
+        let is_all_name = name.len() == opening.len()
+            || self.cues_in(first.start..first.end).any(|h| matches!(h.cue, Cue::Credential | Cue::StaffRole));
+        let health = self
+            .terms
+            .iter()
+            .any(|t| t.start >= span.start && t.end <= span.end && !matches!(t.meaning, Meaning::Specialty | Meaning::Insurer));
         // Clinic names hold words such as "eye" and "heart"; a sentence with a verb does not come in lines this short.
-        (2..=6).contains(&name.len().max(opening.len().min(6))) && is_all_name && name.len() >= 2 && name.iter().any(|w| spoken(w)) && !health
+        (2..=6).contains(&name.len().max(opening.len().min(6)))
+            && is_all_name
+            && name.len() >= 2
+            && name.iter().any(|w| spoken(w))
+            && !health
             || name.len() >= 2 && is_all_name && lines.len() > 1 && name.iter().any(|w| spoken(w))
     }
 }
@@ -442,10 +475,30 @@ impl<'a> Page<'a> {
 pub fn is_label(cue: Cue) -> bool {
     matches!(
         cue,
-        Cue::LabelMrn | Cue::LabelPlan | Cue::LabelMedicaid | Cue::LabelSsn | Cue::LabelDea | Cue::LabelNpi | Cue::LabelLicense | Cue::LabelVin
-            | Cue::LabelDevice | Cue::LabelAccount | Cue::LabelDob | Cue::LabelPhone | Cue::LabelFax | Cue::LabelIcd | Cue::LabelCpt
-            | Cue::LabelNdc | Cue::LabelLoinc | Cue::LabelDate | Cue::LabelRouting | Cue::LabelCard | Cue::LabelPatient | Cue::LabelMember
-            | Cue::LabelName | Cue::LabelOther
+        Cue::LabelMrn
+            | Cue::LabelPlan
+            | Cue::LabelMedicaid
+            | Cue::LabelSsn
+            | Cue::LabelDea
+            | Cue::LabelNpi
+            | Cue::LabelLicense
+            | Cue::LabelVin
+            | Cue::LabelDevice
+            | Cue::LabelAccount
+            | Cue::LabelDob
+            | Cue::LabelPhone
+            | Cue::LabelFax
+            | Cue::LabelIcd
+            | Cue::LabelCpt
+            | Cue::LabelNdc
+            | Cue::LabelLoinc
+            | Cue::LabelDate
+            | Cue::LabelRouting
+            | Cue::LabelCard
+            | Cue::LabelPatient
+            | Cue::LabelMember
+            | Cue::LabelName
+            | Cue::LabelOther
     )
 }
 
@@ -472,7 +525,11 @@ fn words(text: &str) -> Vec<Word> {
             continue;
         }
         let start = at;
-        while is_inside(at) || (matches!(bytes.get(at), Some(b'\'' | b'-')) && is_inside(at + 1) && bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic)) {
+        while is_inside(at)
+            || (matches!(bytes.get(at), Some(b'\'' | b'-'))
+                && is_inside(at + 1)
+                && bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic))
+        {
             at += 1;
         }
         let mut end = at;

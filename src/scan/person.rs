@@ -97,7 +97,8 @@ impl Before {
         for hit in page.cues_in(at.saturating_sub(48)..at).filter(|hit| hit.end <= at) {
             let gap = page.slice(hit.end..at);
             // A label: "Patient: ", "Patient - ", "patient ", or the cell before.
-            let touches = gap.len() <= 4 && gap.bytes().all(|b| matches!(b, b' ' | b':' | b'-' | b'\t' | b'#' | b'.' | b'(' | b'"' | b'\n' | b'|' | b'='));
+            let touches = gap.len() <= 4
+                && gap.bytes().all(|b| matches!(b, b' ' | b':' | b'-' | b'\t' | b'#' | b'.' | b'(' | b'"' | b'\n' | b'|' | b'='));
             let is_next_line = gap.contains('\n') && !gap.contains(':');
             if !touches || gap.contains("\n\n") {
                 continue;
@@ -148,7 +149,8 @@ fn run(page: &Page<'_>, at: usize) -> Vec<Word> {
             },
         };
         let lower = page.slice(word.start..word.end);
-        let is_particle = !out.is_empty() && matches!(lower, "de" | "la" | "del" | "van" | "von" | "der" | "da" | "di" | "bin" | "al");
+        let is_particle =
+            !out.is_empty() && matches!(lower, "de" | "la" | "del" | "van" | "von" | "der" | "da" | "di" | "bin" | "al");
         if !follows || !(matches!(word.shape, Shape::Capital | Shape::Upper | Shape::Initial) || is_particle) {
             break;
         }
@@ -177,7 +179,8 @@ fn tier(set: &super::dictionary::WordSet, name: &str) -> Option<u8> {
 fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Before) -> Option<Name> {
     let first = run.first()?;
     let first_lower = lower(page, first);
-    let first_tier = if first.shape == Shape::Initial { before.is_strong().then_some(30)? } else { tier(&scanner.first_names, &first_lower)? };
+    let first_tier =
+        if first.shape == Shape::Initial { before.is_strong().then_some(30)? } else { tier(&scanner.first_names, &first_lower)? };
     let mut best: Option<Name> = None;
     for count in 2..=run.len().min(4) {
         let last = run.get(count - 1)?;
@@ -189,7 +192,10 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
         let middles = run.get(1..count - 1)?;
         let is_middle = |word: &Word| {
             let name = lower(page, word);
-            word.shape == Shape::Initial || word.shape == Shape::Lower || tier(&scanner.first_names, &name).is_some() || tier(&scanner.last_names, &name).is_some()
+            word.shape == Shape::Initial
+                || word.shape == Shape::Lower
+                || tier(&scanner.first_names, &name).is_some()
+                || tier(&scanner.last_names, &name).is_some()
         };
         if !middles.iter().all(is_middle) {
             continue;
@@ -210,7 +216,9 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
             score = score.saturating_sub(15);
         }
         let previous = at.checked_sub(1).and_then(|i| page.words.get(i));
-        if previous.is_some_and(|w| w.shape == Shape::Capital && page.slice(w.end..first.start) == " " && !before.is_strong() && !before.is_subject) {
+        if previous.is_some_and(|w| {
+            w.shape == Shape::Capital && page.slice(w.end..first.start) == " " && !before.is_strong() && !before.is_subject
+        }) {
             score = score.saturating_sub(10);
         }
         if before.is_strong() || before.is_subject {
@@ -240,7 +248,8 @@ fn sureness(first: u8, last: u8) -> u8 {
 
 /// A birth date, credential or record number right behind.
 fn has_sign_after(page: &Page<'_>, at: usize) -> bool {
-    page.cues_in(at..at + 6).any(|hit| matches!(hit.cue, Cue::LabelDob | Cue::LabelMrn | Cue::Credential)) || date_follows(page, at)
+    page.cues_in(at..at + 6).any(|hit| matches!(hit.cue, Cue::LabelDob | Cue::LabelMrn | Cue::Credential))
+        || date_follows(page, at)
 }
 
 /// ", 03/28/1945", " (born 1945-...": a date right behind a name reads as the birth date.
@@ -250,8 +259,14 @@ pub fn date_follows(page: &Page<'_>, at: usize) -> bool {
     let digits = rest.iter().take(8).position(u8::is_ascii_digit);
     let Some(digits) = digits else { return false };
     let gap = rest.get(..digits).unwrap_or_default();
-    let looks_like_date = rest.get(digits..).unwrap_or_default().iter().take(10).filter(|b| matches!(b, b'/' | b'-' | b'.')).count() == 2
-        && rest.get(digits..).unwrap_or_default().iter().take(6).all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'-' | b'.'));
+    let looks_like_date =
+        rest.get(digits..).unwrap_or_default().iter().take(10).filter(|b| matches!(b, b'/' | b'-' | b'.')).count() == 2
+            && rest
+                .get(digits..)
+                .unwrap_or_default()
+                .iter()
+                .take(6)
+                .all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'-' | b'.'));
     gap.iter().all(|b| matches!(b, b' ' | b',' | b'(' | b'|' | b'\t' | b';')) && looks_like_date
 }
 
@@ -259,17 +274,24 @@ pub fn date_follows(page: &Page<'_>, at: usize) -> bool {
 fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> Option<Name> {
     let last = page.words.get(at)?;
     let first = page.words.get(at + 1)?;
-    if !matches!(last.shape, Shape::Capital | Shape::Upper) || !matches!(first.shape, Shape::Capital | Shape::Upper) || page.slice(last.end..first.start) != ", " {
+    if !matches!(last.shape, Shape::Capital | Shape::Upper)
+        || !matches!(first.shape, Shape::Capital | Shape::Upper)
+        || page.slice(last.end..first.start) != ", "
+    {
         return None;
     }
     let (last_lower, first_lower) = (lower(page, last), lower(page, first));
     let last_tier = tier(&scanner.last_names, &last_lower)?;
     let first_tier = tier(&scanner.first_names, &first_lower)?;
-    let starts_cell = page.cell(last.start).start == last.start || page.slice(0..last.start).trim_end_matches([' ', '"', '>']).ends_with([':', '|', '\n', '\t', '(', '-', ';']);
+    let starts_cell = page.cell(last.start).start == last.start
+        || page.slice(0..last.start).trim_end_matches([' ', '"', '>']).ends_with([':', '|', '\n', '\t', '(', '-', ';']);
     // A comma also separates items: what follows must not go on as a name of its own.
     let third = page.words.get(at + 2).filter(|word| page.slice(first.end..word.start) == " " && word.shape == Shape::Capital);
     let goes_on = third.is_some_and(|word| tier(&scanner.last_names, &lower(page, word)).is_some_and(|t| t == NO_VALUE));
-    let room = at.checked_sub(1).and_then(|i| page.words.get(i)).is_some_and(|w| w.shape == Shape::Number && page.slice(w.end..last.start) == " ");
+    let room = at
+        .checked_sub(1)
+        .and_then(|i| page.words.get(i))
+        .is_some_and(|w| w.shape == Shape::Number && page.slice(w.end..last.start) == " ");
     let mut score = sureness(first_tier, last_tier);
     if !(starts_cell || before.is_strong() || before.is_subject || room) {
         score = score.saturating_sub(35);
@@ -280,7 +302,8 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
     if before.is_strong() || has_sign_after(page, first.end) {
         score = score.saturating_add(30);
     }
-    let initial = page.words.get(at + 2).is_some_and(|word| word.shape == Shape::Initial && page.slice(first.end..word.start) == " ");
+    let initial =
+        page.words.get(at + 2).is_some_and(|word| word.shape == Shape::Initial && page.slice(first.end..word.start) == " ");
     Some(Name { count: if initial { 3 } else { 2 }, score: score.min(99), key: (first_lower, last_lower) })
 }
 
@@ -288,7 +311,9 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
 fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Before) -> Option<Name> {
     let first = run.first()?;
     let is_labelled_field = before.is_patient || before.is_name_label;
-    if !(is_labelled_field || before.is_honorific || before.is_reader || before.is_provider || before.is_writer) || first.shape == Shape::Initial {
+    if !(is_labelled_field || before.is_honorific || before.is_reader || before.is_provider || before.is_writer)
+        || first.shape == Shape::Initial
+    {
         return None;
     }
     let known = |word: &Word| {
@@ -296,7 +321,11 @@ fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before:
         tier(&scanner.first_names, &name).is_some_and(|t| t > 20) || tier(&scanner.last_names, &name).is_some_and(|t| t > 20)
     };
     // Words that are labels or terms themselves end the name.
-    let is_free = |word: &Word| !page.cues_in(word.start..word.start + 1).any(|hit| hit.end >= word.end && !matches!(hit.cue, Cue::Allow | Cue::Credential));
+    let is_free = |word: &Word| {
+        !page
+            .cues_in(word.start..word.start + 1)
+            .any(|hit| hit.end >= word.end && !matches!(hit.cue, Cue::Allow | Cue::Credential))
+    };
     let words: Vec<&Word> = run.iter().take(3).take_while(|word| is_free(word)).collect();
     let count = words.len();
     let after = page.slice(words.last()?.end..(words.last()?.end + 1).min(page.text.len()));
@@ -304,7 +333,10 @@ fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before:
     let is_name = match count {
         0 => return None,
         // "Dear Jason," "Mrs. Okafor" "Dr. Curry"
-        1 => known(first) && (before.is_honorific || before.is_provider || (before.is_reader && ends_field)) || (before.is_honorific && first.shape == Shape::Capital),
+        1 => {
+            known(first) && (before.is_honorific || before.is_provider || (before.is_reader && ends_field))
+                || (before.is_honorific && first.shape == Shape::Capital)
+        }
         _ => words.iter().any(|word| known(word)) && (ends_field || is_labelled_field || before.is_honorific),
     };
     if !is_name {
@@ -338,7 +370,8 @@ fn is_health_term(page: &Page<'_>, span: &Range<usize>, is_labelled: bool) -> bo
 /// "Johnson Family Medicine", "Anna Baker Clinic", "Martin Luther University": what follows makes it no person.
 fn is_organisation(page: &Page<'_>, span: &Range<usize>) -> bool {
     let starts_with_capital = |hit: &CueHit| page.slice(hit.start..hit.end).starts_with(|c: char| c.is_ascii_uppercase());
-    page.cues_in(span.end..span.end + 2).any(|hit| hit.cue == Cue::Facility && page.slice(span.end..hit.start) == " " && starts_with_capital(hit))
+    page.cues_in(span.end..span.end + 2)
+        .any(|hit| hit.cue == Cue::Facility && page.slice(span.end..hit.start) == " " && starts_with_capital(hit))
         || page
             .terms
             .get(page.terms.partition_point(|term| term.start < span.end)..)
@@ -366,14 +399,18 @@ fn role(page: &Page<'_>, span: &Range<usize>, before: &Before) -> Role {
     if before.is_reader {
         return Role::Reader;
     }
-    let is_treated = before.is_subject || is_labelled_re(page, span.start) || page.cues_in(span.end..span.end + 3).any(|hit| hit.cue == Cue::SubjectOfCare);
+    let is_treated = before.is_subject
+        || is_labelled_re(page, span.start)
+        || page.cues_in(span.end..span.end + 3).any(|hit| hit.cue == Cue::SubjectOfCare);
     if is_treated { Role::Patient } else { Role::Person }
 }
 
 /// "Re: Anna Baker" at the start of a line.
 fn is_labelled_re(page: &Page<'_>, at: usize) -> bool {
     page.cues_in(at.saturating_sub(14)..at).any(|hit| {
-        hit.cue == Cue::LabelRe && page.slice(hit.end..at).trim() == ":" && page.lines.get(page.line_at(at)).is_some_and(|line| line.start + 2 >= hit.start)
+        hit.cue == Cue::LabelRe
+            && page.slice(hit.end..at).trim() == ":"
+            && page.lines.get(page.line_at(at)).is_some_and(|line| line.start + 2 >= hit.start)
     })
 }
 

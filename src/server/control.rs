@@ -29,16 +29,37 @@ const ROWS_MAX: usize = 10_000;
 #[serde(tag = "ask", rename_all = "kebab-case")]
 pub enum Request {
     /// By queue id or Message-ID.
-    AuditShow { message: String },
-    AuditExport { from_seq: u64 },
-    QueueList { all: bool },
-    QueueRelease { copy: String, refuse: bool, reason: String },
-    EscrowList { all: bool },
+    AuditShow {
+        message: String,
+    },
+    AuditExport {
+        from_seq: u64,
+    },
+    QueueList {
+        all: bool,
+    },
+    QueueRelease {
+        copy: String,
+        refuse: bool,
+        reason: String,
+    },
+    EscrowList {
+        all: bool,
+    },
     /// A new code for the parcel of this message and recipient; the old one is void.
-    EscrowCode { message: String, recipient: String },
-    UserAdd { name: String, send_as: Vec<String>, bound_address: Option<String> },
+    EscrowCode {
+        message: String,
+        recipient: String,
+    },
+    UserAdd {
+        name: String,
+        send_as: Vec<String>,
+        bound_address: Option<String>,
+    },
     UserList,
-    UserRevoke { name: String },
+    UserRevoke {
+        name: String,
+    },
 }
 
 /// What comes back: rows for people or programs, or a sentence saying why not.
@@ -48,7 +69,10 @@ pub enum Answer {
     Rows(Vec<serde_json::Value>),
     Text(String),
     /// Shown on a terminal only.
-    Secret { label: String, secret: String },
+    Secret {
+        label: String,
+        secret: String,
+    },
     Refused(String),
 }
 
@@ -113,7 +137,8 @@ async fn audit_show(parts: &Parts, message: &str, now: Timestamp) -> Result<Answ
     let mut opened = 0u32;
     for id in &ids {
         for entry in parts.store.log_of(*id).await.map_err(text)? {
-            let record: audit::Record = serde_json::from_slice(&entry.bytes).map_err(|_| format!("entry {} of the log cannot be read; run `wardpost audit verify`", entry.seq))?;
+            let record: audit::Record = serde_json::from_slice(&entry.bytes)
+                .map_err(|_| format!("entry {} of the log cannot be read; run `wardpost audit verify`", entry.seq))?;
             let mut row = serde_json::to_value(&record).map_err(text)?;
             if let Some(fields) = row.as_object_mut() {
                 fields.insert("seq".into(), entry.seq.into());
@@ -148,12 +173,14 @@ fn open_sealed(parts: &Parts, record: &audit::Record) -> Option<serde_json::Valu
 
 async fn audit_export(parts: &Parts, from_seq: u64, now: Timestamp) -> Result<Answer, String> {
     let mut out = Vec::new();
-    parts.store.export(&parts.vault, from_seq.max(1), now, |piece| {
-        out.extend_from_slice(piece.as_bytes());
-        Ok(())
-    })
-    .await
-    .map_err(text)?;
+    parts
+        .store
+        .export(&parts.vault, from_seq.max(1), now, |piece| {
+            out.extend_from_slice(piece.as_bytes());
+            Ok(())
+        })
+        .await
+        .map_err(text)?;
     String::from_utf8(out).map(Answer::Text).map_err(text)
 }
 
@@ -168,7 +195,12 @@ fn copy_row(parts: &Parts, row: &CopyRow) -> serde_json::Value {
     let facts = facts_of(parts, row);
     let next_at = match row.copy.state {
         CopyState::Queued { next_at } => Some(next_at.to_string()),
-        CopyState::InFlight | CopyState::Held | CopyState::Delivered | CopyState::Escrowed(_) | CopyState::Bounced | CopyState::Refused => None,
+        CopyState::InFlight
+        | CopyState::Held
+        | CopyState::Delivered
+        | CopyState::Escrowed(_)
+        | CopyState::Bounced
+        | CopyState::Refused => None,
     };
     serde_json::json!({
         "id": row.copy.message.to_string(),
@@ -297,7 +329,8 @@ async fn escrow_code(parts: &Parts, message: &str, recipient: &str, now: Timesta
     record.copy = Some(row.copy.to_string());
     record.recipient = Some(row.recipient.clone());
     record.domain = Some(row.domain.to_string());
-    let commit = Commit { parcel_changes: vec![store::ParcelChange::Code(row.id, wrap)], records: vec![record], ..Commit::default() };
+    let commit =
+        Commit { parcel_changes: vec![store::ParcelChange::Code(row.id, wrap)], records: vec![record], ..Commit::default() };
     parts.store.commit(commit).await.map_err(text)?;
     Ok(Answer::Secret { label: "code, to be told by phone or in person, never by e-mail".into(), secret: code.to_string() })
 }
@@ -321,7 +354,13 @@ pub fn new_password(vault: &Vault) -> String {
     out
 }
 
-async fn user_add(parts: &Parts, name: String, send_as: Vec<String>, bound_address: Option<String>, now: Timestamp) -> Result<Answer, String> {
+async fn user_add(
+    parts: &Parts,
+    name: String,
+    send_as: Vec<String>,
+    bound_address: Option<String>,
+    now: Timestamp,
+) -> Result<Answer, String> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
     if name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
         return Err("a user name has 1 to 64 letters, digits, or . _ @ + -".into());
@@ -343,7 +382,16 @@ async fn user_add(parts: &Parts, name: String, send_as: Vec<String>, bound_addre
     let password = new_password(&parts.vault);
     let (vault, secret) = (parts.vault.clone(), password.clone());
     let verifier = tokio::task::spawn_blocking(move || vault.password_verifier(secret.as_bytes())).await.map_err(text)?;
-    let user = UserRow { name: name.clone(), verifier, may_send_as: send_as, bound_address, is_first: false, created_at: now, last_used_at: None, last_peer: None };
+    let user = UserRow {
+        name: name.clone(),
+        verifier,
+        may_send_as: send_as,
+        bound_address,
+        is_first: false,
+        created_at: now,
+        last_used_at: None,
+        last_peer: None,
+    };
     parts.store.put_user(user).await.map_err(text)?;
     Ok(Answer::Secret { label: format!("password of {name}, shown once"), secret: password })
 }
@@ -419,4 +467,3 @@ pub async fn ask(folder: &Path, request: &Request) -> Option<std::io::Result<Ans
         .await,
     )
 }
-

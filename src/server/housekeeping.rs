@@ -27,7 +27,12 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const SWEEP_MAX: usize = 1000;
 
 /// Runs until `stop`.
-pub(super) async fn keep(parts: Parts, parcels: Arc<Parcels>, mut incidents: mpsc::Receiver<Incident>, mut stop: watch::Receiver<bool>) {
+pub(super) async fn keep(
+    parts: Parts,
+    parcels: Arc<Parcels>,
+    mut incidents: mpsc::Receiver<Incident>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut gauges = interval(GAUGES_EVERY);
     let mut heads = interval(HEAD_EVERY);
     let mut sweep = interval(SWEEP_EVERY);
@@ -55,7 +60,9 @@ pub(super) async fn keep(parts: Parts, parcels: Arc<Parcels>, mut incidents: mps
 
 async fn measure(parts: &Parts) {
     let Ok(depth) = parts.store.depth().await else { return };
-    for (state, copies) in [("queued", depth.queued), ("in-flight", depth.in_flight), ("held", depth.held), ("escrowed", depth.escrowed_open)] {
+    for (state, copies) in
+        [("queued", depth.queued), ("in-flight", depth.in_flight), ("held", depth.held), ("escrowed", depth.escrowed_open)]
+    {
         metrics().queue(state, i64::try_from(copies).unwrap_or(i64::MAX));
     }
     let age = depth.oldest_queued_at.map_or(0, |at| now().since_ms(at) / 1000);
@@ -67,7 +74,9 @@ async fn sign_head(parts: &Parts) {
     match parts.store.sign_head(now()).await {
         Ok(head) => {
             if let Err(error) = replace(&parts.settings.keys.join("head.json"), &head) {
-                observe::log(&observe::Event::SettingsNote { what: format!("the head of the log could not be written beside the keys: {error}") });
+                observe::log(&observe::Event::SettingsNote {
+                    what: format!("the head of the log could not be written beside the keys: {error}"),
+                });
             }
         }
         // A closed store is reported where it broke.
@@ -93,7 +102,9 @@ async fn end_holds(parts: &Parts, parcels: &Parcels) {
         let Ok(open) = OpenCopy::of(&parts.vault, row) else { continue };
         let Ok(Some(body)) = parts.store.body(row.copy.body).await else { continue };
         if let Err(error) = parcels.to_portal(row, &open, body, escrow::Why::Policy, now).await {
-            observe::log(&observe::Event::SettingsNote { what: format!("a held copy could not go to the portal and is tried again: {error}") });
+            observe::log(&observe::Event::SettingsNote {
+                what: format!("a held copy could not go to the portal and is tried again: {error}"),
+            });
         }
     }
 }
@@ -107,7 +118,8 @@ async fn end_parcels(parts: &Parts, now: Timestamp) {
         record.copy = Some(row.copy.to_string());
         record.recipient = Some(row.recipient.clone());
         record.domain = Some(row.domain.to_string());
-        let commit = Commit { parcel_changes: vec![ParcelChange::Closed(row.id, now)], records: vec![record], ..Commit::default() };
+        let commit =
+            Commit { parcel_changes: vec![ParcelChange::Closed(row.id, now)], records: vec![record], ..Commit::default() };
         match parts.store.commit(commit).await {
             Ok(()) | Err(store::Error::Conflict) => {}
             Err(_) => return,

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use control::{Answer, Parts, Request, SOCKET, answer};
-pub use rules::{examine, load_rules};
+pub use rules::{examine, load_rules, scanner};
 pub use start::{DEMO_MARK, Source, refuse_demo_folder, start};
 
 use tokio::sync::watch;
@@ -135,7 +135,9 @@ impl Running {
     async fn reload(&mut self) {
         match self.reload.again(&self.gate).await {
             Ok(()) => observe::log(&Event::SettingsNote { what: "configuration, rules and certificates were read again".into() }),
-            Err(error) => observe::log(&Event::SettingsNote { what: format!("the reload was refused, the old configuration stays: {error}") }),
+            Err(error) => observe::log(&Event::SettingsNote {
+                what: format!("the reload was refused, the old configuration stays: {error}"),
+            }),
         }
     }
 
@@ -202,4 +204,3 @@ pub fn connector_that_trusts(pem: &[u8]) -> Result<tokio_rustls::TlsConnector, F
         .with_no_client_auth();
     Ok(tokio_rustls::TlsConnector::from(Arc::new(config)))
 }
-

@@ -48,7 +48,11 @@ fn hash(bytes: &[u8]) -> [u8; 32] {
 /// Compares hashes, so that time tells nothing about the token.
 async fn has_token(State(seen): State<Seen>, request: Request, next: Next) -> Response {
     if let Some(wanted) = seen.token_hash {
-        let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
+        let shown = request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "));
         if shown.map(|token| hash(token.as_bytes())) != Some(wanted) {
             return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response();
         }

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::Failure;
 use crate::config::Settings;
 use crate::extract;
 use crate::mail::{Envelope, ForwardPath, MailParams, Mailbox, RcptParams, ReversePath};
@@ -13,12 +12,15 @@ use crate::policy::{self, Example, ExampleAttachment, LoadError, Made, MessageFa
 use crate::scan::{self, Scanner};
 use crate::secret::Plaintext;
 
-/// The built-in dictionaries and the practice's own.
-pub(super) fn scanner(own: &[(String, String)]) -> Result<Arc<Scanner>, Failure> {
-    if own.is_empty() {
-        return Ok(Scanner::embedded());
-    }
-    Ok(Arc::new(Scanner::with_own(own)?))
+/// The built-in dictionaries and the practice's own, whose rows add up.
+///
+/// # Errors
+/// With dictionary and line.
+pub fn scanner(own: &[(String, String)]) -> Result<Arc<Scanner>, scan::LoadError> {
+    let mut files: Vec<(&str, &str)> = Scanner::shipped().collect();
+    // A dictionary is known by its file name; its folder does not matter.
+    files.extend(own.iter().map(|(name, text)| (name.rsplit('/').next().unwrap_or(name), text.as_str())));
+    Scanner::load(&files).map(Arc::new)
 }
 
 /// Loads the rule files and runs their examples.
@@ -59,7 +61,9 @@ pub fn examine(scanner: &Scanner, example: &Example) -> Result<MessageFacts, Str
     let to = example.to.as_deref().unwrap_or("someone@elsewhere.example");
     let recipients = std::iter::once(to)
         .chain(example.also_to.iter().map(String::as_str))
-        .map(|text| Ok(ForwardPath { mailbox: Mailbox::parse(text).map_err(|error| error.to_string())?, params: RcptParams::default() }))
+        .map(|text| {
+            Ok(ForwardPath { mailbox: Mailbox::parse(text).map_err(|error| error.to_string())?, params: RcptParams::default() })
+        })
         .collect::<Result<Vec<_>, String>>()?;
     let envelope = Envelope { from: ReversePath::Null, params: MailParams::default(), to: recipients };
     let message = message::parse(Plaintext::new(written(example, to)?));
@@ -79,7 +83,8 @@ fn written(example: &Example, to: &str) -> Result<Vec<u8>, String> {
         }
         let _ = write!(out, "Subject: {}\r\n", example.subject);
     }
-    let text_part = format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{}", encoded(&body));
+    let text_part =
+        format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{}", encoded(&body));
     match &example.attachment {
         None => out.push_str(&text_part),
         Some(attachment) => {

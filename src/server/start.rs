@@ -17,7 +17,6 @@ use crate::observe::{self, Event};
 use crate::pipeline::{Dkim, Gate, Signers};
 use crate::policy::Policy;
 use crate::portal::Portal;
-use crate::sandbox;
 use crate::smtp_in::{self, TlsAcceptorSource};
 use crate::store::{self, UserRow};
 use crate::transport::Evidence;
@@ -67,13 +66,22 @@ pub async fn start(source: Source<'_>) -> Result<Running, Failure> {
     }
     let (vault, store) = open(&settings)?;
     if settings.deliver.portal.notice_address.is_none() && settings.is_configured {
-        observe::log(&Event::SettingsNote { what: "portal.notice_address is not set: recipients of parcels hear nothing by mail".into() });
+        observe::log(&Event::SettingsNote {
+            what: "portal.notice_address is not set: recipients of parcels hear nothing by mail".into(),
+        });
     }
 
     let lookup = Arc::new(Lookup::new(settings.lookup.clone(), store.clone(), vault.clone())?);
     let deliver = Deliver::start(settings.deliver.clone(), lookup.clone(), store.clone(), vault.clone());
-    let attachments = Box::new(sandbox::Pool::new(sandbox::Settings::default()));
-    let gate = Arc::new(Gate::new(settings.gate.clone(), vault.clone(), store.clone(), Arc::new(Policy::none()), attachments, Some(deliver.warm())));
+    let attachments = Box::new(crate::extract::InProcess);
+    let gate = Arc::new(Gate::new(
+        settings.gate.clone(),
+        vault.clone(),
+        store.clone(),
+        Arc::new(Policy::none()),
+        attachments,
+        Some(deliver.warm()),
+    ));
 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
@@ -84,7 +92,12 @@ pub async fn start(source: Source<'_>) -> Result<Running, Failure> {
     let (smtp_chain, smtp_key) = certificate(settings.smtp_certificate.as_ref(), &settings.keys, &names)?;
     let smtp_tls = Arc::new(TlsAcceptorSource::new(smtp_config(&smtp_chain, &smtp_key)?));
     let door = Arc::new(gate.clone());
-    let smtp_in = smtp_in::Gate::new(settings.smtp_in.clone(), door, smtp_tls.clone(), smtp_in::Stored { store: store.clone(), vault: vault.clone() });
+    let smtp_in = smtp_in::Gate::new(
+        settings.smtp_in.clone(),
+        door,
+        smtp_tls.clone(),
+        smtp_in::Stored { store: store.clone(), vault: vault.clone() },
+    );
     for (kind, address) in &settings.listeners {
         let (listener, bound) = bind(*address).await?;
         listening.push((kind.as_str(), bound));
@@ -131,7 +144,9 @@ pub async fn start(source: Source<'_>) -> Result<Running, Failure> {
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
-    let listener = TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}; is another gateway running, or does the port need rights?"))?;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        format!("cannot listen on {address}: {error}; is another gateway running, or does the port need rights?")
+    })?;
     let bound = listener.local_addr()?;
     Ok((listener, bound))
 }
@@ -154,12 +169,14 @@ fn certificate(configured: Option<&(PathBuf, PathBuf)>, keys: &Path, names: &[St
 
 fn smtp_config(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
     let identity = files::identity(chain, key)?;
-    Ok(smtp_in::server_config(identity.chain, identity.key).map_err(|error| format!("{} and {} do not belong together: {error}", chain.display(), key.display()))?)
+    Ok(smtp_in::server_config(identity.chain, identity.key)
+        .map_err(|error| format!("{} and {} do not belong together: {error}", chain.display(), key.display()))?)
 }
 
 fn portal_config(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
     let identity = files::identity(chain, key)?;
-    Ok(web::server_config(identity.chain, identity.key).map_err(|error| format!("{} and {} do not belong together: {error}", chain.display(), key.display()))?)
+    Ok(web::server_config(identity.chain, identity.key)
+        .map_err(|error| format!("{} and {} do not belong together: {error}", chain.display(), key.display()))?)
 }
 
 /// A credential for trying out, made when there is no user at all; it dies with the first `user add`.
@@ -185,7 +202,13 @@ async fn first_credential(store: &store::Handle, vault: &Arc<Vault>) -> Result<O
 }
 
 /// Loads scanner and rules, then opens the gate; looks whether the resolver validates and which DKIM keys are published.
-async fn make_ready(gate: Arc<Gate>, parts: Parts, lookup: Arc<Lookup>, ready: watch::Sender<bool>, broken: watch::Sender<Option<String>>) {
+async fn make_ready(
+    gate: Arc<Gate>,
+    parts: Parts,
+    lookup: Arc<Lookup>,
+    ready: watch::Sender<bool>,
+    broken: watch::Sender<Option<String>>,
+) {
     let loading = parts.settings.clone();
     let loaded = tokio::task::spawn_blocking(move || {
         let scanner = rules::scanner(&loading.dictionaries)?;
@@ -231,7 +254,10 @@ async fn signers(settings: &Settings, lookup: &Lookup) -> Signers {
             Evidence::Absent(_) | Evidence::Unknown(_) => false,
         };
         if is_published {
-            signers.entry(key.domain.clone()).or_default().push(Dkim { selector: key.selector.clone(), signer: key.signer.clone() });
+            signers
+                .entry(key.domain.clone())
+                .or_default()
+                .push(Dkim { selector: key.selector.clone(), signer: key.signer.clone() });
         } else {
             observe::log(&Event::DkimKeyNotInDns { domain: key.domain.clone() });
         }
@@ -242,7 +268,9 @@ async fn signers(settings: &Settings, lookup: &Lookup) -> Signers {
 /// Compares the `p=` tags; white space in them means nothing (RFC 6376, section 3.6.1).
 pub(super) fn is_same_key(text: &str, wanted: &str) -> bool {
     let p = |text: &str| {
-        text.split(';').find_map(|tag| tag.trim().strip_prefix("p=").map(|value| value.chars().filter(|c| !c.is_whitespace()).collect::<String>()))
+        text.split(';').find_map(|tag| {
+            tag.trim().strip_prefix("p=").map(|value| value.chars().filter(|c| !c.is_whitespace()).collect::<String>())
+        })
     };
     p(text).is_some() && p(text) == p(wanted)
 }

@@ -80,7 +80,8 @@ fn is_notice(template: &NoticeTemplate, to: &Mailbox, content: &str) -> Result<(
         let locator = ParcelId::parse(between("/m/", "\r\n")?).ok()?;
         let words: Vec<&str> = content.split_whitespace().collect();
         // With its dash: "ordinary" would do as eight characters, too.
-        let number = words.iter().map(|word| word.trim_end_matches('.')).find(|word| word.find('-') == Some(4) && word.len() == 9)?;
+        let number =
+            words.iter().map(|word| word.trim_end_matches('.')).find(|word| word.find('-') == Some(4) && word.len() == 9)?;
         let number = Number::parse(number).ok()?;
         let at = date(between("Date: ", "\r\n")?)?;
         let random = hex(between("Message-ID: <", "@")?)?;
@@ -162,12 +163,17 @@ mod tests {
         };
         let bytes = notice.letter().bytes();
         let content = std::str::from_utf8(bytes.expose()).unwrap();
-        format!("EHLO gw.practice.example\r\nMAIL FROM:<notice@practice.example> SIZE=900\r\nRCPT TO:<pat@no-tls.example>\r\nDATA\r\n{content}.\r\nQUIT\r\n")
+        format!(
+            "EHLO gw.practice.example\r\nMAIL FROM:<notice@practice.example> SIZE=900\r\nRCPT TO:<pat@no-tls.example>\r\nDATA\r\n{content}.\r\nQUIT\r\n"
+        )
     }
 
     #[test]
     fn the_dialogue_of_a_notice_passes() {
-        assert_eq!(clear_dialogue(&template(), dialogue().as_bytes()).unwrap(), vec![Mailbox::parse("pat@no-tls.example").unwrap()]);
+        assert_eq!(
+            clear_dialogue(&template(), dialogue().as_bytes()).unwrap(),
+            vec![Mailbox::parse("pat@no-tls.example").unwrap()]
+        );
         assert_eq!(clear_dialogue(&template(), b"EHLO gw.practice.example\r\nQUIT\r\n").unwrap(), vec![]);
     }
 

@@ -19,10 +19,10 @@ mod sts_host;
 mod town;
 mod zones;
 
-pub use clear::{NoticeTemplate, clear_dialogue};
 pub use ca::{Ca, Leaf, Tlsa, Versions};
-pub use practice::practice_configuration;
+pub use clear::{NoticeTemplate, clear_dialogue};
 pub use dns::{Builder, ZoneWorld};
+pub use practice::practice_configuration;
 pub use sink::{Connection, Offers, Received, Recipient, Sink, SinkSettings, Step, TlsFacts, When};
 pub use sts_host::{StsAnswer, StsHost, enforce, policy};
 pub use town::{Practice, Shape, Town, World};

@@ -111,7 +111,16 @@ fn a_rule_that_breaks_its_example_is_refused_by_check_config() {
 fn scan_prints_one_line_a_file_and_names_a_missing_one() {
     let folder = Folder::new();
     let phi = folder.0.join("phi.eml");
-    std::fs::write(&phi, message("s@x.example", "b@y.example", "Results", "Patient: Marisol Quintero\r\nDOB: 04/12/1961\r\nMRN: 00482913\r\nDiagnosis: type 2 diabetes mellitus (E11.9)")).unwrap();
+    std::fs::write(
+        &phi,
+        message(
+            "s@x.example",
+            "b@y.example",
+            "Results",
+            "Patient: Marisol Quintero\r\nDOB: 04/12/1961\r\nMRN: 00482913\r\nDiagnosis: type 2 diabetes mellitus (E11.9)",
+        ),
+    )
+    .unwrap();
     let plain = folder.0.join("plain.eml");
     std::fs::write(&plain, message("p@x.example", "b@y.example", "Lunch", "Lunch is at noon.")).unwrap();
     let missing = folder.0.join("missing.eml");

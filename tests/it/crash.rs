@@ -41,7 +41,13 @@ impl Program {
     }
 
     async fn command(&self, arguments: &[&str]) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_wardpost")).args(arguments).arg("--config").arg(&self.config).output().await.unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_wardpost"))
+            .args(arguments)
+            .arg("--config")
+            .arg(&self.config)
+            .output()
+            .await
+            .unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
@@ -56,7 +62,8 @@ async fn submit(port: u16, pem: &[u8], password: &str, id: usize, to: &[&str]) -
         .connect()
         .await
         .map_err(|error| error.to_string())?;
-    let text = message(&format!("crash-{id}@practice.example"), &to.join(", "), "Hello", &"nothing to see here. ".repeat(id % 400));
+    let text =
+        message(&format!("crash-{id}@practice.example"), &to.join(", "), "Hello", &"nothing to see here. ".repeat(id % 400));
     client.send(SmtpMessage::new("ann@practice.example", to.to_vec(), text.into_bytes())).await.map_err(|error| error.to_string())
 }
 
@@ -68,10 +75,15 @@ fn free_port() -> u16 {
 #[ignore = "takes a minute; .ci/run runs it in a release build"]
 async fn crash_run_loses_nothing_that_was_answered_250() {
     let world = World::start().await.unwrap();
-    world.sink("verified.example").unwrap().always(When::Rcpt(Some("nobody@verified.example".into())), Step::Reply("550 5.1.1 no such user".into()));
+    world
+        .sink("verified.example")
+        .unwrap()
+        .always(When::Rcpt(Some("nobody@verified.example".into())), Step::Reply("550 5.1.1 no such user".into()));
     let folder = Folder::new();
     let port = free_port();
-    let config = write_config(&folder.0, &world, |text| text.replace("submissions = [\"127.0.0.1:0\"]", &format!("submissions = [\"127.0.0.1:{port}\"]")));
+    let config = write_config(&folder.0, &world, |text| {
+        text.replace("submissions = [\"127.0.0.1:0\"]", &format!("submissions = [\"127.0.0.1:{port}\"]"))
+    });
     let mut program = Program::start(&config).await;
     let chain = folder.0.join("keys").join("throw-away.pem");
     wait_for(&format!("127.0.0.1:{port}")).await;
@@ -144,7 +156,11 @@ async fn crash_run_loses_nothing_that_was_answered_250() {
     for received in world.sink("mail.practice.example").unwrap().messages() {
         let text = String::from_utf8_lossy(&received.content).into_owned();
         if text.contains("multipart/report") && text.contains("nobody@verified.example") {
-            let id = text.split("crash-").nth(1).map(|rest| format!("crash-{}", rest.split(['>', ' ']).next().unwrap_or_default())).unwrap();
+            let id = text
+                .split("crash-")
+                .nth(1)
+                .map(|rest| format!("crash-{}", rest.split(['>', ' ']).next().unwrap_or_default()))
+                .unwrap();
             *ends.entry((id, "nobody@verified.example".into())).or_default() += 1;
         }
     }

@@ -27,8 +27,14 @@ fn mailed(gateway: &Gateway, domain: &str) -> String {
 /// The slip the sender got: (number, code).
 fn slip(gateway: &Gateway, recipient: &str) -> (String, String) {
     let slips = gateway.world.sink("mail.practice.example").unwrap().messages();
-    let slip = slips.iter().rev().map(|message| decoded(&message.content)).find(|text| text.contains("X-Wardpost-Slip") && text.contains(recipient)).expect("a slip");
-    let words: Vec<&str> = slip.split_whitespace().map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-')).collect();
+    let slip = slips
+        .iter()
+        .rev()
+        .map(|message| decoded(&message.content))
+        .find(|text| text.contains("X-Wardpost-Slip") && text.contains(recipient))
+        .expect("a slip");
+    let words: Vec<&str> =
+        slip.split_whitespace().map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-')).collect();
     let number = words.iter().find(|word| word.len() == 9 && word.find('-') == Some(4)).expect("a number").to_string();
     let is_group = |word: &&str| word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_digit());
     let code = words.windows(3).find(|three| three.iter().all(is_group)).expect("a code").concat();
@@ -83,7 +89,8 @@ async fn with_link_and_code_the_message_is_read_and_the_sender_alone_had_the_cod
     assert_eq!(other.type_code(&page, &number.to_lowercase(), &spaced).await.status, 200);
 
     // It stands in the log who opened what; the list tells the state.
-    let events: Vec<String> = gateway.records("p1@practice.example").await.iter().map(|row| row["event"].as_str().unwrap().to_owned()).collect();
+    let events: Vec<String> =
+        gateway.records("p1@practice.example").await.iter().map(|row| row["event"].as_str().unwrap().to_owned()).collect();
     assert!(events.contains(&"opened".to_owned()), "{events:?}");
     let rows = gateway.rows(Request::EscrowList { all: false }).await;
     assert_eq!((rows[0]["state"].as_str(), rows[0]["recipient"].as_str()), (Some("opened"), Some("pat@no-tls.example")));
@@ -97,21 +104,41 @@ async fn all_mailed_bytes_together_open_nothing() {
     let gateway = Gateway::start(World::start().await.unwrap()).await;
     send(&gateway, "t1@practice.example", "pat@no-tls.example").await;
     send(&gateway, "t2@practice.example", "pat@no-tls.example").await;
-    gateway.submit(&["pat@no-tls.example"], &message("t3@practice.example", "pat@no-tls.example", "[secure] again", SECRET)).await.unwrap();
+    gateway
+        .submit(&["pat@no-tls.example"], &message("t3@practice.example", "pat@no-tls.example", "[secure] again", SECRET))
+        .await
+        .unwrap();
     gateway.settle().await;
     let transcript = mailed(&gateway, "no-tls.example");
-    assert!(!transcript.contains("kumquat") && !transcript.contains("About your visit") && !transcript.contains("ann@practice.example"));
+    assert!(
+        !transcript.contains("kumquat")
+            && !transcript.contains("About your visit")
+            && !transcript.contains("ann@practice.example")
+    );
 
     // All words, and all digits run together, as secrets to try; all links to follow.
-    let words: BTreeSet<String> = transcript.split(|c: char| c.is_whitespace() || "<>\"=:/@.".contains(c)).filter(|word| word.len() > 2).map(str::to_owned).collect();
+    let words: BTreeSet<String> = transcript
+        .split(|c: char| c.is_whitespace() || "<>\"=:/@.".contains(c))
+        .filter(|word| word.len() > 2)
+        .map(str::to_owned)
+        .collect();
     let digits: String = transcript.chars().filter(char::is_ascii_digit).collect();
-    let mut codes: BTreeSet<String> = words.iter().filter(|word| word.len() == 9 && word.bytes().all(|byte| byte.is_ascii_digit())).cloned().collect();
+    let mut codes: BTreeSet<String> =
+        words.iter().filter(|word| word.len() == 9 && word.bytes().all(|byte| byte.is_ascii_digit())).cloned().collect();
     codes.extend((0..digits.len().saturating_sub(8)).step_by(digits.len() / 4).map(|at| digits[at..at + 9].to_owned()));
     let numbers: Vec<String> = words.iter().filter(|word| word.len() == 9 && word.find('-') == Some(4)).cloned().collect();
     assert_eq!(numbers.len(), 3, "{numbers:?}");
-    let mut to_visit: Vec<String> = transcript.split("https://").skip(1).filter_map(|rest| rest.split_whitespace().next()).filter_map(|link| link.find('/').map(|at| link[at..].to_owned())).collect();
+    let mut to_visit: Vec<String> = transcript
+        .split("https://")
+        .skip(1)
+        .filter_map(|rest| rest.split_whitespace().next())
+        .filter_map(|link| link.find('/').map(|at| link[at..].to_owned()))
+        .collect();
     assert_eq!(to_visit.len(), 3);
-    to_visit.extend(["/", "/message", "/reset", "/register", "/forgot", "/password", "/account", "/login", "/admin", "/metrics"].map(str::to_owned));
+    to_visit.extend(
+        ["/", "/message", "/reset", "/register", "/forgot", "/password", "/account", "/login", "/admin", "/metrics"]
+            .map(str::to_owned),
+    );
     to_visit.extend(words.iter().filter(|word| word.len() > 20).map(|word| format!("/m/{word}")));
 
     let mut agent = browser(&gateway).await;
@@ -161,14 +188,30 @@ async fn a_code_never_leaves_by_mail_to_the_outside() {
     send(&gateway, "c1@practice.example", "pat@no-tls.example").await;
     let (_, code) = slip(&gateway, "pat@no-tls.example");
     let spaced = format!("{} {}-{}", &code[..3], &code[3..6], &code[6..]);
-    let refused = gateway.submit(&["pat@verified.example"], &message("c2@practice.example", "pat@verified.example", "code", &format!("Your code is {spaced}."))).await;
+    let refused = gateway
+        .submit(
+            &["pat@verified.example"],
+            &message("c2@practice.example", "pat@verified.example", "code", &format!("Your code is {spaced}.")),
+        )
+        .await;
     assert!(refused.is_err(), "the code left by e-mail");
     let slips = gateway.world.sink("mail.practice.example").unwrap().messages();
-    let slip = String::from_utf8_lossy(&slips.iter().find(|message| String::from_utf8_lossy(&message.content).contains("X-Wardpost-Slip")).unwrap().content).into_owned();
-    let forwarded = format!("From: ann@practice.example\r\nTo: pat@verified.example\r\nSubject: Fwd\r\nMIME-Version: 1.0\r\nContent-Type: message/rfc822\r\n\r\n{slip}");
+    let slip = String::from_utf8_lossy(
+        &slips.iter().find(|message| String::from_utf8_lossy(&message.content).contains("X-Wardpost-Slip")).unwrap().content,
+    )
+    .into_owned();
+    let forwarded = format!(
+        "From: ann@practice.example\r\nTo: pat@verified.example\r\nSubject: Fwd\r\nMIME-Version: 1.0\r\nContent-Type: message/rfc822\r\n\r\n{slip}"
+    );
     assert!(gateway.submit(&["pat@verified.example"], &forwarded).await.is_err(), "the slip left by e-mail");
     // Other numbers may.
-    gateway.submit(&["pat@verified.example"], &message("c3@practice.example", "pat@verified.example", "call", "call 555 123 4567 or 000 000 000")).await.unwrap();
+    gateway
+        .submit(
+            &["pat@verified.example"],
+            &message("c3@practice.example", "pat@verified.example", "call", "call 555 123 4567 or 000 000 000"),
+        )
+        .await
+        .unwrap();
     gateway.stop().await;
 }
 
@@ -187,7 +230,8 @@ async fn a_new_code_voids_the_old_one() {
     assert_eq!(reader.type_code(&page, &number, &old).await.status, 403);
     let page = reader.get("/").await;
     assert_eq!(reader.type_code(&page, &number, &new).await.status, 200);
-    let events: Vec<String> = gateway.records("n1@practice.example").await.iter().map(|row| row["event"].as_str().unwrap().to_owned()).collect();
+    let events: Vec<String> =
+        gateway.records("n1@practice.example").await.iter().map(|row| row["event"].as_str().unwrap().to_owned()).collect();
     assert!(events.contains(&"code-issued".to_owned()) && events.contains(&"try-failed".to_owned()), "{events:?}");
     gateway.stop().await;
 }

@@ -13,7 +13,10 @@ async fn one_mail_to_four_kinds_of_recipient_goes_four_ways() {
     let gateway = Gateway::start(World::start().await.unwrap()).await;
     let to = ["pat@dane-good.example", "pat@no-tls.example", "pat@bad-cert.example"];
     gateway.submit(&to, &message("y1@practice.example", &to.join(", "), "Hello", HARMLESS)).await.unwrap();
-    gateway.submit(&["pat@verified.example"], &message("y1s@practice.example", "pat@verified.example", "[secure] Hello", HARMLESS)).await.unwrap();
+    gateway
+        .submit(&["pat@verified.example"], &message("y1s@practice.example", "pat@verified.example", "[secure] Hello", HARMLESS))
+        .await
+        .unwrap();
     gateway.settle().await;
     let mut fates = gateway.fates("y1@practice.example").await;
     fates.extend(gateway.fates("y1s@practice.example").await);
@@ -35,7 +38,13 @@ async fn one_mail_to_four_kinds_of_recipient_goes_four_ways() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_tagged_secure_never_reaches_a_mail_server() {
     let gateway = Gateway::start(World::start().await.unwrap()).await;
-    gateway.submit(&["pat@verified.example"], &message("tag@practice.example", "pat@verified.example", "Re: [SECURE] orchid", "the orchid is in the blue pot")).await.unwrap();
+    gateway
+        .submit(
+            &["pat@verified.example"],
+            &message("tag@practice.example", "pat@verified.example", "Re: [SECURE] orchid", "the orchid is in the blue pot"),
+        )
+        .await
+        .unwrap();
     gateway.settle().await;
     let received = gateway.world.sink("verified.example").unwrap().messages();
     assert_eq!(received.len(), 1, "one notice");
@@ -66,7 +75,11 @@ async fn each_recipient_sees_only_himself() {
             for other in to.iter().filter(|other| **other != own) {
                 assert!(!header.contains(other), "{own} sees {other}");
             }
-            assert!(!header.to_lowercase().contains("\r\nbcc:") && !header.to_lowercase().contains("\r\ncc:") && !header.contains("X-Original-To"));
+            assert!(
+                !header.to_lowercase().contains("\r\nbcc:")
+                    && !header.to_lowercase().contains("\r\ncc:")
+                    && !header.contains("X-Original-To")
+            );
             assert!(header.contains(&format!("<{own}>")) || header.contains(&format!("To: {own}")), "{header}");
             assert_eq!(header.contains("Pat Quill"), own == "pat@dane-good.example");
             assert_eq!(body, ".a line with a dot\r\n  and odd   spacing \t\r\n\r\nend\r\n");
@@ -118,7 +131,8 @@ async fn every_shape_of_domain_takes_the_expected_way() {
     }
     // A policy that is violated, or a question nobody could answer, is no reason to write in clear or to a wrong host.
     for (i, (shape, _)) in shapes.iter().enumerate() {
-        if [Shape::DaneMismatch, Shape::DaneServFail, Shape::Bogus, Shape::StsMismatch, Shape::StsBadCertificate].contains(shape) {
+        if [Shape::DaneMismatch, Shape::DaneServFail, Shape::Bogus, Shape::StsMismatch, Shape::StsBadCertificate].contains(shape)
+        {
             assert!(gateway.world.sink(&format!("d{i}.example")).unwrap().messages().is_empty(), "{shape:?} got a notice");
         }
     }
@@ -132,7 +146,13 @@ async fn an_unknown_recipient_is_reported_to_the_sender_without_content() {
     let gateway = Gateway::start(World::start().await.unwrap()).await;
     let sink = gateway.world.sink("verified.example").unwrap();
     sink.always(When::Rcpt(Some("nobody@verified.example".into())), Step::Reply("550 5.1.1 no such user".into()));
-    gateway.submit(&["nobody@verified.example"], &message("no@practice.example", "nobody@verified.example", "Your biopsy", "the walnut result")).await.unwrap();
+    gateway
+        .submit(
+            &["nobody@verified.example"],
+            &message("no@practice.example", "nobody@verified.example", "Your biopsy", "the walnut result"),
+        )
+        .await
+        .unwrap();
     gateway.settle().await;
     let fates = gateway.fates("no@practice.example").await;
     assert_eq!(fates[0].1, "bounced");
@@ -140,7 +160,10 @@ async fn an_unknown_recipient_is_reported_to_the_sender_without_content() {
     assert_eq!(reports.len(), 1);
     let report = String::from_utf8(reports[0].content.clone()).unwrap();
     assert_eq!(reports[0].from, "", "null reverse-path");
-    assert!(report.contains("multipart/report") && report.contains("nobody@verified.example") && report.contains("5.1.1"), "{report}");
+    assert!(
+        report.contains("multipart/report") && report.contains("nobody@verified.example") && report.contains("5.1.1"),
+        "{report}"
+    );
     assert!(!report.contains("walnut") && !report.contains("biopsy"), "{report}");
     gateway.stop().await;
 }
@@ -160,7 +183,18 @@ async fn phi_in_an_attachment_is_found_and_unreadable_goes_to_the_portal() {
     };
     let csv = b"Patient,DOB,MRN,Diagnosis\r\nMarisol Quintero,04/12/1961,00482913,type 2 diabetes mellitus\r\n";
     gateway.submit(&["pat@verified.example"], &with("csv@practice.example", "list.csv", "text/csv", csv)).await.unwrap();
-    gateway.submit(&["pat@verified.example"], &with("bin@practice.example", "list.dat", "application/octet-stream", &[0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 9, 9, 0xfe, 0xba])).await.unwrap();
+    gateway
+        .submit(
+            &["pat@verified.example"],
+            &with(
+                "bin@practice.example",
+                "list.dat",
+                "application/octet-stream",
+                &[0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 9, 9, 0xfe, 0xba],
+            ),
+        )
+        .await
+        .unwrap();
     gateway.settle().await;
     let records = gateway.records("csv@practice.example").await;
     assert!(records[0]["rules"].as_array().unwrap().iter().any(|rule| rule == "phi"), "{}", records[0]);
@@ -185,7 +219,13 @@ async fn a_held_message_waits_for_a_person() {
     .await;
     let _ = std::fs::remove_file(std::env::temp_dir().join(format!("wardpost-hold-{}.toml", std::process::id())));
     for id in ["h1", "h2"] {
-        gateway.submit(&["pat@verified.example"], &message(&format!("{id}@practice.example"), "pat@verified.example", "please hold", HARMLESS)).await.unwrap();
+        gateway
+            .submit(
+                &["pat@verified.example"],
+                &message(&format!("{id}@practice.example"), "pat@verified.example", "please hold", HARMLESS),
+            )
+            .await
+            .unwrap();
     }
     gateway.settle().await;
     let held = gateway.rows(Request::QueueList { all: false }).await;

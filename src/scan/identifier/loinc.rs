@@ -11,7 +11,10 @@ pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
 fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
     use crate::scan::dictionary::Meaning;
     let is_lab_near = || {
-        c.page.terms.iter().any(|term| matches!(term.meaning, Meaning::Lab(_)) && term.start < c.end + 80 && term.end + 80 > c.start)
+        c.page
+            .terms
+            .iter()
+            .any(|term| matches!(term.meaning, Meaning::Lab(_)) && term.start < c.end + 80 && term.end + 80 > c.start)
     };
     (c.stands_alone() && luhn(&c.digits()) && (c.labelled(Cue::LabelLoinc) || is_lab_near())).then_some((Kind::Loinc, 85))
 }

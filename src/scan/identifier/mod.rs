@@ -129,7 +129,9 @@ const WITHOUT_DIGITS: usize = 2;
 fn compiled() -> &'static [Regex] {
     static COMPILED: OnceLock<Vec<Regex>> = OnceLock::new();
     #[allow(clippy::expect_used)]
-    COMPILED.get_or_init(|| ALL.iter().map(|id| Regex::new(id.pattern).expect("the patterns are constants that tests compile")).collect())
+    COMPILED.get_or_init(|| {
+        ALL.iter().map(|id| Regex::new(id.pattern).expect("the patterns are constants that tests compile")).collect()
+    })
 }
 
 /// Most identifiers kept from one text.

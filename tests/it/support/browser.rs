@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -30,10 +29,16 @@ impl Page {
     /// (action, fields) of every form of the page.
     pub fn forms(&self) -> Vec<(String, Vec<(String, String)>)> {
         let text = self.text();
-        text.split("<form").skip(1)
+        text.split("<form")
+            .skip(1)
             .map(|form| {
                 let form = form.split("</form>").next().unwrap_or_default();
-                let fields = form.split("<input").skip(1).map(|input| (attribute(input, "name"), attribute(input, "value"))).filter(|(name, _)| !name.is_empty()).collect();
+                let fields = form
+                    .split("<input")
+                    .skip(1)
+                    .map(|input| (attribute(input, "name"), attribute(input, "value")))
+                    .filter(|(name, _)| !name.is_empty())
+                    .collect();
                 (attribute(form, "action"), fields)
             })
             .collect()
@@ -41,7 +46,12 @@ impl Page {
 
     pub fn links(&self) -> Vec<String> {
         let text = self.text();
-        ["href=\"", "src=\""].iter().flat_map(|start| text.split(start).skip(1).map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()).collect()
+        ["href=\"", "src=\""]
+            .iter()
+            .flat_map(|start| {
+                text.split(start).skip(1).map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+            })
+            .collect()
     }
 }
 
@@ -51,7 +61,9 @@ fn attribute(text: &str, name: &str) -> String {
 }
 
 pub fn encode(text: &str) -> String {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 impl Browser {
@@ -103,7 +115,11 @@ impl Browser {
             request.push_str(&format!("Cookie: {}\r\n", cookies.join("; ")));
         }
         if let Some(body) = &body {
-            request.push_str(&format!("Origin: https://{}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n", self.host, body.len()));
+            request.push_str(&format!(
+                "Origin: https://{}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
+                self.host,
+                body.len()
+            ));
         }
         request.push_str("\r\n");
         request.push_str(body.as_deref().unwrap_or_default());
@@ -118,11 +134,16 @@ impl Browser {
         let head = String::from_utf8_lossy(&answer[..end]).into_owned();
         let mut lines = head.split("\r\n");
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-        let headers: Vec<(String, String)> = lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let headers: Vec<(String, String)> =
+            lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         for (_, cookie) in headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
             let (pair, _) = cookie.split_once(';').unwrap_or((cookie, ""));
             let (name, value) = pair.split_once('=').unwrap();
-            if value.is_empty() { self.cookies.remove(name) } else { self.cookies.insert(name.to_owned(), value.to_owned()) };
+            if value.is_empty() {
+                self.cookies.remove(name)
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned())
+            };
         }
         let mut body = answer[end + 4..].to_vec();
         if headers.iter().any(|(name, value)| name.eq_ignore_ascii_case("transfer-encoding") && value == "chunked") {
@@ -144,4 +165,3 @@ fn unchunk(mut rest: &[u8]) -> Vec<u8> {
     }
     out
 }
-

@@ -64,7 +64,9 @@ impl Gateway {
         running.until_ready().await;
         let user = "ann@practice.example".to_owned();
         let request = Request::UserAdd { name: user.clone(), send_as: vec![], bound_address: None };
-        let Answer::Secret { secret: password, .. } = server::answer(running.parts(), request, server::now()).await else { panic!("no password") };
+        let Answer::Secret { secret: password, .. } = server::answer(running.parts(), request, server::now()).await else {
+            panic!("no password")
+        };
         Gateway { running, world, config, user, password, _folder: folder }
     }
 
@@ -124,7 +126,11 @@ impl Gateway {
             let recipient = text(decided, "recipient");
             let last = records
                 .iter()
-                .rfind(|row| row["recipient"] == recipient.as_str() && ["delivered", "escrowed", "bounced", "decided", "refused"].contains(&row["event"].as_str().unwrap_or_default()))
+                .rfind(|row| {
+                    row["recipient"] == recipient.as_str()
+                        && ["delivered", "escrowed", "bounced", "decided", "refused"]
+                            .contains(&row["event"].as_str().unwrap_or_default())
+                })
                 .unwrap();
             let address = decided["named"]["recipient"].as_str().unwrap_or_default().to_owned();
             fates.push((address, text(last, "event"), text(last, "reason")));
