@@ -81,9 +81,11 @@ impl Gateway {
             .connect()
             .await
             .map_err(|error| error.to_string())?;
-        let sent = client.send(SmtpMessage::new(self.user.as_str(), to.to_vec(), message.as_bytes().to_vec())).await;
+        // This client always adds a line end of its own before the final dot.
+        let ended = message.strip_suffix("\r\n").unwrap_or(message);
+        let sent = client.send(SmtpMessage::new(self.user.as_str(), to.to_vec(), ended.as_bytes().to_vec())).await;
         let _ = client.quit().await;
-        sent.map_err(|error| error.to_string())
+        sent.map(|_| ()).map_err(|error| error.to_string())
     }
 
     pub async fn ask(&self, request: Request) -> Answer {
