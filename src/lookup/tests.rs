@@ -376,6 +376,9 @@ async fn denial(resolver: SocketAddr, name: &str) -> Vec<hickory_resolver::proto
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let mut query = Message::new(7, MessageType::Query, OpCode::Query);
     query.add_query(Query::query(absolute(name).unwrap(), TLSA));
+    let mut edns = hickory_resolver::proto::op::Edns::new();
+    edns.set_dnssec_ok(true).set_max_payload(4096);
+    query.edns = Some(edns);
     socket.send_to(&query.to_vec().unwrap(), resolver).await.unwrap();
     let mut buffer = vec![0; 65_535];
     let length = socket.recv(&mut buffer).await.unwrap();
@@ -385,7 +388,7 @@ async fn denial(resolver: SocketAddr, name: &str) -> Vec<hickory_resolver::proto
 #[tokio::test]
 async fn nobody_on_the_path_takes_tlsa_records_away() {
     use hickory_resolver::proto::op::ResponseCode;
-    use hickory_resolver::proto::rr::RecordType::RRSIG;
+    use hickory_resolver::proto::rr::RecordType::{NSEC, RRSIG, SOA};
     let zones = zone(zone(ZoneWorld::builder(), "good.example", Signing::Nsec), "plain.example", Signing::Unsigned)
         .start()
         .await
@@ -393,7 +396,7 @@ async fn nobody_on_the_path_takes_tlsa_records_away() {
     let owner = format!("_{PORT}._tcp.mx.good.example");
     let foreign = denial(zones.resolver(), "nobody.plain.example").await;
     let own = denial(zones.resolver(), "nobody.good.example").await;
-    assert!(!foreign.is_empty() && !own.is_empty());
+    assert!(foreign.iter().any(|record| record.record_type() == SOA) && own.iter().any(|record| record.record_type() == NSEC));
     type Change = Box<dyn Fn(&mut Message) + Send>;
     let emptied = |code, authorities: Vec<hickory_resolver::proto::rr::Record>| -> Change {
         Box::new(move |reply| {
@@ -441,4 +444,39 @@ async fn nobody_on_the_path_takes_tlsa_records_away() {
     let (at, _tasks) = attacked(zones.resolver(), owner, |_| {}).await;
     let untouched = lookup_with(Settings { resolver: Some(at), ..settings(&zones) });
     assert_eq!(shown(&untouched.evidence(&domain("good.example")).await), "Secure 1xSecure 1xmx.good.example");
+}
+
+/// The parent's records at the cut seem to cover all names below it (RFC 6840, section 4.1; RFC 5155, section 8.9).
+#[tokio::test]
+async fn a_parents_denials_take_nothing_away_below_its_cut() {
+    use hickory_resolver::proto::op::ResponseCode;
+    use hickory_resolver::proto::rr::RecordType::{NSEC, NSEC3};
+    for (signing, kind) in [(Signing::Nsec, NSEC), (Signing::Nsec3, NSEC3)] {
+        let builder = ZoneWorld::builder().zone("parent.example", signing);
+        let zones = zone(builder, "good.parent.example", Signing::Nsec).start().await.unwrap();
+        // Every such record of the parent, gathered from the denials of many names.
+        let mut parents: Vec<hickory_resolver::proto::rr::Record> = Vec::new();
+        for n in 0..40 {
+            for record in denial(zones.resolver(), &format!("nobody{n}.parent.example")).await {
+                if !parents.contains(&record) {
+                    parents.push(record);
+                }
+            }
+        }
+        assert!(parents.iter().filter(|record| record.record_type() == kind).count() >= 2, "{signing:?}");
+        let owner = format!("_{PORT}._tcp.mx.good.parent.example");
+        for code in [ResponseCode::NXDomain, ResponseCode::NoError] {
+            let authorities = parents.clone();
+            let change = move |reply: &mut Message| {
+                reply.metadata.response_code = code;
+                reply.answers.clear();
+                reply.authorities = authorities.clone();
+            };
+            let (at, _tasks) = attacked(zones.resolver(), owner.clone(), change).await;
+            let lookup = lookup_with(Settings { resolver: Some(at), deadline: Duration::from_secs(5), ..settings(&zones) });
+            let evidence = lookup.evidence(&domain("good.parent.example")).await;
+            let Evidence::Present((hosts, Security::Secure)) = &evidence.mx else { panic!("{code}: {}", shown(&evidence)) };
+            assert!(matches!(hosts[0].tlsa, Evidence::Unknown(_)), "{signing:?} {code}: {}", shown(&evidence));
+        }
+    }
 }
