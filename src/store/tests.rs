@@ -417,8 +417,7 @@ async fn users_policies_and_sightings_are_kept() {
 async fn a_second_start_is_told_who_holds_the_folder() {
     let world = World::new();
     let store = world.open();
-    let (settings, vault) = (world.settings(), Arc::clone(&world.vault));
-    let second = tokio::task::spawn_blocking(move || Handle::open(settings, vault)).await.unwrap();
+    let second = Handle::open_within(&world.settings(), Arc::clone(&world.vault), std::time::Duration::ZERO);
     let Err(Error::Refused(text)) = second else { panic!("opened twice") };
     assert!(text.contains(&format!("in use by process {}", std::process::id())), "{text}");
     store.close().await;
@@ -455,6 +454,33 @@ async fn the_wrong_keys_a_later_version_and_a_shortened_log_are_refused_at_the_s
     assert!(refusal(Arc::clone(&world.vault)).contains("later version"));
     tamper("PRAGMA user_version = 1");
     world.open().close().await;
+}
+
+#[tokio::test]
+async fn the_write_ahead_log_stays_bounded_while_mail_keeps_coming() {
+    let world = World::new();
+    let store = world.open();
+    let mut written = 0;
+    for round in 0..40u8 {
+        let tasks: Vec<_> = (0..50u8)
+            .map(|n| {
+                let (store, mut mail) = (store.clone(), mail(n, 900, QUEUED));
+                let id = |tag: u8| std::array::from_fn(|i| [tag, round, n][i % 3]);
+                (mail.bodies[0].id, mail.copies[0].body) = (BodyId(id(1)), BodyId(id(1)));
+                mail.copies[0].id = CopyId(id(2));
+                tokio::spawn(async move { store.commit(mail).await })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap().unwrap();
+            written += 1;
+        }
+    }
+    assert_eq!(store.depth().await.unwrap().queued, written);
+    let size = |name: &str| std::fs::metadata(world.folder.join(name)).unwrap().len();
+    let (log, database) = (size("wardpost.db-wal"), size("wardpost.db"));
+    assert!(database > 2 * 1024 * 1024, "pages move into the database: {database}");
+    assert!(log < 12 * 1024 * 1024, "{log}");
 }
 
 #[tokio::test]

@@ -80,7 +80,11 @@ impl SqliteStore {
             .execute("UPDATE copies SET state = 'queued', next_at = 0 WHERE is_open = 1 AND state = 'in-flight'", [])
             .map_err(refused)?;
         transaction
-            .execute("DELETE FROM bodies WHERE id NOT IN (SELECT body FROM copies WHERE body IS NOT NULL)", [])
+            .execute(
+                "DELETE FROM bodies WHERE id IN \
+                 (SELECT id FROM bodies WHERE NOT EXISTS (SELECT 1 FROM copies WHERE body = bodies.id))",
+                [],
+            )
             .map_err(refused)?;
         let mut named = std::collections::HashSet::new();
         let mut incomplete = Vec::new();
