@@ -192,7 +192,6 @@ impl Handle {
             Ok(Ok(files)) => Ok(files),
             Ok(Err(error)) => match error.kind() {
                 std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Err(Error::Full),
-                std::io::ErrorKind::AlreadyExists => Err(Error::Refused("a body of this id is just being written".into())),
                 _ => {
                     let what = format!("cannot write a body: {error}");
                     self.shared.fail(&what);
