@@ -21,10 +21,10 @@ fn key() -> Vec<u8> {
 }
 
 fn record(n: u64) -> Record {
-    let mut record = Record::of(if n % 3 == 0 { Event::Delivered } else { Event::Decided }, NOW.plus_secs(n as i64));
+    let mut record = Record::of(if n.is_multiple_of(3) { Event::Delivered } else { Event::Decided }, NOW.plus_secs(n as i64));
     record.message = Some(format!("message-{n}"));
     record.recipient = Some(Pseudonym::of(format!("recipient-{}", n % 5)));
-    record.message_id = (n % 2 == 0).then(|| Pseudonym::of(format!("id-{n}")));
+    record.message_id = n.is_multiple_of(2).then(|| Pseudonym::of(format!("id-{n}")));
     record.domain = Some("klinik-münchen.example".into());
     record.rules = vec!["ssn".into(), "\"quoted\"\\".into()];
     record

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::mail::{BodyId, ParcelId};
 use crate::secret::Sealed;
@@ -55,7 +56,10 @@ impl Bodies {
 
     /// Writes and syncs under a temporary name. May run beside the writer.
     pub(super) fn write(&self, name: String, sealed: &Sealed) -> io::Result<Written> {
-        let written = Written { temporary: self.folder.join(format!("{name}{TEMPORARY}")), name };
+        // Two commits may bring the same id; each has a file of its own until one is refused.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let written = Written { temporary: self.folder.join(format!("{name}.{n}{TEMPORARY}")), name };
         self.faults.step()?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&written.temporary)?;
         self.faults.step()?;

@@ -111,8 +111,14 @@ impl Handle {
     ///
     /// # Errors
     /// [`Error::Refused`] says who holds the folder, or what is wrong with store or keys.
+    #[allow(clippy::needless_pass_by_value)] // the settings are the store's from here on
     pub fn open(settings: Settings, vault: Arc<crate::vault::Vault>) -> Result<Handle, Error> {
-        let lock = open_folder(&settings.folder)?;
+        Handle::open_within(&settings, vault, LOCK_WAIT)
+    }
+
+    /// As [`Handle::open`]; a process that is just ending is waited for.
+    pub(super) fn open_within(settings: &Settings, vault: Arc<crate::vault::Vault>, wait: Duration) -> Result<Handle, Error> {
+        let lock = open_folder(&settings.folder, wait)?;
         let bodies = Bodies::open(&settings.folder).map_err(|error| unwritable(&settings.folder, &error))?;
         let free_bytes_min = Arc::new(AtomicU64::new(FREE_BYTES_MIN));
         let store =
@@ -186,7 +192,6 @@ impl Handle {
             Ok(Ok(files)) => Ok(files),
             Ok(Err(error)) => match error.kind() {
                 std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Err(Error::Full),
-                std::io::ErrorKind::AlreadyExists => Err(Error::Refused("a body of this id is just being written".into())),
                 _ => {
                     let what = format!("cannot write a body: {error}");
                     self.shared.fail(&what);
@@ -445,7 +450,7 @@ pub fn is_empty(folder: &Path) -> bool {
     !folder.join(FILE).exists()
 }
 
-fn open_folder(folder: &Path) -> Result<File, Error> {
+fn open_folder(folder: &Path, wait: Duration) -> Result<File, Error> {
     let failed = |error: std::io::Error| unwritable(folder, &error);
     if !folder.exists() {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
@@ -462,7 +467,7 @@ fn open_folder(folder: &Path) -> Result<File, Error> {
         .mode(0o600)
         .open(folder.join("lock"))
         .map_err(failed)?;
-    take(&mut lock, folder)?;
+    take(&mut lock, folder, wait)?;
     lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed)?;
     // SQLite gives its other files the mode of this one.
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(folder.join(FILE)).map_err(failed)?;
@@ -472,8 +477,8 @@ fn open_folder(folder: &Path) -> Result<File, Error> {
     Ok(lock)
 }
 
-fn take(lock: &mut File, folder: &Path) -> Result<(), Error> {
-    let until = Instant::now() + LOCK_WAIT;
+fn take(lock: &mut File, folder: &Path, wait: Duration) -> Result<(), Error> {
+    let until = Instant::now() + wait;
     loop {
         match lock.try_lock() {
             Ok(()) => return Ok(()),

@@ -224,6 +224,34 @@ async fn a_refused_commit_leaves_nothing_and_does_not_hurt_its_neighbours() {
 }
 
 #[tokio::test]
+async fn of_several_commits_with_one_id_one_is_kept_whole_and_retries_harm_nothing() {
+    let world = World::new();
+    let store = world.open();
+    for round in 0..30 {
+        let other = |n: u8| {
+            let mut same_body = mail(n, FILE_BYTES + usize::from(n), QUEUED);
+            same_body.bodies[0].id = BodyId([round; 16]);
+            same_body.copies[0].body = BodyId([round; 16]);
+            same_body.copies[0].id = CopyId(std::array::from_fn(|i| if i == 0 { n } else { round }));
+            store.commit(same_body)
+        };
+        let (a, b, c) = tokio::join!(other(101), other(102), other(103));
+        let kept: Vec<u8> = [(101, a), (102, b), (103, c)].into_iter().filter(|(_, r)| r.is_ok()).map(|(n, _)| n).collect();
+        assert_eq!(kept.len(), 1, "round {round}");
+        assert!(matches!(other(104).await, Err(Error::Refused(_))));
+        let body = store.body(BodyId([round; 16])).await.unwrap().unwrap();
+        assert_eq!(body.0.len(), FILE_BYTES + usize::from(kept[0]));
+        // Refused, and at once again with the same id: the first one's clean-up must not touch the second's file.
+        let mut moved = Commit { parcels: vec![parcel(round, FILE_BYTES + 1)], ..Commit::default() };
+        moved.settles.push(Settle { copy: CopyId([200; 16]), generation: 9, to: CopyState::Held, at: NOW, reason: None });
+        assert!(matches!(store.commit(moved.clone()).await, Err(Error::Conflict)));
+        moved.settles.clear();
+        store.commit(moved).await.unwrap();
+    }
+    assert_eq!(world.files().iter().filter(|name| !name.ends_with(".tmp")).count(), 60);
+}
+
+#[tokio::test]
 async fn many_callers_share_batches_and_all_find_their_mail_after_a_crash() {
     let world = World::new();
     let store = world.open();
@@ -417,8 +445,7 @@ async fn users_policies_and_sightings_are_kept() {
 async fn a_second_start_is_told_who_holds_the_folder() {
     let world = World::new();
     let store = world.open();
-    let (settings, vault) = (world.settings(), Arc::clone(&world.vault));
-    let second = tokio::task::spawn_blocking(move || Handle::open(settings, vault)).await.unwrap();
+    let second = Handle::open_within(&world.settings(), Arc::clone(&world.vault), std::time::Duration::ZERO);
     let Err(Error::Refused(text)) = second else { panic!("opened twice") };
     assert!(text.contains(&format!("in use by process {}", std::process::id())), "{text}");
     store.close().await;
@@ -455,6 +482,33 @@ async fn the_wrong_keys_a_later_version_and_a_shortened_log_are_refused_at_the_s
     assert!(refusal(Arc::clone(&world.vault)).contains("later version"));
     tamper("PRAGMA user_version = 1");
     world.open().close().await;
+}
+
+#[tokio::test]
+async fn the_write_ahead_log_stays_bounded_while_mail_keeps_coming() {
+    let world = World::new();
+    let store = world.open();
+    let mut written = 0;
+    for round in 0..40u8 {
+        let tasks: Vec<_> = (0..50u8)
+            .map(|n| {
+                let (store, mut mail) = (store.clone(), mail(n, 900, QUEUED));
+                let id = |tag: u8| std::array::from_fn(|i| [tag, round, n][i % 3]);
+                (mail.bodies[0].id, mail.copies[0].body) = (BodyId(id(1)), BodyId(id(1)));
+                mail.copies[0].id = CopyId(id(2));
+                tokio::spawn(async move { store.commit(mail).await })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap().unwrap();
+            written += 1;
+        }
+    }
+    assert_eq!(store.depth().await.unwrap().queued, written);
+    let size = |name: &str| std::fs::metadata(world.folder.join(name)).unwrap().len();
+    let (log, database) = (size("wardpost.db-wal"), size("wardpost.db"));
+    assert!(database > 2 * 1024 * 1024, "pages move into the database: {database}");
+    assert!(log < 12 * 1024 * 1024, "{log}");
 }
 
 #[tokio::test]

@@ -11,9 +11,9 @@ use rusqlite::{Connection, ErrorCode};
 use super::super::order::{Failure, Order};
 
 /// Bytes written since the last checkpoint at which the next one begins.
-const BEGIN_BYTES: u64 = 24 * 1024 * 1024;
+const BEGIN_BYTES: u64 = if cfg!(test) { 256 * 1024 } else { 24 * 1024 * 1024 };
 /// Bytes at which the writer no longer waits for the thread.
-const LIMIT_BYTES: u64 = 192 * 1024 * 1024;
+const LIMIT_BYTES: u64 = if cfg!(test) { 1024 * 1024 } else { 192 * 1024 * 1024 };
 /// What an order writes besides bodies: a row, its index entries, the log.
 const ORDER_BYTES: u64 = 24 * 1024;
 

@@ -1,6 +1,7 @@
 //! SQLite: write-ahead log, synchronous=FULL, one writer. A batch is one transaction and one sync; each order in it
 //! has a savepoint, so that a refused one leaves no trace and harms no other.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -80,9 +81,13 @@ impl SqliteStore {
             .execute("UPDATE copies SET state = 'queued', next_at = 0 WHERE is_open = 1 AND state = 'in-flight'", [])
             .map_err(refused)?;
         transaction
-            .execute("DELETE FROM bodies WHERE id NOT IN (SELECT body FROM copies WHERE body IS NOT NULL)", [])
+            .execute(
+                "DELETE FROM bodies WHERE id IN \
+                 (SELECT id FROM bodies WHERE NOT EXISTS (SELECT 1 FROM copies WHERE body = bodies.id))",
+                [],
+            )
             .map_err(refused)?;
-        let mut named = std::collections::HashSet::new();
+        let mut named = HashSet::new();
         let mut incomplete = Vec::new();
         let rows: Vec<(Vec<u8>, u64)> = rows_of(&transaction, "SELECT id, size_bytes FROM bodies WHERE sealed IS NULL")?;
         for (id, size_bytes) in rows {
@@ -208,8 +213,15 @@ impl Store for SqliteStore {
             }
         }
         let has_room = !orders.iter().any(brings_mail) || self.has_room();
-        let clashes: Vec<bool> =
-            orders.iter().map(|order| files_of(order).iter().any(|file| self.bodies.is_taken(&file.name))).collect();
+        // Renaming onto a name that is taken, on the disk or by an earlier order, would destroy another's body.
+        let mut names = HashSet::new();
+        let clashes: Vec<bool> = orders
+            .iter()
+            .map(|order| {
+                let is_new = |file: &Written| names.insert(file.name.clone()) && !self.bodies.is_taken(&file.name);
+                !files_of(order).iter().map(is_new).fold(true, |all, one| all && one)
+            })
+            .collect();
         let is_named = |n: usize, order: &Order| clashes.get(n) == Some(&false) && (has_room || !brings_mail(order));
         let named = || orders.iter().enumerate().filter(|(n, order)| is_named(*n, order)).flat_map(|(_, order)| files_of(order));
         let result = match self.bodies.name(&mut named()) {
