@@ -210,12 +210,14 @@ fn none_or_unknown(error: NetError) -> Answer {
     match error {
         NetError::Dns(DnsError::NoRecordsFound(none)) => absent(&none),
         NetError::Dns(DnsError::DnssecBogus) => Answer::Unknown(Why::Bogus),
-        // A denial that could be proven insecure only: opt-out, or more iterations than anybody should check.
-        NetError::Dns(DnsError::Nsec { response, proof: Proof::Insecure, .. }) => Answer::None {
-            denial: Denial::Claimed,
-            is_nxdomain: response.response_code == ResponseCode::NXDomain,
-            ttl_s: NEGATIVE_TTL_S,
-        },
+        // A denial that could be proven insecure only: opt-out, or more iterations than anybody should check. Like every
+        // other it counts from the name's own zone.
+        NetError::Dns(DnsError::Nsec { query, response, proof: Proof::Insecure, .. })
+            if response.authorities.iter().all(|record| is_within(query.name(), record)) =>
+        {
+            let is_nxdomain = response.response_code == ResponseCode::NXDomain;
+            Answer::None { denial: Denial::Claimed, is_nxdomain, ttl_s: NEGATIVE_TTL_S }
+        }
         NetError::Dns(DnsError::Nsec { .. }) => Answer::Unknown(Why::Bogus),
         NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => Answer::Unknown(Why::ServFail),
         NetError::Timeout => Answer::Unknown(Why::Timeout),

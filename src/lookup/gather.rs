@@ -360,3 +360,20 @@ pub(super) fn texts(records: &[RData]) -> Vec<String> {
         })
         .collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_lives_as_long_as_its_shortest_answer_and_the_unknown_hardly_at_all() {
+        let secs = |fresh: Freshness| fresh.duration().as_secs();
+        assert_eq!(secs(Freshness::ttl(300)), 300);
+        assert_eq!(secs(Freshness::ttl(300).and(Freshness::ttl(60))), 60);
+        assert_eq!(secs(Freshness::ttl(0)), 5);
+        assert_eq!(secs(Freshness::ttl(86_400)), 3600);
+        assert_eq!(secs(Freshness::LONGEST), 3600);
+        assert_eq!(secs(Freshness::ttl(300).and(Freshness::UNKNOWN)), 5);
+    }
+}

@@ -14,6 +14,8 @@ mod memory;
 mod second;
 mod sts_fetch;
 #[cfg(test)]
+mod sts_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;

@@ -4,22 +4,21 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use hickory_resolver::proto::op::{Message, MessageType, OpCode, Query};
 use hickory_resolver::proto::rr::RecordType::{A, MX, TLSA, TXT};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use tokio::net::TcpListener;
+use tokio::net::UdpSocket;
 
 use super::*;
-use crate::transport::{Level, StsMode, TlsaSet};
-use crate::world::{Builder, Ca, Fault, Leaf, Signing, StsAnswer, StsHost, ZoneWorld, enforce, policy};
+use crate::transport::{Level, Security, TlsaSet};
+use crate::world::{Builder, Fault, Signing, ZoneWorld};
 
 const PORT: u16 = 2525;
 
-fn domain(name: &str) -> Domain {
+pub(super) fn domain(name: &str) -> Domain {
     Domain::parse(name).unwrap()
 }
 
-fn settings(zones: &ZoneWorld) -> Settings {
+pub(super) fn settings(zones: &ZoneWorld) -> Settings {
     Settings {
         resolver: Some(zones.resolver()),
         trust_anchor: Some(zones.trust_anchor()),
@@ -30,7 +29,7 @@ fn settings(zones: &ZoneWorld) -> Settings {
     }
 }
 
-fn lookup_with(settings: Settings) -> Lookup {
+pub(super) fn lookup_with(settings: Settings) -> Lookup {
     Lookup::with_memory(settings, Arc::new(InProcess::default()), system_clock).unwrap()
 }
 
@@ -39,7 +38,7 @@ fn tlsa_text() -> String {
 }
 
 /// `good.example` and its variants, each with one host `mx.<zone>` that has an address and a TLSA record.
-fn zone(builder: Builder, name: &str, signing: Signing) -> Builder {
+pub(super) fn zone(builder: Builder, name: &str, signing: Signing) -> Builder {
     let host = format!("mx.{name}");
     builder.zone(name, signing).record(name, "MX", &format!("10 {host}.")).record(&host, "A", "127.0.0.9").record(
         &format!("_{PORT}._tcp.{host}"),
@@ -49,7 +48,7 @@ fn zone(builder: Builder, name: &str, signing: Signing) -> Builder {
 }
 
 /// `<MX security> <address security> <TLSA>` of the only host, or what became of the MX question.
-fn shown(evidence: &DomainEvidence) -> String {
+pub(super) fn shown(evidence: &DomainEvidence) -> String {
     if evidence.is_nonexistent {
         return "nonexistent".into();
     }
@@ -316,198 +315,6 @@ async fn starttls_is_expected_for_ninety_days() {
     assert!(!lookup.evidence(&good).await.starttls_seen);
 }
 
-/// A domain with an MTA-STS host, and a clock and memory that outlive a `Lookup`.
-struct StsWorld {
-    zones: ZoneWorld,
-    host: StsHost,
-    ca: Ca,
-    memory: Arc<InProcess>,
-    clock: Arc<AtomicI64>,
-}
-
-const STS: &str = "sts.example";
-const STS_HOST: &str = "mta-sts.sts.example";
-const LISTED: &[&str] = &["mx.sts.example"];
-
-impl StsWorld {
-    async fn start(answer: StsAnswer) -> StsWorld {
-        let ca = Ca::new("test authority").unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = StsHost::serve(listener).unwrap();
-        host.set(STS_HOST, &ca.leaf(&[STS_HOST]).unwrap(), answer).unwrap();
-        let zones = zone(ZoneWorld::builder(), STS, Signing::Nsec)
-            .record(STS_HOST, "A", "127.0.0.1")
-            .record("_mta-sts.sts.example", "TXT", "v=STSv1; id=1;")
-            .start()
-            .await
-            .unwrap();
-        let clock = Arc::new(AtomicI64::new(1_700_000_000_000));
-        StsWorld { zones, host, ca, memory: Arc::default(), clock }
-    }
-
-    fn settings(&self) -> Settings {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.ca.pem().as_bytes()).unwrap()).unwrap();
-        Settings { sts_port: self.host.address().port(), roots: Arc::new(roots), ..settings(&self.zones) }
-    }
-
-    /// As after a restart: nothing but memory and clock is kept.
-    fn lookup(&self) -> Lookup {
-        let time = Arc::clone(&self.clock);
-        Lookup::with_memory(self.settings(), Arc::clone(&self.memory), move || Timestamp(time.load(Ordering::SeqCst))).unwrap()
-    }
-
-    async fn sts(&self) -> String {
-        shown_sts(&self.lookup().evidence(&domain(STS)).await.sts)
-    }
-
-    fn announce(&self, id: &str) {
-        self.zones.set_txt("_mta-sts.sts.example", &[&format!("v=STSv1; id={id};")]).unwrap();
-    }
-
-    fn later(&self, secs: i64) {
-        self.clock.fetch_add(secs * 1000, Ordering::SeqCst);
-    }
-}
-
-fn shown_sts(sts: &Evidence<crate::transport::StsPolicy>) -> String {
-    match sts {
-        Evidence::Present(policy) => {
-            let mode = match policy.mode {
-                StsMode::Enforce => "enforce",
-                StsMode::Testing => "testing",
-                StsMode::None => "none",
-            };
-            format!("{} {mode} {}", policy.id, policy.mx.join(","))
-        }
-        Evidence::Absent(denial) => format!("{denial:?}"),
-        Evidence::Unknown(why) => format!("{why:?}"),
-    }
-}
-
-#[tokio::test]
-async fn a_policy_is_taken_only_as_rfc_8461_asks() {
-    const FAILED: &str = "FetchFailed";
-    let text = enforce(LISTED);
-    let world = StsWorld::start(StsAnswer::Policy(text.clone())).await;
-    for (name, answer, expected) in [
-        ("good", StsAnswer::Policy(text.clone()), "1 enforce mx.sts.example"),
-        ("testing", StsAnswer::Policy(policy("testing", LISTED, 86400)), "1 testing mx.sts.example"),
-        ("redirect", StsAnswer::Redirect(format!("https://{STS_HOST}/other")), FAILED),
-        ("oversize", StsAnswer::Oversize(64 * 1024 + 1), FAILED),
-        ("web page", StsAnswer::WrongType(text.clone()), FAILED),
-        ("not found", StsAnswer::NotFound, FAILED),
-        ("another status", StsAnswer::Status(204), FAILED),
-        ("server error", StsAnswer::Status(500), FAILED),
-        ("cut short", StsAnswer::Cut(text.clone()), FAILED),
-        ("no policy", StsAnswer::Policy("hello\r\n".into()), FAILED),
-    ] {
-        let fresh = StsWorld { memory: Arc::default(), ..StsWorld::start(answer).await };
-        assert_eq!(fresh.sts().await, expected, "{name}");
-    }
-    for (name, leaf) in [
-        ("expired", world.ca.expired_leaf(&[STS_HOST]).unwrap()),
-        ("another name", world.ca.leaf(&["www.sts.example"]).unwrap()),
-        ("nobody vouches", Leaf::self_signed(&[STS_HOST]).unwrap()),
-    ] {
-        world.host.set(STS_HOST, &leaf, StsAnswer::Policy(text.clone())).unwrap();
-        assert_eq!(world.sts().await, FAILED, "{name}");
-    }
-    assert_eq!(world.host.fetches(STS_HOST), 0, "nothing was asked of a host that did not prove its name");
-}
-
-#[tokio::test]
-async fn a_policy_host_that_hangs_ends_with_the_deadline() {
-    let world = StsWorld::start(StsAnswer::Hang).await;
-    let settings = Settings { deadline: Duration::from_millis(800), ..world.settings() };
-    let evidence = lookup_with(settings).evidence(&domain(STS)).await;
-    assert_eq!(shown_sts(&evidence.sts), "FetchFailed");
-    assert_eq!(shown(&evidence), "Secure 1xSecure 1xmx.sts.example");
-}
-
-#[tokio::test]
-async fn a_policy_host_on_private_addresses_is_not_reached() {
-    let world = StsWorld::start(StsAnswer::Policy(enforce(LISTED))).await;
-    let private = lookup_with(Settings { allow_private_sts: false, ..world.settings() });
-    assert_eq!(shown_sts(&private.evidence(&domain(STS)).await.sts), "FetchFailed");
-    let own = lookup_with(Settings { own_addresses: vec!["127.0.0.1".parse().unwrap()], ..world.settings() });
-    assert_eq!(shown_sts(&own.evidence(&domain(STS)).await.sts), "FetchFailed");
-    assert_eq!(world.host.fetches(STS_HOST), 0);
-}
-
-#[tokio::test]
-async fn a_domain_without_a_policy_and_one_that_cannot_be_asked_differ() {
-    let world = StsWorld::start(StsAnswer::Policy(enforce(LISTED))).await;
-    world.zones.set_txt("_mta-sts.sts.example", &["v=spf1 -all"]).unwrap();
-    assert_eq!(world.sts().await, "Claimed");
-    world.zones.set_txt("_mta-sts.sts.example", &["v=STSv1; id=1;", "v=STSv1; id=2;"]).unwrap();
-    assert_eq!(world.sts().await, "Claimed");
-    world.zones.set_txt("_mta-sts.sts.example", &[]).unwrap();
-    assert_eq!(world.sts().await, "Proven");
-    world.zones.fault("_mta-sts.sts.example", None, Some(Fault::ServFail)).unwrap();
-    assert_eq!(world.sts().await, "ServFail");
-    assert_eq!(world.host.fetches(STS_HOST), 0);
-}
-
-#[tokio::test]
-async fn an_unexpired_policy_outlives_an_attack_and_a_restart() {
-    let held = "1 enforce mx.sts.example";
-    let world = StsWorld::start(StsAnswer::Policy(policy("enforce", LISTED, 1000))).await;
-    assert_eq!(world.sts().await, held);
-    // The TXT record is gone, cannot be asked, or announces what cannot be fetched.
-    world.zones.set_txt("_mta-sts.sts.example", &[]).unwrap();
-    assert_eq!(world.sts().await, held);
-    world.zones.fault("_mta-sts.sts.example", None, Some(Fault::ServFail)).unwrap();
-    assert_eq!(world.sts().await, held);
-    world.zones.fault("_mta-sts.sts.example", None, None).unwrap();
-    world.announce("2");
-    world.host.answer(STS_HOST, StsAnswer::NotFound);
-    assert_eq!(world.sts().await, held);
-    assert_eq!(world.host.fetches(STS_HOST), 2);
-    // One lookup that keeps running holds it as well.
-    let lookup = world.lookup();
-    assert_eq!(shown_sts(&lookup.evidence(&domain(STS)).await.sts), held);
-    world.later(999);
-    assert_eq!(world.sts().await, held);
-    world.later(1);
-    assert_eq!(world.sts().await, "FetchFailed");
-}
-
-#[tokio::test]
-async fn a_new_id_brings_the_new_policy_and_the_same_id_asks_nothing() {
-    let world = StsWorld::start(StsAnswer::Policy(enforce(LISTED))).await;
-    assert_eq!(world.sts().await, "1 enforce mx.sts.example");
-    world.host.answer(STS_HOST, StsAnswer::Policy(enforce(&["mx.sts.example", "new.example"])));
-    assert_eq!(world.sts().await, "1 enforce mx.sts.example");
-    assert_eq!(world.host.fetches(STS_HOST), 1);
-    world.announce("2");
-    assert_eq!(world.sts().await, "2 enforce mx.sts.example,new.example");
-    assert_eq!(world.host.fetches(STS_HOST), 2);
-    // A policy that names strangers only does not turn the mail round at once.
-    world.announce("3");
-    world.host.answer(STS_HOST, StsAnswer::Policy(enforce(&["mx.evil.test"])));
-    assert_eq!(world.sts().await, "3 enforce ");
-    world.later(86_400);
-    assert_eq!(world.sts().await, "3 enforce mx.evil.test");
-    // And a domain may leave.
-    world.announce("4");
-    world.host.answer(STS_HOST, StsAnswer::Policy(policy("none", &[], 86_400)));
-    assert_eq!(world.sts().await, "4 none ");
-}
-
-#[tokio::test]
-async fn many_waiters_fetch_a_policy_once() {
-    let world = StsWorld::start(StsAnswer::Policy(enforce(LISTED))).await;
-    let lookup = Arc::new(world.lookup());
-    let mut waiters = tokio::task::JoinSet::new();
-    for _ in 0..20 {
-        let lookup = Arc::clone(&lookup);
-        waiters.spawn(async move { shown_sts(&lookup.evidence(&domain(STS)).await.sts) });
-    }
-    assert!(waiters.join_all().await.iter().all(|sts| sts == "1 enforce mx.sts.example"));
-    assert_eq!(world.host.fetches(STS_HOST), 1);
-}
-
 /// Nobody can say what was remembered.
 struct Broken;
 
@@ -534,4 +341,104 @@ async fn a_memory_that_fails_leaves_nothing_to_be_sent() {
     assert_eq!(evidence.mx, Evidence::Unknown(Why::Other));
     assert!(evidence.starttls_seen);
     assert!(zones.asked("good.example", A) == 0);
+}
+
+/// An attacker between us and the resolver, who changes the answers about one name.
+async fn attacked(
+    resolver: SocketAddr,
+    owner: String,
+    change: impl Fn(&mut Message) + Send + 'static,
+) -> (SocketAddr, tokio::task::JoinSet<()>) {
+    let ours = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = ours.local_addr().unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        let mut buffer = vec![0; 65_535];
+        loop {
+            let (length, client) = ours.recv_from(&mut buffer).await.unwrap();
+            let about = Message::from_vec(&buffer[..length]).unwrap();
+            let onward = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            onward.send_to(&buffer[..length], resolver).await.unwrap();
+            let length = onward.recv(&mut buffer).await.unwrap();
+            let mut reply = Message::from_vec(&buffer[..length]).unwrap();
+            let query = &about.queries[0];
+            if query.query_type() == TLSA && query.name().to_ascii().trim_end_matches('.') == owner {
+                change(&mut reply);
+            }
+            ours.send_to(&reply.to_vec().unwrap(), client).await.unwrap();
+        }
+    });
+    (at, tasks)
+}
+
+/// The authority section of the denial of one name.
+async fn denial(resolver: SocketAddr, name: &str) -> Vec<hickory_resolver::proto::rr::Record> {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut query = Message::new(7, MessageType::Query, OpCode::Query);
+    query.add_query(Query::query(absolute(name).unwrap(), TLSA));
+    socket.send_to(&query.to_vec().unwrap(), resolver).await.unwrap();
+    let mut buffer = vec![0; 65_535];
+    let length = socket.recv(&mut buffer).await.unwrap();
+    Message::from_vec(&buffer[..length]).unwrap().authorities
+}
+
+#[tokio::test]
+async fn nobody_on_the_path_takes_tlsa_records_away() {
+    use hickory_resolver::proto::op::ResponseCode;
+    use hickory_resolver::proto::rr::RecordType::RRSIG;
+    let zones = zone(zone(ZoneWorld::builder(), "good.example", Signing::Nsec), "plain.example", Signing::Unsigned)
+        .start()
+        .await
+        .unwrap();
+    let owner = format!("_{PORT}._tcp.mx.good.example");
+    let foreign = denial(zones.resolver(), "nobody.plain.example").await;
+    let own = denial(zones.resolver(), "nobody.good.example").await;
+    assert!(!foreign.is_empty() && !own.is_empty());
+    type Change = Box<dyn Fn(&mut Message) + Send>;
+    let emptied = |code, authorities: Vec<hickory_resolver::proto::rr::Record>| -> Change {
+        Box::new(move |reply| {
+            reply.metadata.response_code = code;
+            reply.answers.clear();
+            reply.authorities = authorities.clone();
+        })
+    };
+    let forged = |owner: &str| {
+        use hickory_resolver::proto::rr::rdata::SOA;
+        let soa = SOA::new(absolute("ns.example").unwrap(), absolute("h.example").unwrap(), 1, 2, 3, 4, 5);
+        vec![hickory_resolver::proto::rr::Record::from_rdata(absolute(owner).unwrap(), 60, RData::SOA(soa))]
+    };
+    let attacks: Vec<(&str, Change)> = vec![
+        ("a denial made up at the name", emptied(ResponseCode::NoError, forged(&owner))),
+        ("a denial made up at the host", emptied(ResponseCode::NoError, forged("mx.good.example"))),
+        ("a denial made up at the zone", emptied(ResponseCode::NXDomain, forged("good.example"))),
+        ("a denial made up above the zone", emptied(ResponseCode::NXDomain, forged("example"))),
+        ("a denial made up at the root", emptied(ResponseCode::NoError, forged("."))),
+        ("nothing at all", emptied(ResponseCode::NoError, vec![])),
+        ("no such name", emptied(ResponseCode::NXDomain, vec![])),
+        ("the denial of an unsigned zone", emptied(ResponseCode::NoError, foreign.clone())),
+        ("the same as NXDOMAIN", emptied(ResponseCode::NXDomain, foreign)),
+        ("the denial of another name", emptied(ResponseCode::NoError, own)),
+        ("SERVFAIL", emptied(ResponseCode::ServFail, vec![])),
+        ("signatures stripped", Box::new(|reply| reply.answers.retain(|record| record.record_type() != RRSIG))),
+        (
+            "another key",
+            Box::new(|reply| {
+                for record in &mut reply.answers {
+                    if let RData::TLSA(tlsa) = &mut record.data {
+                        tlsa.cert_data[0] ^= 1;
+                    }
+                }
+            }),
+        ),
+    ];
+    for (name, change) in attacks {
+        let (at, _tasks) = attacked(zones.resolver(), owner.clone(), change).await;
+        let lookup = lookup_with(Settings { resolver: Some(at), deadline: Duration::from_secs(5), ..settings(&zones) });
+        let evidence = lookup.evidence(&domain("good.example")).await;
+        let Evidence::Present((hosts, Security::Secure)) = &evidence.mx else { panic!("{name}: {}", shown(&evidence)) };
+        assert!(matches!(hosts[0].tlsa, Evidence::Unknown(_)), "{name}: {}", shown(&evidence));
+    }
+    let (at, _tasks) = attacked(zones.resolver(), owner, |_| {}).await;
+    let untouched = lookup_with(Settings { resolver: Some(at), ..settings(&zones) });
+    assert_eq!(shown(&untouched.evidence(&domain("good.example")).await), "Secure 1xSecure 1xmx.good.example");
 }

@@ -153,7 +153,7 @@ mod tests {
         let (anchor, broken) = (record(2, 1, 1, &[3; 32]), record(2, 1, 2, &[4; 63]));
         let set = [weak.clone(), strong.clone(), anchor.clone(), broken.clone(), strong.clone()];
         assert_eq!(effective(&set), [anchor, strong]);
-        assert_eq!(effective(&[weak.clone()]), [weak]);
+        assert_eq!(effective(std::slice::from_ref(&weak)), std::slice::from_ref(&weak));
         assert_eq!(effective(&[broken]), []);
     }
 }

@@ -20,6 +20,9 @@ const NONE: [TlsaRecord; 0] = [];
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
+/// Name, plan and peer, method proven or reason.
+type Row = (&'static str, (TlsPlan, Peer), Result<&'static str, Reason>);
+
 struct Peer {
     chain: Vec<CertificateDer<'static>>,
     key: PrivatePkcs8KeyDer<'static>,
@@ -170,7 +173,7 @@ fn each_plan_takes_its_peer_and_names_the_reason_for_every_other() {
         record
     };
     let pem = ours.pem().into_bytes();
-    let rows: Vec<(&str, (TlsPlan, Peer), Result<&str, Reason>)> = vec![
+    let rows: Vec<Row> = vec![
         // DANE-EE
         ("3 1 1", peers(good(), &leaf(1, 1)), Ok("dane")),
         ("3 0 1", peers(good(), &leaf(0, 1)), Ok("dane")),
