@@ -65,6 +65,11 @@ impl Bodies {
         Ok(written)
     }
 
+    /// Whether a file has this name already: renaming onto it would destroy another's body.
+    pub(super) fn is_taken(&self, name: &str) -> bool {
+        std::fs::symlink_metadata(self.folder.join(name)).is_ok()
+    }
+
     /// Gives all written files their names and syncs the folder once.
     pub(super) fn name(&self, files: &mut dyn Iterator<Item = &Written>) -> io::Result<()> {
         let mut any = false;

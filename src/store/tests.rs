@@ -212,8 +212,13 @@ async fn a_refused_commit_leaves_nothing_and_does_not_hurt_its_neighbours() {
     assert!(matches!(c, Err(Error::Refused(_))) && matches!(d, Err(Error::Refused(_))));
     assert!(store.copy(CopyId([2; 16])).await.unwrap().is_none());
     assert!(world.files().is_empty());
+    // An id that is there already must not cost the body that has it.
+    store.commit(mail(6, FILE_BYTES + 1, QUEUED)).await.unwrap();
+    let again = Commit { copies: vec![NewCopy { body: BodyId([6; 16]), ..copy(7, QUEUED) }], ..mail(6, FILE_BYTES + 1, QUEUED) };
+    assert!(matches!(store.commit(again).await, Err(Error::Refused(_))));
+    assert_eq!(store.body(BodyId([6; 16])).await.unwrap().unwrap().0.len(), FILE_BYTES + 1);
     let log = store.log(1, 100).await.unwrap();
-    assert_eq!(log.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 2, 3], "no gap where one was refused");
+    assert_eq!(log.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 2, 3, 4], "no gap where one was refused");
     store.close().await;
     world.open().close().await;
 }

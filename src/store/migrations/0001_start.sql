@@ -13,6 +13,7 @@ CREATE TABLE bodies (
     size_bytes BIGINT NOT NULL,
     sealed BYTEA
 );
+CREATE INDEX bodies_in_files ON bodies (id, size_bytes) WHERE sealed IS NULL;
 
 -- One recipient's copy. A finished copy keeps its row and loses body, header, facts and wrap.
 CREATE TABLE copies (
@@ -82,6 +83,7 @@ CREATE TABLE parcel_content (
     header BYTEA NOT NULL,
     sealed BYTEA
 );
+CREATE INDEX parcel_content_in_files ON parcel_content (parcel, size_bytes) WHERE sealed IS NULL;
 
 -- The decision log. `chained` is hashed as it stands; the pseudonyms beside it are what it commits to.
 CREATE TABLE log (

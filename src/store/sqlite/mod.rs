@@ -128,11 +128,11 @@ impl SqliteStore {
     }
 
     /// One transaction over the chosen orders; `None` in the answers: not chosen.
-    fn transact(&mut self, orders: &[Order], chosen: &dyn Fn(&Order) -> bool) -> Result<Batch, Failure> {
+    fn transact(&mut self, orders: &[Order], is_chosen: &dyn Fn(usize) -> bool) -> Result<Batch, Failure> {
         self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut s| s.execute([])).map_err(|e| failure(&e))?;
         let mut batch = Batch { answers: Vec::with_capacity(orders.len()), unused: Vec::new(), has_queued: false, end: self.end };
-        for order in orders {
-            if !chosen(order) {
+        for (n, order) in orders.iter().enumerate() {
+            if !is_chosen(n) {
                 batch.answers.push(None);
                 continue;
             }
@@ -173,14 +173,15 @@ impl SqliteStore {
     }
 
     /// As [`SqliteStore::transact`]; a full disk refuses new mail and lets everything else through if it can.
-    fn transact_or_refuse(&mut self, orders: &[Order], has_room: bool) -> Result<Batch, Failure> {
+    fn transact_or_refuse(&mut self, orders: &[Order], clashes: &[bool], has_room: bool) -> Result<Batch, Failure> {
+        let is_free = |n: usize| clashes.get(n) == Some(&false);
         if has_room {
-            match self.transact(orders, &|_| true) {
+            match self.transact(orders, &is_free) {
                 Err(Failure::Full) => self.roll_back()?,
                 other => return other,
             }
         }
-        match self.transact(orders, &|order| !brings_mail(order)) {
+        match self.transact(orders, &|n| is_free(n) && !orders.get(n).is_some_and(brings_mail)) {
             Err(Failure::Full) => {
                 self.roll_back()?;
                 Err(Failure::Full)
@@ -207,16 +208,17 @@ impl Store for SqliteStore {
             }
         }
         let has_room = !orders.iter().any(brings_mail) || self.has_room();
-        let mut named = orders.iter().filter(|order| has_room || !brings_mail(order)).flat_map(files_of);
-        self.bodies.name(&mut named).map_err(|error| match error.kind() {
-            std::io::ErrorKind::StorageFull => Failure::Full,
-            _ => Failure::Broken(format!("cannot name a body's file: {error}")),
-        })?;
-        let result = self.transact_or_refuse(orders, has_room);
+        let clashes: Vec<bool> =
+            orders.iter().map(|order| files_of(order).iter().any(|file| self.bodies.is_taken(&file.name))).collect();
+        let is_named = |n: usize, order: &Order| clashes.get(n) == Some(&false) && (has_room || !brings_mail(order));
+        let named = || orders.iter().enumerate().filter(|(n, order)| is_named(*n, order)).flat_map(|(_, order)| files_of(order));
+        let result = match self.bodies.name(&mut named()) {
+            Ok(()) => self.transact_or_refuse(orders, &clashes, has_room),
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => Err(Failure::Full),
+            Err(error) => Err(Failure::Broken(format!("cannot name a body's file: {error}"))),
+        };
         if result.as_ref().is_err_and(|failed| *failed == Failure::Full) {
-            for name in orders.iter().flat_map(files_of).map(|file| &file.name) {
-                self.bodies.remove(name);
-            }
+            named().for_each(|file| self.bodies.remove(&file.name));
         }
         let batch = result?;
         self.end = batch.end;
@@ -224,11 +226,17 @@ impl Store for SqliteStore {
             self.bodies.remove(name);
         }
         let mut answers = Vec::with_capacity(orders.len());
-        for (answer, order) in batch.answers.into_iter().zip(orders) {
-            answers.push(answer.unwrap_or_else(|| {
-                files_of(order).iter().for_each(|file| self.bodies.remove(&file.name));
-                Err(Error::Full)
-            }));
+        for (n, (answer, order)) in batch.answers.into_iter().zip(orders).enumerate() {
+            answers.push(match answer {
+                Some(answer) => answer,
+                None if clashes.get(n) == Some(&false) => {
+                    if is_named(n, order) {
+                        files_of(order).iter().for_each(|file| self.bodies.remove(&file.name));
+                    }
+                    Err(Error::Full)
+                }
+                None => Err(Error::Refused("a body of this id is in the store already".into())),
+            });
         }
         self.checkpoints.note(orders);
         Ok(Outcome { answers, has_queued: batch.has_queued })
