@@ -66,6 +66,7 @@ pub fn seal_internal(vault: &Vault, internal: &Internal<'_>, header: &[u8], body
         reverse_path: internal.reverse_path.map(Mailbox::to_string).unwrap_or_default(),
         principal: String::new(),
         report_to: None,
+        slip_to: None,
         message_id: internal.message_id.to_owned(),
         subject: String::new(),
         body: BodyKind::SevenBit,

@@ -109,7 +109,7 @@ impl Parcels {
     ) -> Result<ParcelId, Error> {
         let copy = &row.copy;
         let recipient = Mailbox::parse(&open.facts.recipient).map_err(|_| Error::Facts)?;
-        let slip_to = self.slip_address(open.facts.report_to.as_deref(), &recipient);
+        let slip_to = self.slip_address(open.facts.slip_to.as_deref(), &recipient);
         let (kind, reason) = match why {
             Why::Transport { kind, reason } => (Some(kind), Some(reason)),
             Why::Policy => (None, None),
@@ -251,8 +251,8 @@ impl Parcels {
     /// Where a slip may go: the submitter's bound address, in a domain with a fixed route of ours, and never the
     /// person whom the parcel is for.
     #[must_use]
-    pub fn slip_address(&self, report_to: Option<&str>, recipient: &Mailbox) -> Option<Mailbox> {
-        let to = Mailbox::parse(report_to?).ok()?;
+    pub fn slip_address(&self, bound: Option<&str>, recipient: &Mailbox) -> Option<Mailbox> {
+        let to = Mailbox::parse(bound?).ok()?;
         let is_eligible = self.settings.routes.contains_key(to.domain()) && to.folded() != recipient.folded();
         is_eligible.then_some(to)
     }

@@ -34,6 +34,9 @@ const NOTED_MAX: usize = 50_000;
 /// The alarm about our own network repeats at most this often.
 const ALARM_EVERY: Duration = Duration::from_secs(15 * 60);
 
+/// No end of its own.
+const NEVER: Timestamp = Timestamp(i64::MAX);
+
 /// Runs attempts and commits what came of them.
 pub(super) struct Finish {
     settings: Arc<Settings>,
@@ -143,7 +146,7 @@ impl Finish {
     ) -> Option<Timestamp> {
         if let Some(domains) = self.attempts.weather.suspicion() {
             self.alarm(domains);
-            let next_at = self.later(row);
+            let next_at = self.later(row, NEVER);
             return self.delayed(row, attempted, Reason::StarttlsMissingEverywhere, "delayed", next_at).await;
         }
         let kind = match attempted.outcome {
@@ -169,7 +172,7 @@ impl Finish {
             if let Some(domains) = suspicion {
                 self.alarm(domains);
             }
-            let next_at = if is_due { self.later(row) } else { clear_at };
+            let next_at = if is_due { self.later(row, NEVER) } else { clear_at };
             return self.delayed(row, &attempted, Reason::StarttlsNotSupported, "delayed", next_at).await;
         }
         if let Outcome::CannotReachLevel { reason, .. } = attempted.outcome {
@@ -361,7 +364,7 @@ impl Finish {
     async fn requeue_after(&self, row: &CopyRow, what: String) -> Option<Timestamp> {
         observe::log(&observe::Event::StoreFailed { what });
         let at = now();
-        let next_at = self.later(row);
+        let next_at = self.later(row, NEVER);
         self.commit(settled(row, CopyState::Queued { next_at }, at, None)).await;
         Some(next_at)
     }
@@ -386,7 +389,7 @@ impl Finish {
     /// What a host said may name people: it stands sealed in the record.
     fn seal_reply(&self, row: &CopyRow, reply: &Reply) -> String {
         let text = serde_json::json!({ "code": reply.code, "reply": reply.lines.join("\n") }).to_string();
-        let sealed = self.vault.seal_small(Role::Record, row.copy.message.as_bytes(), text.as_bytes());
+        let sealed = self.vault.seal_small(Role::Record, row.copy.id.to_string().as_bytes(), text.as_bytes());
         base64::engine::general_purpose::STANDARD.encode(&sealed.0)
     }
 
@@ -394,12 +397,17 @@ impl Finish {
         let copy = &row.copy;
         let attempts = row.attempts.max(1);
         let claim = Claim { kind: copy.kind, class: copy.class, received_at: copy.received_at, attempts };
-        claim.after(outcome, &self.settings.schedule, now())
+        let (table, now) = (self.settings.schedule.table(), now());
+        match claim.after(outcome, &table, now) {
+            Next::Again { reason, .. } => Next::Again { at: self.later(row, claim.end(&table)), reason },
+            settled @ (Next::Delivered | Next::Portal(_) | Next::Bounced { .. }) => settled,
+        }
     }
 
-    /// A step later, whatever the budget.
-    fn later(&self, row: &CopyRow) -> Timestamp {
-        self.settings.schedule.next_at(row.attempts.max(1), now(), Timestamp(i64::MAX))
+    /// A step later, but not past `end`.
+    fn later(&self, row: &CopyRow, end: Timestamp) -> Timestamp {
+        let [dice] = self.vault.random();
+        self.settings.schedule.next_at(row.attempts.max(1), dice, now(), end)
     }
 
     fn alarm(&self, domains: usize) {

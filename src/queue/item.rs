@@ -93,9 +93,12 @@ pub struct CopyFacts {
     pub recipient: String,
     /// As it goes into MAIL FROM; empty for the null reverse-path.
     pub reverse_path: String,
-    /// Name and bound address of the principal that submitted it; reports and slips go there.
+    /// Name of the principal that submitted it.
     pub principal: String,
+    /// Where reports go: the reverse-path, if the principal may send as it and it lies in an own domain.
     pub report_to: Option<String>,
+    /// Where slips go: the principal's bound address in an own domain, never the reverse-path or From.
+    pub slip_to: Option<String>,
     /// The Message-ID field's value, for `escrow list` and reports.
     pub message_id: String,
     /// The decoded Subject; shown masked in reports, whole in the portal.
