@@ -182,9 +182,18 @@ mod tests {
     #[tokio::test]
     async fn a_large_body_comes_out_in_chunks_and_is_the_one_that_went_in() {
         let id = BodyId([3; 16]);
-        let body: Vec<u8> = (0..700_000u32).map(|i| if i % 80 == 78 { b'\r' } else if i % 80 == 79 { b'\n' } else { b'x' }).collect();
-        let sealed =
-            crate::queue::pack::seal_body(&Key::of([5; 32]), crate::secret::Nonce([1; 7]), id, &body);
+        let body: Vec<u8> = (0..700_000u32)
+            .map(|i| {
+                if i % 80 == 78 {
+                    b'\r'
+                } else if i % 80 == 79 {
+                    b'\n'
+                } else {
+                    b'x'
+                }
+            })
+            .collect();
+        let sealed = crate::queue::pack::seal_body(&Key::of([5; 32]), crate::secret::Nonce([1; 7]), id, &body);
         let mut content = Content::sealed(b"A: b\r\n", Key::of([5; 32]), id, Arc::new(sealed.clone())).await.unwrap();
         assert_eq!(content.size_bytes, 8 + body.len() as u64);
         assert!(!content.is_eight_bit);

@@ -290,12 +290,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
     }
 
     /// The fixed dialogue of a notice: no parameter that could tell one message from another.
-    pub(super) async fn transact_plain(
-        &mut self,
-        from: &Mailbox,
-        to: &Mailbox,
-        content: Content,
-    ) -> Result<End, Failure> {
+    pub(super) async fn transact_plain(&mut self, from: &Mailbox, to: &Mailbox, content: Content) -> Result<End, Failure> {
         if to.needs_smtputf8() && !self.offers.smtputf8 {
             return Err(Failure::Lacks(Reason::SmtpUtf8NotOffered));
         }
@@ -367,13 +362,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
         line
     }
 
-    async fn transact_bdat(
-        &mut self,
-        mail: &str,
-        rcpt: &str,
-        mut content: Content,
-        pipelined: bool,
-    ) -> Result<End, Failure> {
+    async fn transact_bdat(&mut self, mail: &str, rcpt: &str, mut content: Content, pipelined: bool) -> Result<End, Failure> {
         let t = self.timeouts;
         if !pipelined {
             if let Some(refused) = self.open_transaction(mail, rcpt).await? {
@@ -457,11 +446,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
             let reply = self.reply(t.data_block).await?;
             if reply.code != 250 {
                 // A refused chunk ends the transaction; the connection is not used again.
-                return if reply.is_positive() {
-                    Err(Failure::Broken)
-                } else {
-                    Ok(End::Refused { step: Step::Content, reply })
-                };
+                return if reply.is_positive() { Err(Failure::Broken) } else { Ok(End::Refused { step: Step::Content, reply }) };
             }
         }
     }

@@ -163,10 +163,7 @@ impl Finish {
         let is_due = now() >= clear_at;
         let may_be_clear = is_due && suspicion.is_none();
         let attempted = self.attempts.notify(&notice, self.settings.portal.notice, may_be_clear).await;
-        let would_be_clear = Outcome::CannotReachLevel {
-            kind: RefusalKind::CannotEncrypt,
-            reason: Reason::StarttlsNotSupported,
-        };
+        let would_be_clear = Outcome::CannotReachLevel { kind: RefusalKind::CannotEncrypt, reason: Reason::StarttlsNotSupported };
         if attempted.outcome == would_be_clear && !may_be_clear && self.settings.portal.notice == NoticeMode::Plain {
             // It would have gone in clear, and must not yet.
             if let Some(domains) = suspicion {

@@ -125,7 +125,13 @@ mod tests {
         type Case<'a> = (&'a str, bool, &'a [(Domain, Reason)], Vec<HopEnd>, Outcome);
         let cases: Vec<Case<'_>> = vec![
             ("no STARTTLS anywhere", false, &[], vec![without, without], settled(CannotEncrypt, Reason::StarttlsNotSupported)),
-            ("the other does not answer", false, &[], vec![silent, without], settled(CannotEncrypt, Reason::StarttlsNotSupported)),
+            (
+                "the other does not answer",
+                false,
+                &[],
+                vec![silent, without],
+                settled(CannotEncrypt, Reason::StarttlsNotSupported),
+            ),
             ("it had STARTTLS lately", true, &[], vec![without], delayed(PolicyViolated, Reason::StarttlsGone)),
             ("it has it still, badly", true, &[], vec![without, short], settled(CannotAuthenticate, Reason::CertificateExpired)),
             ("certificate not good enough", false, &[], vec![short], settled(CannotAuthenticate, Reason::CertificateExpired)),
@@ -148,7 +154,13 @@ mod tests {
                 vec![silent, HopEnd::Short { reason: Reason::TlsaInvalid, is_policy: true }],
                 delayed(PolicyViolated, Reason::TlsaInvalid),
             ),
-            ("TLS that breaks may heal", false, &[], vec![HopEnd::TlsBroken { is_policy: false }, without], delayed(CannotEncrypt, Reason::TlsFailed)),
+            (
+                "TLS that breaks may heal",
+                false,
+                &[],
+                vec![HopEnd::TlsBroken { is_policy: false }, without],
+                delayed(CannotEncrypt, Reason::TlsFailed),
+            ),
             (
                 "too large for it",
                 false,

@@ -102,10 +102,8 @@ impl Pool {
                 let full = self.settings.per_host_max;
                 state.slots.retain(|_, slots| slots.available_permits() < full);
             }
-            let slots = state
-                .slots
-                .entry((host.clone(), port))
-                .or_insert_with(|| Arc::new(Semaphore::new(self.settings.per_host_max)));
+            let slots =
+                state.slots.entry((host.clone(), port)).or_insert_with(|| Arc::new(Semaphore::new(self.settings.per_host_max)));
             Arc::clone(slots)
         };
         tokio::time::timeout(self.settings.wait_max, semaphore.acquire_owned()).await.ok()?.ok()
@@ -147,7 +145,8 @@ impl Pool {
         }
         let closing = {
             let mut state = self.state();
-            let closing = if state.idle_count >= self.settings.idle_count_max { state.sweep(self.settings.idle_max) } else { Vec::new() };
+            let closing =
+                if state.idle_count >= self.settings.idle_count_max { state.sweep(self.settings.idle_max) } else { Vec::new() };
             if state.idle_count < self.settings.idle_count_max {
                 state.idle.entry(key).or_default().push(Parked { channel, since: Instant::now() });
                 state.idle_count += 1;

@@ -164,7 +164,8 @@ pub fn evidence(of: &str, hosts: &[usize]) -> DomainEvidence {
 /// The same in a signed zone, with this TLSA record at every host.
 pub fn with_tlsa(mut evidence: DomainEvidence, leaf: &Leaf) -> DomainEvidence {
     let tlsa = leaf.tlsa(3, 1, 1).unwrap();
-    let record = TlsaRecord { usage: tlsa.usage, selector: tlsa.selector, matching: tlsa.matching, association: tlsa.association };
+    let record =
+        TlsaRecord { usage: tlsa.usage, selector: tlsa.selector, matching: tlsa.matching, association: tlsa.association };
     if let Evidence::Present((hosts, security)) = &mut evidence.mx {
         *security = Security::Secure;
         for host in hosts {
