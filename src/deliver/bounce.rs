@@ -1,6 +1,6 @@
 //! Reports to the sender about one copy: failed, or passed on where that was asked for.
 //!
-//! They go to the sender's address in an own domain over a fixed route, with the null reverse-path, and carry nothing of the
+//! They go to the submitter's bound address over a fixed route, with the null reverse-path, and carry nothing of the
 //! message but a few masked fields. Where no such way exists, the record alone tells of the failure.
 
 use super::copy::{Internal, OpenCopy, seal_internal};
@@ -8,8 +8,8 @@ use super::settings::Settings;
 use crate::mail::{EnhancedCode, Mailbox, Reply, Timestamp};
 use crate::message::{self, Report, ReportKind, ReportedRecipient};
 use crate::queue::CopyKind;
-use crate::secret::{OpenError, Plaintext};
-use crate::store::{Commit, CopyRow, NewBody, NewCopy, Settle};
+use crate::secret::Plaintext;
+use crate::store::{CopyRow, NewBody, NewCopy};
 use crate::transport::Reason;
 use crate::vault::Vault;
 
@@ -20,8 +20,8 @@ pub enum Finding<'a> {
     Failed { reason: Reason, reply: Option<&'a Reply>, host: Option<&'a str> },
     /// The host may have it and never said so.
     Uncertain { host: Option<&'a str> },
-    /// A person decided that it is not to leave.
-    Declined,
+    /// A rule or a person of the practice said no.
+    Refused { reason: Reason },
     /// Accepted by the next host.
     Relayed { reply: &'a Reply, host: &'a str },
 }
@@ -39,7 +39,9 @@ pub fn report(
     let facts = &open.facts;
     // A message with the null reverse-path is a report itself, and nobody reports on reports (RFC 5321, 4.5.5).
     let is_asked = match finding {
-        Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Declined => facts.notify.failure && !facts.notify.never,
+        Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Refused { .. } => {
+            facts.notify.failure && !facts.notify.never
+        }
         Finding::Relayed { .. } => facts.notify.success && !facts.notify.never,
     };
     if !is_asked || facts.reverse_path.is_empty() || facts.kind != CopyKind::Message {
@@ -96,28 +98,6 @@ pub fn report(
     Some(seal_internal(vault, &internal, header, body))
 }
 
-/// Settles a held copy as a person decided. A release queues it for what the strictest rule other than the hold said,
-/// which its facts name; a refusal ends it with a report to the sender. The caller adds the record of the decision.
-///
-/// # Errors
-/// [`OpenError`] if the copy is not this vault's.
-pub fn settle_held(
-    vault: &Vault,
-    settings: &Settings,
-    row: &CopyRow,
-    settle: Settle,
-    is_refused: bool,
-    now: Timestamp,
-) -> Result<Commit, OpenError> {
-    let open = OpenCopy::of(vault, row)?;
-    let mut commit = Commit { settles: vec![settle], ..Commit::default() };
-    if is_refused && let Some((body, copy)) = report(vault, settings, row, &open, Finding::Declined, now) {
-        commit.bodies.push(body);
-        commit.copies.push(copy);
-    }
-    Ok(commit)
-}
-
 type Words<'a> = (ReportKind, EnhancedCode, &'static str, &'static str, Option<&'a Reply>, Option<&'a str>);
 
 fn words(finding: Finding<'_>) -> Words<'_> {
@@ -130,14 +110,10 @@ fn words(finding: Finding<'_>) -> Words<'_> {
             Some(reply),
             Some(host),
         ),
-        Finding::Declined => (
-            ReportKind::Failed,
-            EnhancedCode(5, 7, 1),
-            "The message was held for approval, and the approval was not given.",
-            "Please ask whoever approves messages in your office.",
-            None,
-            None,
-        ),
+        Finding::Refused { reason } => {
+            let (status, why, action) = failure(reason);
+            (ReportKind::Failed, status, why, action, None, None)
+        }
         Finding::Uncertain { host } => (
             ReportKind::Failed,
             EnhancedCode(5, 4, 7),
@@ -161,6 +137,16 @@ fn failure(reason: Reason) -> (EnhancedCode, &'static str, &'static str) {
             EnhancedCode(5, 1, 2),
             "The part of the address after the @ does not exist or takes no mail.",
             "Please check the address and send the message again.",
+        ),
+        Reason::RefusedByRule => (
+            EnhancedCode(5, 7, 1),
+            "A rule of the practice says that this message must not leave.",
+            "Please ask the person who looks after the mail gateway, and name the reference.",
+        ),
+        Reason::RefusedByOffice => (
+            EnhancedCode(5, 7, 1),
+            "The message was held, and the person who looked at it did not let it leave.",
+            "Please ask the person who looks after the mail gateway, and name the reference.",
         ),
         Reason::NullMx => (
             EnhancedCode(5, 1, 10),

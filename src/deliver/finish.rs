@@ -34,9 +34,6 @@ const NOTED_MAX: usize = 50_000;
 /// The alarm about our own network repeats at most this often.
 const ALARM_EVERY: Duration = Duration::from_secs(15 * 60);
 
-/// No end of its own.
-const NEVER: Timestamp = Timestamp(i64::MAX);
-
 /// Runs attempts and commits what came of them.
 pub(super) struct Finish {
     settings: Arc<Settings>,
@@ -101,6 +98,7 @@ impl Finish {
         let Ok(open) = OpenCopy::of(&self.vault, &row) else { return self.unreadable(&row).await };
         match row.copy.kind {
             CopyKind::Message if open.facts.action == Action::Escrow => self.to_portal(&row, &open, body, Why::Policy).await,
+            CopyKind::Message if open.facts.action == Action::Reject => self.refused(&row).await,
             CopyKind::Message => self.message(&row, &open, body).await,
             CopyKind::Notice => self.notice(&row, &open, &body).await,
             CopyKind::Slip | CopyKind::Report => self.internal(&row, &open, body).await,
@@ -146,7 +144,7 @@ impl Finish {
     ) -> Option<Timestamp> {
         if let Some(domains) = self.attempts.weather.suspicion() {
             self.alarm(domains);
-            let next_at = self.later(row, NEVER);
+            let next_at = self.later(row);
             return self.delayed(row, attempted, Reason::StarttlsMissingEverywhere, "delayed", next_at).await;
         }
         let kind = match attempted.outcome {
@@ -169,7 +167,7 @@ impl Finish {
             if let Some(domains) = suspicion {
                 self.alarm(domains);
             }
-            let next_at = if is_due { self.later(row, NEVER) } else { clear_at };
+            let next_at = if is_due { self.later(row) } else { clear_at };
             return self.delayed(row, &attempted, Reason::StarttlsNotSupported, "delayed", next_at).await;
         }
         if let Outcome::CannotReachLevel { reason, .. } = attempted.outcome {
@@ -304,6 +302,14 @@ impl Finish {
         None
     }
 
+    /// A copy that a rule refused while others were served: the sender is told, the content goes.
+    async fn refused(&self, row: &CopyRow) -> Option<Timestamp> {
+        let commit = refuse(&self.vault, &self.settings, row, Reason::RefusedByRule, now());
+        self.count_end(row, Reason::RefusedByRule);
+        self.commit(commit).await;
+        None
+    }
+
     /// A notice, slip or report that cannot be delivered ends in the record; it is never escrowed or reported on.
     async fn gave_up(&self, row: &CopyRow, attempted: &Attempted, reason: Reason) -> Option<Timestamp> {
         let at = now();
@@ -361,7 +367,7 @@ impl Finish {
     async fn requeue_after(&self, row: &CopyRow, what: String) -> Option<Timestamp> {
         observe::log(&observe::Event::StoreFailed { what });
         let at = now();
-        let next_at = self.later(row, NEVER);
+        let next_at = self.later(row);
         self.commit(settled(row, CopyState::Queued { next_at }, at, None)).await;
         Some(next_at)
     }
@@ -394,17 +400,12 @@ impl Finish {
         let copy = &row.copy;
         let attempts = row.attempts.max(1);
         let claim = Claim { kind: copy.kind, class: copy.class, received_at: copy.received_at, attempts };
-        let (table, now) = (self.settings.schedule.table(), now());
-        match claim.after(outcome, &table, now) {
-            Next::Again { reason, .. } => Next::Again { at: self.later(row, claim.end(&table)), reason },
-            settled @ (Next::Delivered | Next::Portal(_) | Next::Bounced { .. }) => settled,
-        }
+        claim.after(outcome, &self.settings.schedule, now())
     }
 
-    /// A step later, but not past `end`.
-    fn later(&self, row: &CopyRow, end: Timestamp) -> Timestamp {
-        let [dice] = self.vault.random();
-        self.settings.schedule.next_at(row.attempts.max(1), dice, now(), end)
+    /// A step later, whatever the budget.
+    fn later(&self, row: &CopyRow) -> Timestamp {
+        self.settings.schedule.next_at(row.attempts.max(1), now(), Timestamp(i64::MAX))
     }
 
     fn alarm(&self, domains: usize) {
@@ -433,6 +434,22 @@ impl Finish {
             observe::log(&observe::Event::StoreFailed { what: error.to_string() });
         }
     }
+}
+
+/// Ends a copy that must not leave, with a report to its sender.
+#[must_use]
+pub fn refuse(vault: &Vault, settings: &Settings, row: &CopyRow, reason: Reason, at: Timestamp) -> Commit {
+    let mut commit = settled(row, CopyState::Refused, at, Some(reason));
+    let mut record = record_of(row, Event::Bounced, at);
+    record.reason = Some(reason.as_str().to_owned());
+    commit.records.push(record);
+    if let Ok(open) = OpenCopy::of(vault, row)
+        && let Some((body, copy)) = bounce::report(vault, settings, row, &open, Finding::Refused { reason }, at)
+    {
+        commit.bodies.push(body);
+        commit.copies.push(copy);
+    }
+    commit
 }
 
 fn settled(row: &CopyRow, to: CopyState, at: Timestamp, reason: Option<Reason>) -> Commit {

@@ -102,6 +102,8 @@ fn is_unasked(reason: Reason) -> bool {
         | Reason::TemporaryReply
         | Reason::PermanentReply
         | Reason::LoopDetected
+        | Reason::RefusedByRule
+        | Reason::RefusedByOffice
         | Reason::BudgetSpent => true,
     }
 }

@@ -35,11 +35,11 @@ mod testing;
 mod worker_tests;
 
 pub use attempt::{AskWay, Attempted, Attempts, Contents, Way};
-pub use bounce::settle_held;
 pub use channel::{Channel, Clear, Encrypted, Proven, Security};
 pub use content::{Content, LineLaw, Unlawful};
 pub use copy::{Internal, OpenCopy, seal_internal};
 pub use dialogue::{End, Failure, Offers, Step, Timeouts, Transaction};
 pub use fallback::{Error as PortalError, Parcels, Reissued, issue_code, may_notify, notice_of, record_of};
-pub use settings::{FixedRoute, Login, NoticeMode, Portal, RouteProof, Schedule, Settings};
+pub use finish::refuse;
+pub use settings::{FixedRoute, Login, NoticeMode, Portal, RouteProof, Settings};
 pub use worker::{Deliver, Running};

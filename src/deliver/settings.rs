@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use super::dialogue::Timeouts;
 use super::{pool, weather};
-use crate::mail::{Domain, Mailbox, Timestamp};
-use crate::queue;
+use crate::mail::{Domain, Mailbox};
+use crate::queue::Schedule;
 
 /// Settings of the room.
 #[derive(Clone)]
@@ -47,60 +47,6 @@ pub struct Settings {
     /// When our own network is suspected; `None` in worlds of a few domains.
     pub weather: Option<weather::Settings>,
 }
-
-/// When a copy is tried again, and for how long.
-#[derive(Clone, Debug)]
-pub struct Schedule {
-    /// Waits between attempts; the last one repeats.
-    pub retry: Vec<Duration>,
-    /// Longest time a message waits for a proven way before it goes to the portal.
-    pub portal_after_urgent: Duration,
-    pub portal_after_normal: Duration,
-    /// How long slips and reports are tried; notices at most three days of it, then somebody has to phone.
-    pub internal_for: Duration,
-}
-
-impl Default for Schedule {
-    fn default() -> Schedule {
-        let secs = |secs: i64| Duration::from_secs(secs.unsigned_abs());
-        let table = queue::Schedule::default();
-        Schedule {
-            retry: table.steps_s.iter().copied().map(secs).collect(),
-            portal_after_urgent: secs(table.urgent_budget_s),
-            portal_after_normal: secs(table.normal_budget_s),
-            internal_for: secs(table.give_up_s),
-        }
-    }
-}
-
-impl Schedule {
-    /// The same in the words of the queue's table, which counts whole seconds.
-    #[must_use]
-    pub fn table(&self) -> queue::Schedule {
-        let secs = |span: Duration| i64::try_from(span.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
-        let default = queue::Schedule::default();
-        queue::Schedule {
-            normal_budget_s: secs(self.portal_after_normal),
-            urgent_budget_s: secs(self.portal_after_urgent),
-            steps_s: self.retry.iter().copied().map(secs).collect(),
-            notice_give_up_s: secs(self.internal_for).min(default.notice_give_up_s),
-            give_up_s: secs(self.internal_for),
-        }
-    }
-
-    /// When to try again after so many attempts (from 1), but never past `end`, so that a budget ends with an attempt.
-    /// `dice` puts off by up to a tenth: copies that failed together do not come back together.
-    #[must_use]
-    pub fn next_at(&self, attempts: u32, dice: u8, now: Timestamp, end: Timestamp) -> Timestamp {
-        let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-        let wait = self.retry.get(index).or(self.retry.last()).copied().unwrap_or(RETRY_WITHOUT);
-        let wait = wait + wait.mul_f64(f64::from(dice) / 2560.0);
-        now.plus_ms(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)).min(end).max(now)
-    }
-}
-
-/// The wait where no waits are set.
-const RETRY_WITHOUT: Duration = Duration::from_secs(60);
 
 /// How recipients hear that a message waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,37 +161,5 @@ impl Settings {
     pub fn postmaster(&self) -> Option<Mailbox> {
         let default = || Mailbox::parse(&format!("postmaster@{}", self.name)).ok();
         self.portal.postmaster.clone().or_else(default)
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_the_last_one_repeats_and_a_budget_ends_with_an_attempt() {
-        let schedule = Schedule { retry: vec![Duration::from_millis(500), Duration::from_secs(60)], ..Schedule::default() };
-        let (now, never) = (Timestamp(1_000_000), Timestamp(i64::MAX));
-        assert_eq!(schedule.next_at(1, 0, now, never), now.plus_ms(500));
-        assert_eq!(schedule.next_at(2, 0, now, never), now.plus_secs(60));
-        assert_eq!(schedule.next_at(u32::MAX, 0, now, never), now.plus_secs(60));
-        assert_eq!(schedule.next_at(2, 0, now, now.plus_secs(30)), now.plus_secs(30));
-        assert_eq!(schedule.next_at(2, 0, now, now.plus_secs(-30)), now, "a clock set forward");
-        for dice in 0..=255 {
-            let at = schedule.next_at(2, dice, now, never);
-            assert!(at >= now.plus_secs(60) && at <= now.plus_secs(66), "{at}");
-        }
-    }
-
-    #[test]
-    fn spans_below_a_second_count_as_one_in_the_table_and_none_as_none() {
-        let schedule = Schedule {
-            portal_after_normal: Duration::from_millis(1),
-            portal_after_urgent: Duration::ZERO,
-            ..Schedule::default()
-        };
-        assert_eq!((schedule.table().normal_budget_s, schedule.table().urgent_budget_s), (1, 0));
-        assert_eq!(Schedule::default().table(), queue::Schedule::default());
     }
 }

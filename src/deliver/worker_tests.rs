@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::settings::{NoticeMode, Schedule};
+use super::settings::NoticeMode;
 use super::testing::{World, domain, evidence, host, mailbox, with_tlsa};
 use super::worker::now;
 use super::{Deliver, Running, issue_code, weather};
@@ -11,7 +11,7 @@ use crate::audit::{Event, Record};
 use crate::escrow::{self, Code, Occasion};
 use crate::mail::{BodyId, BodyKind, CopyId, Notify, ParcelId, QueueId};
 use crate::policy::{Action, Class};
-use crate::queue::{CopyFacts, CopyKind, CopyState, pack};
+use crate::queue::{CopyFacts, CopyKind, CopyState, Schedule, pack};
 use crate::store::{self, Commit, CopyRow, Handle, NewBody, NewCopy, ParcelRow};
 use crate::transport::{Level, Requirement};
 use crate::vault::Vault;
@@ -44,8 +44,7 @@ impl Office {
         world.settings.portal.notice_address = Some(mailbox("notices@practice.example"));
         world.settings.portal.notice_wait = Duration::ZERO;
         world.settings.portal.host = "portal.practice.example".into();
-        world.settings.schedule =
-            Schedule { retry: vec![Duration::from_millis(5)], portal_after_normal: Duration::ZERO, ..Schedule::default() };
+        world.settings.schedule = Schedule { steps_ms: vec![5], normal_budget_ms: 0, ..Schedule::default() };
         world.table.set(evidence("patient.example", &[0]));
         Office { world, vault, store, folder }
     }
@@ -349,7 +348,7 @@ async fn a_refusal_for_good_is_reported_and_a_report_on_a_report_is_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_host_is_asked_again_and_an_unanswered_one_first() {
     let mut office = Office::new().await;
-    office.world.settings.schedule.portal_after_normal = Duration::from_secs(600);
+    office.world.settings.schedule.normal_budget_ms = 600_000;
     office.world.table.set(evidence("patient.example", &[1, 0]));
     office.world.sinks[1].times(1, When::Rcpt(None), Step::Reply("451 4.7.1 greylisted".into()));
     office.world.sinks[0].times(1, When::Content(None), Step::KeepAndDrop);
@@ -368,7 +367,7 @@ async fn a_busy_host_is_asked_again_and_an_unanswered_one_first() {
 async fn when_our_own_network_is_suspected_nothing_is_put_away_and_no_notice_leaves() {
     let mut office = Office::new().await;
     office.world.settings.weather = Some(weather::Settings { contacted_min: 1, ..weather::Settings::default() });
-    office.world.settings.schedule.retry = vec![Duration::from_secs(3600)];
+    office.world.settings.schedule.steps_ms = vec![3_600_000];
     office.world.sinks[0].set_tls(None);
     let copy = office.queue(&office.facts("pat@patient.example")).await;
     let running = office.start();

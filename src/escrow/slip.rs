@@ -122,7 +122,9 @@ fn reason_sentence(why: Why, domain: &str) -> String {
         Reason::SmtpUtf8NotOffered => Some("does not accept addresses with letters beyond ASCII"),
         Reason::EightBitMimeNotOffered => Some("does not accept mail of this form"),
         Reason::SizeExceeded => Some("does not accept mail of this size"),
-        Reason::StarttlsMissingEverywhere
+        Reason::RefusedByRule
+        | Reason::RefusedByOffice
+        | Reason::StarttlsMissingEverywhere
         | Reason::TlsaUnusable
         | Reason::DnssecInvalid
         | Reason::DnsFailed

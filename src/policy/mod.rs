@@ -4,8 +4,16 @@
 //!
 //! Must not be here: reading rule files (`config`), scanning, any way for a rule to weaken another.
 //!
-//! Reading order: `rule` → `load` → `decide` → `split`.
+//! Reading order: `rule` → `load` → `decide` → `split` → `verdict`.
 
+mod decide;
+mod load;
+mod rule;
+mod split;
 mod verdict;
 
+pub use decide::{Facts, MessageFacts, decide};
+pub use load::{Example, ExampleAttachment, LoadError, Made, NamedLevels, load};
+pub use rule::{Condition, Group, LevelName, Policy, Rule};
+pub use split::{Outgoing, split};
 pub use verdict::{Action, Audience, Class, Decision, Verdict};

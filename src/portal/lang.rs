@@ -122,7 +122,7 @@ pub const EN: Texts = Texts {
     files_hint: "Save files only on a device that is yours.",
     whole_message: "The whole message as a file for mail programs (.eml)",
     unnamed_file: "file",
-    stay_hint: "For your privacy this page closes after 15 minutes.",
+    stay_hint: "For your privacy this page closes after {n} minutes.",
     stay_link: "Stay",
     leave_button: "Close the message",
     emergency: "Not for emergencies. For emergencies call 911.",

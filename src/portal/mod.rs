@@ -10,7 +10,7 @@
 //!
 //! Must not be here: issuing codes, mail, staff's pages, any host name but our own.
 //!
-//! Reading order: `settings` → `routes` → `unlock` → `session`, `limits` → `reading` → `html`, `download` → `pages`, `lang`.
+//! Reading order: `settings` → `routes` → `unlock` → `session`, `limits` → `reading` → `html`, `weight`, `download` → `pages`, `lang`.
 //! Standards: OWASP ASVS 5.0 level 2, RFC 6266, RFC 8187, RFC 6265.
 
 mod download;
@@ -23,6 +23,7 @@ mod routes;
 mod session;
 mod settings;
 mod unlock;
+mod weight;
 
 #[cfg(test)]
 mod tests;
@@ -42,8 +43,10 @@ pub use settings::{Clock, Incident, Settings, system_clock};
 
 /// Posted forms hold a number, a code and a token.
 const BODY_BYTES_MAX: usize = 8 * 1024;
-/// Messages opened, parsed and sanitised at the same time; each may take a few times its size in memory.
+/// Messages opened and decoded at the same time; each may take a few times its size in memory.
 const READERS: usize = 4;
+/// HTML sanitised at the same time; a place is held until the work ends, even if nobody waits any more.
+const RENDERERS: usize = 4;
 
 /// The portal. Cheap to clone; all clones share sessions and limits.
 #[derive(Clone)]
@@ -57,6 +60,7 @@ struct Inner {
     limits: limits::Limits,
     derivations: unlock::Derivations,
     readers: Arc<Semaphore>,
+    renderers: Arc<Semaphore>,
     style: pages::Style,
 }
 
@@ -68,6 +72,7 @@ impl Portal {
             limits: limits::Limits::new(settings.tries_per_minute, settings.tries_per_day),
             derivations: unlock::Derivations::new(),
             readers: Arc::new(Semaphore::new(READERS)),
+            renderers: Arc::new(Semaphore::new(RENDERERS)),
             style: pages::Style::new(),
             settings,
             store,

@@ -181,7 +181,7 @@ impl Frame<'_> {
                     }
                     li { a href={ "/message/" (shown.view) "/whole" } { (texts.whole_message) } }
                 }
-                p { (texts.stay_hint) " " a href="/message" { (texts.stay_link) } }
+                p { (fill(texts.stay_hint, "n", &(shown.refresh_secs / 60).to_string())) " " a href="/message" { (texts.stay_link) } }
                 form method="post" action="/leave" {
                     input type="hidden" name="token" value=(shown.token);
                     button type="submit" { (texts.leave_button) }

@@ -4,6 +4,7 @@ use std::time::Duration;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, Response, StatusCode};
@@ -30,6 +31,8 @@ const RENDER_TIME: Duration = Duration::from_secs(2);
 
 type Page = Response<Body>;
 type App = State<Arc<Inner>>;
+/// Pieces of a path; what is no text is a page that does not exist.
+type Segments<T> = Result<Path<T>, PathRejection>;
 
 pub(super) fn router(inner: Arc<Inner>) -> Router {
     Router::new()
@@ -114,26 +117,31 @@ async fn message(State(app): App, headers: HeaderMap) -> Page {
         Ok(found) => found,
         Err(page) => return page,
     };
-    let form_token = app.token("session", &token);
+    let (view, form_token) = (session.view.clone(), app.token("session", &token));
     let until = effective_expiry(row.expires_at, row.first_opened_at);
     let render = {
-        let app = app.clone();
-        let opened = opened.clone();
+        let (app, opened) = (app.clone(), opened.clone());
+        let (view, form_token) = (view.clone(), form_token.clone());
         move || {
-            let mut layout = opened.layout(EN.unnamed_file);
+            let layout = opened.layout(EN.unnamed_file);
             let links = opened.clean_html(&layout).links;
-            app.message_page(&opened, &mut layout, &links, &session.view, &form_token, until)
+            app.message_page(&opened, &layout, &links, &view, &form_token, until)
         }
     };
-    match app.in_time(render).await {
-        Some(page) => page,
-        None => {
-            let form_token = app.token("session", &token);
-            let Some((_, session)) = app.session(&headers) else { return app.not_found() };
+    if let Some(page) = app.in_time(render).await {
+        return page;
+    }
+    let reduced = {
+        let app = app.clone();
+        move || {
             let mut layout = opened.layout(EN.unnamed_file);
             layout.reduce();
-            app.message_page(&opened, &mut layout, &[], &session.view, &form_token, until)
+            app.message_page(&opened, &layout, &[], &view, &form_token, until)
         }
+    };
+    match app.at_leisure(reduced).await {
+        Some(page) => page,
+        None => app.failed(),
     }
 }
 
@@ -152,17 +160,23 @@ async fn frame(State(app): App, Path(view): Path<String>, headers: HeaderMap) ->
     page
 }
 
-async fn file(State(app): App, method: Method, Path((view, index)): Path<(String, usize)>, headers: HeaderMap) -> Page {
+async fn file(State(app): App, method: Method, path: Segments<(String, String)>, headers: HeaderMap) -> Page {
+    let Ok(Path((view, index))) = path else { return app.not_found() };
     let Some(session) = app.session_of_view(&headers, &view) else { return app.not_found() };
     let Ok((row, opened)) = app.open_parcel(&session).await else { return app.not_found() };
-    let layout = opened.layout(EN.unnamed_file);
-    let Some(file) = index.checked_sub(1).and_then(|index| layout.files.get(index)) else { return app.not_found() };
-    let bytes = match file.part.decode(&opened.message) {
-        Ok(bytes) => bytes.into_owned(),
+    let take = move || {
+        let layout = opened.layout(EN.unnamed_file);
+        let index = index.parse::<usize>().ok()?.checked_sub(1)?;
+        let file = layout.files.get(index)?;
         // What can be recovered is better than nothing; it is a download in any case.
-        Err(problem) => problem.recovered,
+        let bytes = match file.part.decode(&opened.message) {
+            Ok(bytes) => bytes.into_owned(),
+            Err(problem) => problem.recovered,
+        };
+        Some((file.name.clone(), bytes))
     };
-    app.hand_out(&method, &row, "attachment", &file.name, bytes).await
+    let Some(Some((name, bytes))) = app.at_leisure(take).await else { return app.not_found() };
+    app.hand_out(&method, &row, "attachment", &name, bytes).await
 }
 
 async fn whole(State(app): App, method: Method, Path(view): Path<String>, headers: HeaderMap) -> Page {
@@ -173,11 +187,12 @@ async fn whole(State(app): App, method: Method, Path(view): Path<String>, header
 }
 
 async fn leave(State(app): App, request: Request) -> Page {
+    let headers = request.headers().clone();
     let (token, _) = match app.posted(request).await {
         Ok(found) => found,
         Err(page) => return page,
     };
-    app.sessions.end(app.session_id(&token));
+    app.sessions.end(app.session_id(&token, &headers));
     app.left(EN.left_title, EN.left)
 }
 
@@ -282,13 +297,16 @@ impl Inner {
         verify_slices_are_equal(form.field("token").as_bytes(), self.token(kind, cookie).as_bytes()).is_ok()
     }
 
-    fn session_id(&self, token: &str) -> [u8; 32] {
-        self.vault.keyed_hash("portal session", token.as_bytes())
+    /// Name of a session in memory: a keyed hash of cookie and browser, so that a cookie taken to another browser is
+    /// worth nothing there.
+    fn session_id(&self, token: &str, headers: &HeaderMap) -> [u8; 32] {
+        let browser = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+        self.vault.keyed_hash("portal session", &[token.as_bytes(), b"\0", browser].concat())
     }
 
     fn session(&self, headers: &HeaderMap) -> Option<(String, Session)> {
         let token = read_cookie(headers, SESSION_COOKIE)?;
-        let session = self.sessions.find(self.session_id(&token), self.now())?;
+        let session = self.sessions.find(self.session_id(&token, headers), self.now())?;
         Some((token, session))
     }
 
@@ -300,10 +318,10 @@ impl Inner {
     /// Starts a session under a new cookie; one that the browser brought along ends.
     fn begin_session(&self, headers: &HeaderMap, row: &ParcelRow, key: crate::secret::Key) -> Page {
         if let Some(before) = read_cookie(headers, SESSION_COOKIE) {
-            self.sessions.end(self.session_id(&before));
+            self.sessions.end(self.session_id(&before, headers));
         }
         let token = hex(&self.vault.random::<32>());
-        self.sessions.begin(self.session_id(&token), row.id, key, hex(&self.vault.random::<8>()), self.now());
+        self.sessions.begin(self.session_id(&token, headers), row.id, key, hex(&self.vault.random::<8>()), self.now());
         let mut page = Response::new(Body::empty());
         *page.status_mut() = StatusCode::SEE_OTHER;
         set(&mut page, header::LOCATION, "/message");
@@ -330,22 +348,17 @@ impl Inner {
         }
         let Ok(Some((header, body))) = self.store.parcel_content(session.parcel).await else { return Err(self.failed()) };
         let (key, id, facts) = (session.key.clone(), row.id, row.facts.clone());
-        let Ok(place) = self.readers.clone().acquire_owned().await else { return Err(self.failed()) };
-        let opened = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            reading::open(&key, id, &facts, &header, &body)
-        })
-        .await;
+        let opened = self.at_leisure(move || reading::open(&key, id, &facts, &header, &body)).await;
         match opened {
-            Ok(Ok(opened)) => Ok((row, Arc::new(opened))),
-            Ok(Err(_)) | Err(_) => Err(self.failed()),
+            Some(Ok(opened)) => Ok((row, Arc::new(opened))),
+            Some(Err(_)) | None => Err(self.failed()),
         }
     }
 
     fn message_page(
         &self,
         opened: &Opened,
-        layout: &mut reading::Layout<'_>,
+        layout: &reading::Layout<'_>,
         links: &[String],
         view: &str,
         token: &str,
@@ -365,15 +378,28 @@ impl Inner {
         })
     }
 
-    /// Runs foreign HTML through the sanitiser away from the event loop. `None`: too slow, or it failed.
+    /// Runs foreign HTML through the sanitiser away from the event loop. `None`: too slow, no place, or it failed.
     async fn in_time<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let renderers = self.renderers.clone();
+        let task = async move {
+            let place = renderers.acquire_owned().await.ok()?;
+            let task = tokio::task::spawn_blocking(move || {
+                let _place = place;
+                work()
+            });
+            task.await.ok()
+        };
+        tokio::time::timeout(RENDER_TIME, task).await.ok()?
+    }
+
+    /// Work on a whole message, away from the event loop.
+    async fn at_leisure<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let place = self.readers.clone().acquire_owned().await.ok()?;
         let task = tokio::task::spawn_blocking(move || {
-            // Held by the work itself, so that slow work takes a place until it ends.
             let _place = place;
             work()
         });
-        tokio::time::timeout(RENDER_TIME, task).await.ok()?.ok()
+        task.await.ok()
     }
 
     /// A file, after the record of it is written. HEAD tells the same and hands out nothing, so it leaves no record.

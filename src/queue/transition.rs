@@ -94,8 +94,8 @@ impl Claim {
     pub fn end(self, schedule: &Schedule) -> Timestamp {
         match self.kind {
             CopyKind::Message => schedule.budget_end(self.class, self.received_at),
-            CopyKind::Notice => self.received_at.plus_secs(schedule.notice_give_up_s),
-            CopyKind::Slip | CopyKind::Report => self.received_at.plus_secs(schedule.give_up_s),
+            CopyKind::Notice => self.received_at.plus_ms(schedule.notice_give_up_ms),
+            CopyKind::Slip | CopyKind::Report => self.received_at.plus_ms(schedule.give_up_ms),
         }
     }
 }
@@ -225,7 +225,7 @@ mod tests {
         for_all(|claim, _, now, next| {
             if let Next::Again { at, .. } = next {
                 assert!(now < claim.end(&schedule), "waits past its end");
-                assert!(at >= now && at <= now.plus_secs(STEP_MAX_S) && at <= claim.end(&schedule));
+                assert!(at >= now && at <= now.plus_ms(STEP_MAX_MS) && at <= claim.end(&schedule));
             }
         });
     }
@@ -282,13 +282,13 @@ mod tests {
 
     #[test]
     fn odd_schedules_still_wait_forward() {
-        for steps_s in [vec![], vec![0], vec![-5], vec![i64::MAX]] {
-            let schedule = Schedule { steps_s, ..Schedule::default() };
-            let end = START.plus_secs(10 * STEP_MAX_S);
+        for steps_ms in [vec![], vec![0], vec![-5], vec![i64::MAX]] {
+            let schedule = Schedule { steps_ms, ..Schedule::default() };
+            let end = START.plus_ms(10 * STEP_MAX_MS);
             let at = schedule.next_at(3, START, end);
-            assert!(at > START && at <= START.plus_secs(STEP_MAX_S));
+            assert!(at > START && at <= START.plus_ms(STEP_MAX_MS));
         }
     }
 
-    use super::super::schedule::STEP_MAX_S;
+    use super::super::schedule::STEP_MAX_MS;
 }

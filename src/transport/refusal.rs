@@ -54,6 +54,10 @@ pub enum Reason {
     AddressLiteral,
     LoopDetected,
     BudgetSpent,
+    /// A rule of the practice says that this must not leave.
+    RefusedByRule,
+    /// A person of the practice said so.
+    RefusedByOffice,
 }
 
 impl Reason {
@@ -93,6 +97,8 @@ impl Reason {
             Reason::AddressLiteral => "address-literal",
             Reason::LoopDetected => "loop-detected",
             Reason::BudgetSpent => "budget-spent",
+            Reason::RefusedByRule => "refused-by-rule",
+            Reason::RefusedByOffice => "refused-by-office",
         }
     }
 }

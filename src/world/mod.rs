@@ -10,7 +10,9 @@
 //! Reading order: `ca` → `zones` → `dns` → `sink` → `sts_host` → `town`.
 
 mod ca;
+mod clear;
 mod dns;
+mod practice;
 mod sink;
 mod smtp;
 mod sts_host;
@@ -18,7 +20,9 @@ mod town;
 mod zones;
 
 pub use ca::{Ca, Leaf, Tlsa, Versions};
+pub use clear::{NoticeTemplate, clear_dialogue};
 pub use dns::{Builder, ZoneWorld};
+pub use practice::practice_configuration;
 pub use sink::{Connection, Offers, Received, Recipient, Sink, SinkSettings, Step, TlsFacts, When};
 pub use sts_host::{StsAnswer, StsHost, enforce, policy};
 pub use town::{Practice, Shape, Town, World};

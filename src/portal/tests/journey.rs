@@ -100,7 +100,7 @@ async fn html_stands_in_a_sandbox_and_files_are_downloads() {
     assert_eq!(world.events().await.iter().filter(|event| **event == Event::AttachmentTaken).count(), taken);
     for index in ["0", "3", "99999999999999999999", "x"] {
         let answer = browser.get(&format!("/message/{view}/file/{index}")).await;
-        assert!(answer.status.is_client_error(), "{index}");
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{index}");
     }
 }
 
@@ -162,6 +162,9 @@ async fn a_session_ends_by_time_and_when_the_code_is_used_elsewhere() {
     assert_eq!(first.get("/message").await.status, StatusCode::FORBIDDEN);
     first.open(&made).await;
     assert_ne!(first.cookies.get("__Host-wardpost-session").cloned(), before, "a new session has a new cookie");
+    let other = first.send("GET", "/message", &[("user-agent", "another browser")], "").await;
+    assert_eq!(other.status, StatusCode::FORBIDDEN, "a cookie taken to another browser");
+    assert_eq!(first.get("/message").await.status, StatusCode::OK);
     world.portal.end_sessions();
     assert_eq!(first.get("/message").await.status, StatusCode::FORBIDDEN);
 }

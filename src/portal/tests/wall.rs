@@ -68,7 +68,7 @@ async fn every_response_carries_the_headers() {
         ("GET", "/nothing".into(), vec![], "", 404),
         ("GET", "/favicon.ico".into(), vec![], "", 404),
         ("GET", "/static/other.css".into(), vec![], "", 404),
-        ("GET", "/message/x/file/%ff".into(), vec![], "", 400),
+        ("GET", "/message/x/file/%ff".into(), vec![], "", 404),
         ("GET", "/closed".into(), vec![], "", 200),
         ("GET", "/message".into(), vec![], "", 403),
         ("GET", format!("/{}", "x".repeat(2000)), vec![], "", 414),

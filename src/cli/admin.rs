@@ -1,0 +1,148 @@
+//! Commands that ask the running gateway, or open its store while it does not run.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::{Ended, output};
+use crate::server::{self, Answer, Request};
+
+fn ask(config: Option<&Path>, request: Request) -> Result<Answer, server::Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime.block_on(server::ask(config, request))?;
+    match answer {
+        Answer::Refused(why) => Err(why.into()),
+        other => Ok(other),
+    }
+}
+
+fn print(answer: Answer, json: bool, columns: &[&str]) -> Ended {
+    match answer {
+        Answer::Rows(rows) => output::rows(&rows, json, columns)?,
+        Answer::Text(text) => println!("{}", text.trim_end_matches('\n')),
+        Answer::Secret { label, secret } => output::secret(&label, &secret)?,
+        Answer::Refused(why) => return Err(why.into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn audit_show(config: Option<&Path>, message: String, json: bool) -> Ended {
+    let Answer::Rows(rows) = ask(config, Request::AuditShow { message })? else { return Ok(ExitCode::FAILURE) };
+    if json {
+        output::rows(&rows, true, &[])?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for row in &rows {
+        println!("{}", sentence(row));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One record as a line for people: when, what, to whom, why.
+fn sentence(row: &serde_json::Value) -> String {
+    let text = |key: &str| row.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    let recipient =
+        row.pointer("/named/recipient").and_then(serde_json::Value::as_str).map_or_else(|| text("recipient"), str::to_owned);
+    let at =
+        row.get("at").and_then(serde_json::Value::as_i64).map(|ms| crate::mail::Timestamp(ms).to_string()).unwrap_or_default();
+    let mut out = format!("{:>6}  {at}  {:<12}", row.get("seq").and_then(serde_json::Value::as_u64).unwrap_or(0), text("event"));
+    for (label, value) in [
+        ("to", recipient),
+        ("domain", text("domain")),
+        ("action", text("action")),
+        ("level", text("required")),
+        ("reason", text("reason")),
+    ] {
+        if !value.is_empty() {
+            out.push_str(&format!("  {label} {value}"));
+        }
+    }
+    let list = |key: &str, item: &dyn Fn(&serde_json::Value) -> String| {
+        row.get(key)
+            .and_then(serde_json::Value::as_array)
+            .map(|items| items.iter().map(item).collect::<Vec<_>>().join(", "))
+            .unwrap_or_default()
+    };
+    let plain = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let counted = |value: &serde_json::Value| {
+        let kind = value.get("kind").and_then(serde_json::Value::as_str).unwrap_or_default();
+        match value.get("count").and_then(serde_json::Value::as_u64) {
+            Some(1) | None => kind.to_owned(),
+            Some(count) => format!("{kind} x{count}"),
+        }
+    };
+    for (label, value) in
+        [("rules", list("rules", &plain)), ("found", list("findings", &counted)), ("unreadable", list("unreadable", &plain))]
+    {
+        if !value.is_empty() {
+            out.push_str(&format!("  {label} [{value}]"));
+        }
+    }
+    if let Some(proof) = row.get("proof") {
+        let part = |key: &str| proof.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+        out.push_str(&format!(
+            "  proof {} by {} at {} over {} {}",
+            part("level"),
+            part("method"),
+            part("host"),
+            part("tls"),
+            part("cipher")
+        ));
+    }
+    out
+}
+
+pub fn audit_export(config: Option<&Path>, from_seq: u64) -> Ended {
+    print(ask(config, Request::AuditExport { from_seq })?, false, &[])
+}
+
+pub fn audit_verify(config: Option<&Path>, file: Option<&Path>, head: Option<&Path>) -> Ended {
+    let export = match file {
+        Some(path) => std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+        None => match ask(config, Request::AuditExport { from_seq: 1 })? {
+            Answer::Text(text) => text,
+            Answer::Rows(_) | Answer::Secret { .. } | Answer::Refused(_) => return Ok(ExitCode::FAILURE),
+        },
+    };
+    let head = match head {
+        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?),
+        None => None,
+    };
+    let report = crate::audit::verify_export_and_head(&export, None, head.as_deref());
+    if !report.is_good() {
+        return Err(report.to_string().trim_end().to_owned().into());
+    }
+    println!("{}", report.to_string().trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+const QUEUE_COLUMNS: [&str; 8] = ["id", "copy", "kind", "state", "recipient", "attempts", "next_at", "reason"];
+const ESCROW_COLUMNS: [&str; 7] = ["id", "recipient", "number", "state", "reason", "created_at", "expires_at"];
+const USER_COLUMNS: [&str; 6] = ["name", "may_send_as", "bound_address", "first_credential", "last_used_at", "last_peer"];
+
+pub fn queue_list(config: Option<&Path>, json: bool, all: bool) -> Ended {
+    print(ask(config, Request::QueueList { all })?, json, &QUEUE_COLUMNS)
+}
+
+pub fn queue_release(config: Option<&Path>, copy: String, reason: String, refuse: bool) -> Ended {
+    print(ask(config, Request::QueueRelease { copy, refuse, reason })?, false, &[])
+}
+
+pub fn escrow_list(config: Option<&Path>, json: bool, all: bool) -> Ended {
+    print(ask(config, Request::EscrowList { all })?, json, &ESCROW_COLUMNS)
+}
+
+pub fn escrow_code(config: Option<&Path>, message: String, recipient: String) -> Ended {
+    print(ask(config, Request::EscrowCode { message, recipient })?, false, &[])
+}
+
+pub fn user_add(config: Option<&Path>, name: String, send_as: Vec<String>, bound_address: Option<String>) -> Ended {
+    print(ask(config, Request::UserAdd { name, send_as, bound_address })?, false, &[])
+}
+
+pub fn user_list(config: Option<&Path>, json: bool) -> Ended {
+    print(ask(config, Request::UserList)?, json, &USER_COLUMNS)
+}
+
+pub fn user_revoke(config: Option<&Path>, name: String) -> Ended {
+    print(ask(config, Request::UserRevoke { name })?, false, &[])
+}

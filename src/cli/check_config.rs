@@ -1,0 +1,163 @@
+//! `wardpost check-config`: as far as a start would go, and a little further; nothing is changed.
+
+use std::net::ToSocketAddrs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::Ended;
+use crate::config::{Settings, files};
+use crate::server;
+
+/// What the check found, in order.
+#[derive(Default)]
+struct Findings {
+    problems: usize,
+}
+
+impl Findings {
+    fn good(&self, text: &str) {
+        println!("  ok    {text}");
+    }
+    fn note(&self, text: &str) {
+        println!("  note  {text}");
+    }
+    fn problem(&mut self, text: &str) {
+        self.problems += 1;
+        println!("  WRONG {text}");
+    }
+}
+
+pub fn run(config: Option<&Path>) -> Ended {
+    let settings = match config {
+        Some(path) => Settings::load(path)?,
+        None => Settings::built_in()?,
+    };
+    let mut found = Findings::default();
+    found.good("every key is known and every file it names can be read");
+    for note in &settings.notes {
+        found.note(&format!("{}: {note:?}", note.name()));
+    }
+    if let Err(error) = server::refuse_demo_folder(&settings) {
+        found.problem(&error.to_string());
+    }
+    certificates(&settings, &mut found);
+    listeners(&settings, &mut found);
+    rules(&settings, &mut found);
+    routes(&settings, &mut found);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(resolver(&settings, &mut found));
+    if settings.levels.phi < crate::transport::Level::Authenticated {
+        found.note("PHI leaves at `verified`, which does not withstand forged DNS; transport.phi = \"authenticated\" does");
+    }
+    if settings.deliver.default_hop.is_some() {
+        found.note("with a next_hop, proof ends at that host");
+    }
+    println!(
+        "{}",
+        if found.problems == 0 {
+            "the gateway will start with this configuration"
+        } else {
+            "the gateway would not work with this configuration"
+        }
+    );
+    Ok(if found.problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn certificates(settings: &Settings, found: &mut Findings) {
+    let portal_host = settings.portal.host().split(':').next().unwrap_or_default().to_ascii_lowercase();
+    for (what, pair, host) in [
+        ("smtp", &settings.smtp_certificate, settings.server_name.as_str()),
+        ("portal", &settings.portal_certificate, portal_host.as_str()),
+    ] {
+        let Some((chain, key)) = pair else {
+            found.note(&format!("{what}: no certificate is configured; a throw-away one is made, which clients do not trust"));
+            continue;
+        };
+        let identity = match files::identity(chain, key) {
+            Ok(identity) => identity,
+            Err(error) => {
+                found.problem(&error.to_string());
+                continue;
+            }
+        };
+        match files::names(chain, &identity) {
+            Ok(names) if files::covers(&names, host) => found.good(&format!("{what}: the certificate is for {host}")),
+            Ok(names) => found.problem(&format!(
+                "{what}: the certificate in {} is for {}, not for `{host}`; request one for `{host}` or change the name",
+                chain.display(),
+                names.join(", ")
+            )),
+            Err(error) => found.problem(&error.to_string()),
+        }
+        let left = files::valid_until(&identity).map(|until| (until - server::now().secs()) / 86_400);
+        match left {
+            Some(days) if days < 0 => found.problem(&format!("{what}: the certificate in {} has expired", chain.display())),
+            Some(days) if days < 14 => found.note(&format!("{what}: the certificate expires in {days} days")),
+            _ => {}
+        }
+        let config = crate::web::server_config(identity.chain, identity.key);
+        if let Err(error) = config {
+            found.problem(&format!("{what}: {} and {} do not belong together ({error})", chain.display(), key.display()));
+        }
+    }
+}
+
+fn listeners(settings: &Settings, found: &mut Findings) {
+    let all = settings.listeners.iter().map(|(kind, address)| (kind.as_str(), *address));
+    let all = all
+        .chain(settings.portal_listen.iter().map(|address| ("portal", *address)))
+        .chain([("metrics", settings.metrics_listen)]);
+    for (what, address) in all {
+        match std::net::TcpListener::bind(address) {
+            Ok(_) => found.good(&format!("{what}: {address} can be listened on")),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                found.note(&format!("{what}: {address} is in use; by the running gateway, if this is its configuration"))
+            }
+            Err(error) => found.problem(&format!("{what}: {address} cannot be listened on: {error}")),
+        }
+    }
+}
+
+fn rules(settings: &Settings, found: &mut Findings) {
+    let scanner = match server::scanner(&settings.dictionaries) {
+        Ok(scanner) => scanner,
+        Err(error) => return found.problem(&error.to_string()),
+    };
+    match server::load_rules(settings, &scanner) {
+        Ok(policy) => found.good(&format!("{} rules keep their examples (policy {})", policy.rules.len(), policy.version)),
+        Err(error) => found.problem(&error.to_string()),
+    }
+}
+
+fn routes(settings: &Settings, found: &mut Findings) {
+    for own in &settings.own_domains {
+        if !settings.deliver.routes.contains_key(own) {
+            found.note(&format!("{own} has no [[route]]: its people get no slips and no reports by mail"));
+        }
+    }
+    for (domain, route) in &settings.deliver.routes {
+        match (route.host.as_str(), route.port).to_socket_addrs() {
+            Ok(addresses) if addresses.len() > 0 => found.good(&format!("the route of {domain} leads to {}", route.host)),
+            Ok(_) | Err(_) => found.problem(&format!("the route of {domain} leads to {}, which has no address", route.host)),
+        }
+    }
+}
+
+/// Asks the resolver as the start does, without touching the store.
+async fn resolver(settings: &Settings, found: &mut Findings) {
+    let lookup = match crate::lookup::Lookup::with_memory(
+        settings.lookup.clone(),
+        std::sync::Arc::new(crate::lookup::InProcess::default()),
+        server::now,
+    ) {
+        Ok(lookup) => lookup,
+        Err(error) => return found.problem(&error.to_string()),
+    };
+    match tokio::time::timeout(Duration::from_secs(30), lookup.self_test()).await {
+        Ok(Ok(())) => found.good("the resolver passes DNSSEC on, and answers validate"),
+        Ok(Err(error)) if settings.is_configured => found.problem(&error.to_string()),
+        Ok(Err(error)) => found.note(&error.to_string()),
+        Err(_) => found.problem("the resolver did not answer within 30 s"),
+    }
+}

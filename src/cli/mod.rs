@@ -1,0 +1,252 @@
+//! # cli: the commands
+//!
+//! Each verb calls the same rooms as the running gateway. Errors are printed once, here, with their causes.
+//!
+//! Must not be here: decisions; anything the gateway would do differently.
+
+mod admin;
+mod check_config;
+mod demo;
+mod keys;
+mod output;
+mod scan;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "wardpost",
+    version,
+    about = "Mail gateway for medical practices: finds PHI, proves TLS for each recipient, keeps the rest in an encrypted portal"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Which configuration; without one the built-in defaults.
+#[derive(clap::Args, Clone)]
+struct Configured {
+    /// Configuration file; deploy/wardpost.toml lists every key
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the gateway; without --config with built-in defaults on loopback
+    Serve(Configured),
+    /// Run the gateway with a small mail world on loopback and send sample messages through it
+    Demo {
+        /// End by itself; non-zero if any line is not as it must be
+        #[arg(long)]
+        once: bool,
+    },
+    /// Check a configuration as far as the start will: files, certificates, resolver, rules with their examples
+    CheckConfig(Configured),
+    /// Scan messages for PHI and print what was found
+    Scan {
+        /// One JSON line a file
+        #[arg(long)]
+        json: bool,
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// The decision log
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Messages that wait or are held
+    #[command(subcommand)]
+    Queue(Queue),
+    /// Messages in the portal
+    #[command(subcommand)]
+    Escrow(Escrow),
+    /// Accounts that may submit mail
+    #[command(subcommand)]
+    User(User),
+    /// Keys for DKIM
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Child process that reads attachments; started by the gateway
+    #[command(hide = true)]
+    ExtractWorker,
+}
+
+#[derive(Subcommand)]
+enum Audit {
+    /// Print why a message went where, one entry for each recipient and step
+    Show {
+        /// Queue id (from the 250 reply) or Message-ID
+        message: String,
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Write the log as JSON lines that `audit verify` and deploy/verify.py check without this program's store
+    Export {
+        /// From this entry on
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Prove a log unchanged: an exported file, or the store's own log without one
+    Verify {
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// A head kept elsewhere: the log must contain it
+        #[arg(long, value_name = "FILE")]
+        head: Option<PathBuf>,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
+enum Queue {
+    /// List copies that are not finished
+    List {
+        #[arg(long)]
+        json: bool,
+        /// Finished ones too
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Let a held copy go on: to delivery or the portal, as its rules say
+    Release {
+        copy: String,
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Refuse a held copy; the sender is told
+    Refuse {
+        copy: String,
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
+enum Escrow {
+    /// List parcels
+    List {
+        #[arg(long)]
+        json: bool,
+        /// Closed ones too
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Issue a new code for one recipient of a message; the old one is void
+    Code {
+        /// Queue id or Message-ID
+        message: String,
+        recipient: String,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
+enum User {
+    /// Add an account; its password is shown once
+    Add {
+        name: String,
+        /// Address (user@domain) or domain (@domain) it may send as; repeatable
+        #[arg(long, value_name = "ADDRESS")]
+        send_as: Vec<String>,
+        /// Where slips and reports go
+        #[arg(long, value_name = "ADDRESS")]
+        bound_address: Option<String>,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    List {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Remove an account; open sessions cannot submit any more
+    Revoke {
+        name: String,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
+enum Keys {
+    /// Make an Ed25519 and an RSA key for a sender domain and print the DNS records
+    Dkim {
+        domain: String,
+        /// Selector; the RSA key gets it with `-rsa`
+        #[arg(long, default_value = "wp1")]
+        selector: String,
+        /// Folder for the key files
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+    },
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.verb {
+        Verb::Serve(configured) => serve::run(configured.config.as_deref()),
+        Verb::Demo { once } => demo::run(once),
+        Verb::CheckConfig(configured) => check_config::run(configured.config.as_deref()),
+        Verb::Scan { json, files } => return scan::run(&files, json),
+        Verb::Audit(Audit::Show { message, json, configured }) => admin::audit_show(configured.config.as_deref(), message, json),
+        Verb::Audit(Audit::Export { from, configured }) => admin::audit_export(configured.config.as_deref(), from),
+        Verb::Audit(Audit::Verify { file, head, configured }) => {
+            admin::audit_verify(configured.config.as_deref(), file.as_deref(), head.as_deref())
+        }
+        Verb::Queue(Queue::List { json, all, configured }) => admin::queue_list(configured.config.as_deref(), json, all),
+        Verb::Queue(Queue::Release { copy, reason, configured }) => {
+            admin::queue_release(configured.config.as_deref(), copy, reason, false)
+        }
+        Verb::Queue(Queue::Refuse { copy, reason, configured }) => {
+            admin::queue_release(configured.config.as_deref(), copy, reason, true)
+        }
+        Verb::Escrow(Escrow::List { json, all, configured }) => admin::escrow_list(configured.config.as_deref(), json, all),
+        Verb::Escrow(Escrow::Code { message, recipient, configured }) => {
+            admin::escrow_code(configured.config.as_deref(), message, recipient)
+        }
+        Verb::User(User::Add { name, send_as, bound_address, configured }) => {
+            admin::user_add(configured.config.as_deref(), name, send_as, bound_address)
+        }
+        Verb::User(User::List { json, configured }) => admin::user_list(configured.config.as_deref(), json),
+        Verb::User(User::Revoke { name, configured }) => admin::user_revoke(configured.config.as_deref(), name),
+        Verb::Keys(Keys::Dkim { domain, selector, folder }) => keys::dkim(&domain, &selector, &folder),
+        Verb::ExtractWorker => return ExitCode::FAILURE,
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("wardpost: {error}");
+            let mut cause = error.source();
+            while let Some(source) = cause {
+                eprintln!("  because: {source}");
+                cause = source.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a command ends with.
+type Ended = Result<ExitCode, crate::server::Failure>;

@@ -1,0 +1,62 @@
+//! `wardpost serve`.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use super::{Ended, output};
+use crate::config::Settings;
+use crate::server;
+
+pub fn run(config: Option<&Path>) -> Ended {
+    let settings = match config {
+        Some(path) => Settings::load(path)?,
+        None => Settings::built_in()?,
+    };
+    server::refuse_demo_folder(&settings)?;
+    let (keys, data, is_configured) = (settings.keys.clone(), settings.store.folder.clone(), settings.is_configured);
+    drop(settings);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let source = config.map_or(server::Source::BuiltIn, server::Source::File);
+        let mut running = server::start(source).await?;
+        println!("Wardpost {} listens:", env!("CARGO_PKG_VERSION"));
+        for (what, address) in running.listening() {
+            let remark = match *what {
+                "relay" => "SMTP with STARTTLS, for listed mail servers",
+                "submission" => "SMTP with STARTTLS, for mail programs",
+                "submissions" => "SMTP over TLS, for mail programs (preferred)",
+                "portal" => "HTTPS, for recipients",
+                _ => "HTTP: /metrics, /health, /ready",
+            };
+            println!("  {what:<12} {address:<22} {remark}");
+        }
+        println!("Data: {}\nKeys: {}\nBack up the keys separately; without them no message can be opened.", data.display(), keys.display());
+        if is_same_file_system(&keys, &data) && is_configured {
+            println!("Keys and data are on one file system: a thief of the disk has both. Set keys.path to another one.");
+        }
+        if let Some((user, password)) = running.take_first_credential() {
+            println!("First credential, for trying out from this machine; it ends with the first `wardpost user add`:\n  user {user}");
+            if std::io::stdout().is_terminal() {
+                output::secret("  password", &password)?;
+            } else {
+                let path = output::secret_file(&keys, &password)?;
+                println!("  password: written to {}", path.display());
+            }
+        }
+        let next = if is_configured {
+            "point a mail program at the submissions listener, or list your mail server under [[network]]."
+        } else {
+            "send a message as anything@practice.example with this credential, then `wardpost audit show ID` (the id is in the 250 reply); or run `wardpost demo`."
+        };
+        println!("Next: {next}");
+        Ok(running.until_told().await)
+    })
+}
+
+fn is_same_file_system(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (std::fs::metadata(a), std::fs::metadata(b)) {
+        (Ok(a), Ok(b)) => a.dev() == b.dev(),
+        _ => false,
+    }
+}

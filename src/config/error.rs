@@ -1,0 +1,131 @@
+use std::path::{Path, PathBuf};
+
+/// Why the configuration was refused. Each text names the place, the problem and a way out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{file}, line {line}: {message}")]
+    Syntax { file: String, line: usize, message: String },
+    #[error("{key} is `{value}`: {problem}")]
+    Value { key: String, value: String, problem: String },
+    #[error("{}: {problem}", path.display())]
+    File { path: PathBuf, problem: String },
+    #[error(transparent)]
+    Policy(#[from] crate::policy::LoadError),
+}
+
+impl Error {
+    pub(super) fn value(key: impl Into<String>, value: impl Into<String>, problem: impl Into<String>) -> Error {
+        Error::Value { key: key.into(), value: value.into(), problem: problem.into() }
+    }
+
+    pub(super) fn file(path: &Path, problem: impl Into<String>) -> Error {
+        Error::File { path: path.to_owned(), problem: problem.into() }
+    }
+
+    pub(super) fn syntax(file: &str, text: &str, error: &toml::de::Error) -> Error {
+        let at = error.span().map_or(0, |span| span.start.min(text.len()));
+        let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let mut message = error.message().to_owned();
+        if let Some(suggestion) = suggestion(&message) {
+            message = suggestion;
+        }
+        Error::Syntax { file: file.to_owned(), line, message }
+    }
+}
+
+/// Turns serde's "unknown field `x`, expected one of `a`, `b`" into a sentence with the nearest key.
+fn suggestion(message: &str) -> Option<String> {
+    let rest = message.strip_prefix("unknown field `")?;
+    let (typed, expected) = rest.split_once('`')?;
+    let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+    let nearest = known.iter().min_by_key(|key| distance(typed, key))?;
+    Some(if distance(typed, nearest) <= typed.len() / 2 {
+        format!("there is no key `{typed}` here; did you mean `{nearest}`?")
+    } else {
+        format!("there is no key `{typed}` here; known keys: {}", known.join(", "))
+    })
+}
+
+/// Levenshtein distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = i;
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+        for (j, y) in b.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (corner + usize::from(x != *y)).min(above + 1).min(row[j] + 1);
+            corner = above;
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::super::parse;
+
+    #[test]
+    fn a_misspelt_key_is_refused_with_its_line_and_the_right_one() {
+        let error = parse("wardpost.toml", "[smtp]\nmax_mesage = \"1MiB\"\n").unwrap_err().to_string();
+        assert_eq!(error, "wardpost.toml, line 2: there is no key `max_mesage` here; did you mean `max_message`?");
+        let error = parse("wardpost.toml", "[portal]\nnotice_delay = \"soon\"\n").unwrap_err().to_string();
+        assert!(error.starts_with("wardpost.toml, line 2: `soon` is no length of time"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_file_is_a_configuration() {
+        assert!(parse("x", "").is_ok());
+    }
+
+    /// Every key that exists stands in the shipped example, and every key of the example exists.
+    #[test]
+    fn the_example_file_lists_every_key() {
+        let example = include_str!("../../deploy/wardpost.toml");
+        // A commented line is a key if it reads like one; sentences do not.
+        let uncommented: String = example
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(rest)
+                    if rest.starts_with('[')
+                        || rest.split_once(" = ").is_some_and(|(key, _)| {
+                            key.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit())
+                        }) =>
+                {
+                    format!("{rest}\n")
+                }
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let raw = parse("deploy/wardpost.toml", &uncommented).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(raw.route.len(), 1);
+        let sections = uncommented.split("\n[").skip(1);
+        let mut seen = 0;
+        for section in sections {
+            let (head, body) = section.split_once(']').unwrap();
+            let head = head.trim_start_matches('[');
+            let probe = if ["network", "pin", "route", "group", "dkim"].contains(&head) {
+                format!("[[{head}]]\nzzz_unknown = 1\n")
+            } else {
+                format!("[{head}]\nzzz_unknown = 1\n")
+            };
+            let error = toml::from_str::<super::super::Raw>(&probe).unwrap_err();
+            let keys: Vec<&str> = error.message().split('`').skip(3).step_by(2).collect();
+            assert!(!keys.is_empty(), "{head}: {}", error.message());
+            for key in keys {
+                seen += 1;
+                assert!(
+                    body.lines().any(|line| line.starts_with(&format!("{key} = "))),
+                    "[{head}] {key} is missing in deploy/wardpost.toml"
+                );
+            }
+        }
+        assert!(seen > 50, "{seen}");
+    }
+}

@@ -1,0 +1,521 @@
+//! The configuration as it is meant: every file read, every address parsed, the settings that each room owns.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::RootCertStore;
+use zeroize::Zeroizing;
+
+use super::files::{self, beside};
+use super::raw::{self, NetworkTls, Raw};
+use super::{Error, NoticeMode};
+use crate::deliver::{self, FixedRoute, RouteProof};
+use crate::lookup;
+use crate::mail::{AddressPattern, Domain, Mailbox};
+use crate::observe::Event;
+use crate::pipeline;
+use crate::policy::{Group, NamedLevels};
+use crate::portal;
+use crate::smtp_in::{self, ListenerKind};
+use crate::store;
+use crate::transport::{Level, Pin};
+
+/// Everything the program was told, checked as far as one file at a time can be.
+pub struct Settings {
+    /// Whether a file was named; without one the built-in defaults are for trying out.
+    pub is_configured: bool,
+    pub server_name: Domain,
+    pub own_domains: Vec<Domain>,
+    pub keys: PathBuf,
+    pub store: store::Settings,
+    pub listeners: Vec<(ListenerKind, SocketAddr)>,
+    pub smtp_in: Arc<smtp_in::Settings>,
+    /// Chain and key files; `None`: throw-away.
+    pub smtp_certificate: Option<(PathBuf, PathBuf)>,
+    pub lookup: lookup::Settings,
+    pub deliver: deliver::Settings,
+    pub gate: pipeline::Settings,
+    pub levels: NamedLevels,
+    pub groups: Vec<Group>,
+    /// Name and text of the rule files.
+    pub policies: Vec<(String, String)>,
+    /// Name and text of own dictionaries.
+    pub dictionaries: Vec<(String, String)>,
+    pub dkim: Vec<DkimKey>,
+    pub portal: portal::Settings,
+    pub portal_listen: Vec<SocketAddr>,
+    pub portal_certificate: Option<(PathBuf, PathBuf)>,
+    pub metrics_listen: SocketAddr,
+    pub metrics_hosts: Vec<String>,
+    pub metrics_token: Option<Zeroizing<String>>,
+    pub release_hold_after: Duration,
+    /// What deserves a line in the log at every start.
+    pub notes: Vec<Event>,
+}
+
+/// One key of a sender domain, PKCS#8.
+pub struct DkimKey {
+    pub domain: Domain,
+    pub selector: String,
+    pub signer: Arc<crate::message::dkim::Signer>,
+}
+
+/// The rules as shipped.
+pub const DEFAULT_POLICY: &str = include_str!("../../policies/default.toml");
+
+impl Settings {
+    /// What runs without a configuration file: everything on loopback.
+    ///
+    /// # Errors
+    /// [`Error`] if a default cannot be (no current folder).
+    pub fn built_in() -> Result<Settings, Error> {
+        let folder = std::env::current_dir().map_err(|source| Error::Unreadable { path: PathBuf::from("."), source })?;
+        let mut settings = Settings::of(Raw::default(), &folder)?;
+        settings.is_configured = false;
+        Ok(settings)
+    }
+
+    /// Reads a configuration file and every file it names.
+    ///
+    /// # Errors
+    /// [`Error`] with the place, the problem and the way out.
+    pub fn load(path: &Path) -> Result<Settings, Error> {
+        let text = files::read_text(path)?;
+        let raw = super::parse(&path.display().to_string(), &text)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder.canonicalize().map_err(|source| Error::Unreadable { path: folder.to_owned(), source })?;
+        Settings::of(raw, &folder)
+    }
+
+    /// Gives the typed keys their meaning; relative paths start at `base`.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn of(raw: Raw, base: &Path) -> Result<Settings, Error> {
+        let server_name = domain("server.name", raw.server.name.as_deref().unwrap_or("localhost"))?;
+        let own_domains =
+            raw.server.own_domains.iter().map(|own| domain("server.own_domains", own)).collect::<Result<Vec<_>, _>>()?;
+        let data = beside(base, raw.data.path.as_deref().unwrap_or(Path::new("wardpost-data")));
+        let keys = match raw.keys.path.as_deref() {
+            Some(path) => beside(base, path),
+            None => data.with_file_name("wardpost-keys"),
+        };
+        let roots = match &raw.transport.ca_bundle {
+            Some(path) => files::roots(&beside(base, path))?,
+            None => files::system_roots(),
+        };
+        let mut notes = Vec::new();
+        let listeners = listeners(&raw.smtp)?;
+        let lookup = lookup_settings(&raw, base, &roots, &listeners, &mut notes)?;
+        let levels = NamedLevels {
+            default: raw.transport.default.unwrap_or(Level::Verified),
+            phi: raw.transport.phi.unwrap_or(Level::Verified),
+        };
+        let portal = portal_settings(&raw.portal)?;
+        let deliver = deliver_settings(&raw, base, &server_name, &own_domains, &roots, lookup.resolver, &portal)?;
+        let metrics_listen = address("metrics.listen", raw.metrics.listen.as_deref().unwrap_or("127.0.0.1:9465"))?;
+        let metrics_token = match &raw.metrics.bearer_token_file {
+            Some(path) => Some(Zeroizing::new(files::read_secret(&beside(base, path))?)),
+            None => None,
+        };
+        if !metrics_listen.ip().is_loopback() && metrics_token.is_none() {
+            return Err(Error::value(
+                "metrics.listen",
+                metrics_listen.to_string(),
+                "is not loopback; set metrics.bearer_token_file, or listen on 127.0.0.1",
+            ));
+        }
+        for network in raw.network.iter().filter(|network| network.tls == NetworkTls::Optional) {
+            notes.push(Event::TlsOptionalNetwork { name: network.name.clone() });
+        }
+        Ok(Settings {
+            is_configured: true,
+            keys,
+            store: store::Settings { folder: data, body_file_bytes: 128 * 1024 },
+            listeners,
+            smtp_in: Arc::new(smtp_in_settings(&raw, &server_name, &own_domains)?),
+            smtp_certificate: pair("smtp", raw.smtp.certificate.as_deref(), raw.smtp.key.as_deref(), base)?,
+            gate: pipeline::Settings {
+                server_name: server_name.as_str().to_owned(),
+                phi_level: levels.phi,
+                own_domains: own_domains.clone(),
+                scans_at_once: std::thread::available_parallelism().map_or(2, usize::from),
+            },
+            lookup,
+            deliver,
+            levels,
+            groups: raw.group.iter().map(group).collect::<Result<Vec<_>, _>>()?,
+            policies: policies(&raw.policy.files, base)?,
+            dictionaries: named_texts(&raw.policy.dictionaries, base)?,
+            dkim: raw.dkim.iter().map(|dkim| dkim_key(dkim, base)).collect::<Result<Vec<_>, _>>()?,
+            portal_listen: addresses("portal.listen", raw.portal.listen.as_deref(), "127.0.0.1:8443")?,
+            portal_certificate: pair("portal", raw.portal.certificate.as_deref(), raw.portal.key.as_deref(), base)?,
+            portal,
+            metrics_listen,
+            metrics_hosts: raw.metrics.hosts.clone(),
+            metrics_token,
+            release_hold_after: raw.queue.release_hold_to_portal_after.map_or(Duration::from_secs(72 * 3600), |span| span.0),
+            notes,
+            server_name,
+            own_domains,
+        })
+    }
+}
+
+// --- one key at a time ----------------------------------------------------------------------------------------------
+
+fn domain(key: &str, text: &str) -> Result<Domain, Error> {
+    Domain::parse(text).map_err(|error| Error::value(key, text, error.to_string()))
+}
+
+fn mailbox(key: &str, text: &str) -> Result<Mailbox, Error> {
+    Mailbox::parse(text).map_err(|error| Error::value(key, text, error.to_string()))
+}
+
+fn address(key: &str, text: &str) -> Result<SocketAddr, Error> {
+    text.parse()
+        .map_err(|_| Error::value(key, text, "is no address with a port; write for example \"127.0.0.1:2525\" or \"[::1]:2525\""))
+}
+
+fn addresses(key: &str, typed: Option<&[String]>, default: &str) -> Result<Vec<SocketAddr>, Error> {
+    match typed {
+        Some(list) => list.iter().map(|text| address(key, text)).collect(),
+        None => Ok(vec![address(key, default)?]),
+    }
+}
+
+fn pair(section: &str, chain: Option<&Path>, key: Option<&Path>, base: &Path) -> Result<Option<(PathBuf, PathBuf)>, Error> {
+    match (chain, key) {
+        (Some(chain), Some(key)) => Ok(Some((beside(base, chain), beside(base, key)))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(Error::value(format!("{section}.key"), "", "is missing beside the certificate")),
+        (None, Some(_)) => Err(Error::value(format!("{section}.certificate"), "", "is missing beside the key")),
+    }
+}
+
+fn fingerprint(key: &str, text: &str) -> Result<[u8; 32], Error> {
+    let digits: String = text.chars().filter(|c| !":. ".contains(*c)).collect();
+    let problem = || {
+        Error::value(
+            key,
+            text,
+            "is no SHA-256 of a certificate; expected 64 hexadecimal digits (openssl x509 -fingerprint -sha256)",
+        )
+    };
+    if digits.len() != 64 {
+        return Err(problem());
+    }
+    let mut out = [0u8; 32];
+    for (i, byte) in out.iter_mut().enumerate() {
+        *byte = digits.get(2 * i..2 * i + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).ok_or_else(problem)?;
+    }
+    Ok(out)
+}
+
+fn listeners(smtp: &raw::Smtp) -> Result<Vec<(ListenerKind, SocketAddr)>, Error> {
+    let mut out = Vec::new();
+    for (kind, key, typed, default) in [
+        (ListenerKind::Relay, "smtp.relay", &smtp.relay, "127.0.0.1:2525"),
+        (ListenerKind::Submission, "smtp.submission", &smtp.submission, "127.0.0.1:2587"),
+        (ListenerKind::Submissions, "smtp.submissions", &smtp.submissions, "127.0.0.1:2465"),
+    ] {
+        out.extend(addresses(key, typed.as_deref(), default)?.into_iter().map(|address| (kind, address)));
+    }
+    Ok(out)
+}
+
+fn smtp_in_settings(raw: &Raw, name: &Domain, own: &[Domain]) -> Result<smtp_in::Settings, Error> {
+    let mut settings = smtp_in::Settings { name: name.clone(), ..smtp_in::Settings::default() };
+    settings.postmaster = own.first().and_then(|own| Mailbox::parse(&format!("postmaster@{own}")).ok());
+    if let Some(size) = raw.smtp.max_message {
+        settings.max_message_bytes = size.0;
+    }
+    if let Some(count) = raw.smtp.max_recipients {
+        settings.max_recipients = count;
+    }
+    if let Some(size) = raw.smtp.memory_in_flight {
+        settings.memory_in_flight_bytes = usize::try_from(size.0).unwrap_or(usize::MAX);
+    }
+    if (settings.memory_in_flight_bytes as u64) < settings.max_message_bytes {
+        return Err(Error::value(
+            "smtp.memory_in_flight",
+            settings.memory_in_flight_bytes.to_string(),
+            "is smaller than smtp.max_message, so the largest message could never be taken",
+        ));
+    }
+    settings.limits.connections_max = raw.smtp.max_connections.unwrap_or(20_000);
+    settings.limits.connections_per_source_max = raw.smtp.max_connections_per_client.unwrap_or(300);
+    for network in &raw.network {
+        settings.networks.push(self::network(network)?);
+    }
+    Ok(settings)
+}
+
+fn network(raw: &raw::Network) -> Result<smtp_in::Network, Error> {
+    let key = |field: &str| format!("network.{field} of `{}`", raw.name);
+    let addresses = raw
+        .addresses
+        .iter()
+        .map(|text| {
+            let cidr =
+                smtp_in::Cidr::parse(text).map_err(|error| Error::value(key("addresses"), text.clone(), error.to_string()))?;
+            let widest = if cidr.address().is_ipv4() { 24 } else { 64 };
+            if cidr.prefix() < widest {
+                return Err(Error::value(
+                    key("addresses"),
+                    text.clone(),
+                    format!("is wider than /{widest}: an address alone would let too many in; list the servers one by one"),
+                ));
+            }
+            Ok(cidr)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    if addresses.is_empty() || raw.sender_domains.is_empty() {
+        return Err(Error::value(key("sender_domains"), "", "a network needs addresses and the sender domains it is bound to"));
+    }
+    let may_send_as = raw
+        .sender_domains
+        .iter()
+        .map(|text| Ok(AddressPattern::Domain(domain(&key("sender_domains"), text)?)))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let bound_address = raw.bound_address.as_deref().map(|text| mailbox(&key("bound_address"), text)).transpose()?;
+    Ok(smtp_in::Network {
+        name: raw.name.clone(),
+        addresses,
+        may_send_as,
+        bound_address,
+        tls_optional: raw.tls == NetworkTls::Optional,
+    })
+}
+
+fn lookup_settings(
+    raw: &Raw,
+    base: &Path,
+    roots: &Arc<RootCertStore>,
+    listeners: &[(ListenerKind, SocketAddr)],
+    notes: &mut Vec<Event>,
+) -> Result<lookup::Settings, Error> {
+    let resolver = match raw.dns.resolver.as_deref() {
+        None | Some("system") => None,
+        Some(text) => Some(address("dns.resolver", text)?),
+    };
+    let is_test_world = resolver.is_some_and(|resolver| resolver.ip().is_loopback());
+    let tests: [(&'static str, bool); 4] = [
+        ("transport.mx_port", raw.transport.mx_port.is_some_and(|port| port != 25)),
+        ("transport.sts_port", raw.transport.sts_port.is_some_and(|port| port != 443)),
+        ("transport.sts_private_addresses", raw.transport.sts_private_addresses == Some(true)),
+        ("dns.trust_anchor", raw.dns.trust_anchor.is_some()),
+    ];
+    for (key, is_set) in tests {
+        if is_set && !is_test_world {
+            return Err(Error::value(key, "", "is for test worlds only and needs dns.resolver on loopback"));
+        }
+        if is_set {
+            notes.push(Event::TestSetting { key });
+        }
+    }
+    if raw.transport.ca_bundle.is_some() {
+        notes.push(Event::TestSetting { key: "transport.ca_bundle" });
+    }
+    let mut pins = HashMap::new();
+    for pin in &raw.pin {
+        let (domain, pin) = self::pin(pin, base)?;
+        pins.insert(domain, pin);
+    }
+    Ok(lookup::Settings {
+        resolver,
+        trust_anchor: raw.dns.trust_anchor.as_deref().map(|path| files::read_text(&beside(base, path))).transpose()?,
+        second_source: raw.dns.second_source.as_deref().map(|text| address("dns.second_source", text)).transpose()?,
+        mx_port: raw.transport.mx_port.unwrap_or(25),
+        sts_port: raw.transport.sts_port.unwrap_or(443),
+        roots: roots.clone(),
+        pins,
+        allow_private_sts: raw.transport.sts_private_addresses.unwrap_or(false),
+        own_addresses: listeners.iter().map(|(_, address)| address.ip()).filter(|ip| !ip.is_unspecified()).collect(),
+        deadline: raw.dns.deadline.map_or(Duration::from_secs(15), |span| span.0),
+        ..lookup::Settings::default()
+    })
+}
+
+fn pin(raw: &raw::Pin, base: &Path) -> Result<(Domain, Pin), Error> {
+    let key = |field: &str| format!("pin.{field} of `{}`", raw.domain);
+    let name = domain("pin.domain", &raw.domain)?;
+    if raw.hosts.is_empty() && raw.ca.is_none() && raw.certificate_sha256.is_empty() {
+        return Err(Error::value(key("hosts"), "", "a pin fixes hosts, a CA or a certificate; name at least one"));
+    }
+    let pin = Pin {
+        level: raw.level,
+        hosts: raw.hosts.iter().map(|host| domain(&key("hosts"), host)).collect::<Result<Vec<_>, _>>()?,
+        certificates: raw
+            .certificate_sha256
+            .iter()
+            .map(|text| fingerprint(&key("certificate_sha256"), text))
+            .collect::<Result<Vec<_>, _>>()?,
+        ca_pem: raw
+            .ca
+            .as_deref()
+            .map(|path| files::roots(&beside(base, path)).and_then(|_| files::read(&beside(base, path))))
+            .transpose()?,
+    };
+    Ok((name, pin))
+}
+
+fn deliver_settings(
+    raw: &Raw,
+    base: &Path,
+    name: &Domain,
+    own: &[Domain],
+    roots: &Arc<RootCertStore>,
+    resolver: Option<SocketAddr>,
+    portal: &portal::Settings,
+) -> Result<deliver::Settings, Error> {
+    let mut settings = deliver::Settings::new(name.clone(), roots.clone());
+    settings.mx_port = raw.transport.mx_port.unwrap_or(25);
+    for route in &raw.route {
+        let hop = fixed_route("route", route, base)?;
+        if route.domains.is_empty() {
+            return Err(Error::value("route.domains", "", "is missing; name the domains that take this route"));
+        }
+        for text in &route.domains {
+            settings.routes.insert(domain("route.domains", text)?, hop.clone());
+        }
+    }
+    settings.default_hop = raw.next_hop.as_ref().map(|hop| fixed_route("next_hop", hop, base)).transpose()?;
+    let ms = |span: super::Span| i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX);
+    if let Some(spans) = &raw.queue.retry_after {
+        if spans.is_empty() || spans.iter().any(|span| span.0.is_zero()) {
+            return Err(Error::value("queue.retry_after", "", "needs at least one time above zero"));
+        }
+        settings.schedule.steps_ms = spans.iter().copied().map(ms).collect();
+    }
+    if let Some(span) = raw.queue.portal_after {
+        settings.schedule.normal_budget_ms = ms(span);
+    }
+    if let Some(span) = raw.queue.portal_after_urgent {
+        settings.schedule.urgent_budget_ms = ms(span);
+    }
+    if let Some(span) = raw.queue.give_up_after {
+        settings.schedule.give_up_ms = ms(span);
+        settings.schedule.notice_give_up_ms = settings.schedule.notice_give_up_ms.min(ms(span));
+    }
+    if let Some(count) = raw.queue.workers {
+        settings.attempts_max = count.max(1);
+    }
+    if let Some(count) = raw.queue.connections_per_host {
+        settings.pool.per_host_max = count.max(1);
+    }
+    let notice_address = raw.portal.notice_address.as_deref().map(|text| mailbox("portal.notice_address", text)).transpose()?;
+    if let Some(address) = notice_address.as_ref().filter(|address| !own.contains(address.domain())) {
+        return Err(Error::value(
+            "portal.notice_address",
+            format!("...@{}", address.domain()),
+            "is in no domain of server.own_domains",
+        ));
+    }
+    settings.portal = deliver::Portal {
+        host: portal.host().to_owned(),
+        office: portal.office.clone(),
+        notice: match raw.portal.notice {
+            NoticeMode::Plain => deliver::NoticeMode::Plain,
+            NoticeMode::TlsOnly => deliver::NoticeMode::TlsOnly,
+            NoticeMode::None => deliver::NoticeMode::None,
+        },
+        notice_address,
+        notice_wait: raw.portal.notice_delay.map_or(Duration::from_secs(15 * 60), |span| span.0),
+        keep_days: raw.portal.expires_after.map_or(crate::escrow::EXPIRY_DAYS, |span| (span.0.as_secs() / 86_400).max(1) as i64),
+        postmaster: own.first().and_then(|own| Mailbox::parse(&format!("postmaster@{own}")).ok()),
+    };
+    // A world of a handful of test domains looks like a broken network: a third of it has no STARTTLS.
+    if resolver.is_some_and(|resolver| resolver.ip().is_loopback()) && settings.mx_port != 25 {
+        settings.weather = None;
+    }
+    Ok(settings)
+}
+
+fn fixed_route(section: &str, raw: &raw::NextHop, base: &Path) -> Result<FixedRoute, Error> {
+    let key = |field: &str| format!("{section}.{field} of `{}`", raw.host);
+    let name = domain(&key("certificate_name"), raw.certificate_name.as_deref().unwrap_or(&raw.host))?;
+    let sha256 =
+        raw.certificate_sha256.iter().map(|text| fingerprint(&key("certificate_sha256"), text)).collect::<Result<Vec<_>, _>>()?;
+    let proof = if sha256.is_empty() {
+        let ca_pem = raw
+            .ca
+            .as_deref()
+            .map(|path| files::roots(&beside(base, path)).and_then(|_| files::read(&beside(base, path))))
+            .transpose()?;
+        RouteProof::Name { name, ca_pem }
+    } else {
+        RouteProof::Certificate { name, sha256 }
+    };
+    if let Some(address) = &raw.address {
+        address.parse::<IpAddr>().map_err(|_| Error::value(key("address"), address.clone(), "is no IP address"))?;
+    }
+    let login = match (&raw.user, &raw.password_file) {
+        (Some(user), Some(path)) => {
+            Some(deliver::Login { user: user.clone(), password: Zeroizing::new(files::read_secret(&beside(base, path))?) })
+        }
+        (None, None) => None,
+        (Some(_), None) => return Err(Error::value(key("password_file"), "", "is missing beside user")),
+        (None, Some(_)) => return Err(Error::value(key("user"), "", "is missing beside password_file")),
+    };
+    Ok(FixedRoute { host: raw.address.clone().unwrap_or_else(|| raw.host.clone()), port: raw.port.unwrap_or(25), proof, login })
+}
+
+fn portal_settings(raw: &raw::Portal) -> Result<portal::Settings, Error> {
+    let url = raw.public_url.as_deref().unwrap_or("https://localhost:8443");
+    let is_url = url
+        .strip_prefix("https://")
+        .is_some_and(|rest| !rest.trim_end_matches('/').is_empty() && !rest.trim_end_matches('/').contains('/'));
+    if !is_url {
+        return Err(Error::value("portal.public_url", url, "must be https://HOST or https://HOST:PORT, without a path"));
+    }
+    Ok(portal::Settings::new(url, raw.office.as_deref().unwrap_or("Your doctor's office")))
+}
+
+fn group(raw: &raw::Group) -> Result<Group, Error> {
+    let key = format!("group.members of `{}`", raw.name);
+    let members = raw
+        .members
+        .iter()
+        .map(|text| AddressPattern::parse(text).map_err(|error| Error::value(key.clone(), text.clone(), error.to_string())))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Group { name: raw.name.clone(), members })
+}
+
+fn dkim_key(raw: &raw::Dkim, base: &Path) -> Result<DkimKey, Error> {
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::pki_types::pem::PemObject;
+    let path = beside(base, &raw.key);
+    let domain = domain("dkim.domain", &raw.domain)?;
+    if Domain::parse(&format!("{}._domainkey.{domain}", raw.selector)).is_err() {
+        return Err(Error::value("dkim.selector", raw.selector.clone(), "is no DNS label"));
+    }
+    let pem = files::read(&path)?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&pem).map_err(|error| Error::file(&path, format!("is no PEM private key ({error})")))?;
+    let PrivateKeyDer::Pkcs8(pkcs8) = key else {
+        return Err(Error::file(
+            &path,
+            "is not PKCS#8; make one with `wardpost keys dkim DOMAIN`, or convert it with openssl pkcs8 -topk8 -nocrypt",
+        ));
+    };
+    let bytes = pkcs8.secret_pkcs8_der();
+    let signer = crate::message::dkim::Signer::ed25519(bytes)
+        .or_else(|_| crate::message::dkim::Signer::rsa(bytes))
+        .map_err(|_| Error::file(&path, "is neither an Ed25519 nor an RSA key of 2048 bits and more"))?;
+    Ok(DkimKey { domain, selector: raw.selector.clone(), signer: Arc::new(signer) })
+}
+
+fn policies(files: &[PathBuf], base: &Path) -> Result<Vec<(String, String)>, Error> {
+    if files.is_empty() {
+        return Ok(vec![("policies/default.toml".to_owned(), DEFAULT_POLICY.to_owned())]);
+    }
+    named_texts(files, base)
+}
+
+fn named_texts(files: &[PathBuf], base: &Path) -> Result<Vec<(String, String)>, Error> {
+    files.iter().map(|path| Ok((path.display().to_string(), files::read_text(&beside(base, path))?))).collect()
+}

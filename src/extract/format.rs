@@ -1,0 +1,269 @@
+/// What a file is, by its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    Text,
+    Delimited,
+    Html,
+    Json,
+    Xml,
+    Hl7,
+    Calendar,
+    Card,
+    Rtf,
+    Docx,
+    Xlsx,
+    Pptx,
+    /// Text, spreadsheet or presentation of OpenDocument.
+    OpenDocument,
+    /// The spreadsheet format before 2007.
+    Xls,
+    Pdf,
+    Zip,
+    Image,
+    /// A message as a file.
+    Message,
+    /// A detached signature: bytes about the letter, no text.
+    Signature,
+    /// Sealed for the recipient (S/MIME, an office file with a password).
+    Sealed,
+    Unknown,
+}
+
+impl Format {
+    pub const ALL: [Format; 21] = [
+        Format::Text,
+        Format::Delimited,
+        Format::Html,
+        Format::Json,
+        Format::Xml,
+        Format::Hl7,
+        Format::Calendar,
+        Format::Card,
+        Format::Rtf,
+        Format::Docx,
+        Format::Xlsx,
+        Format::Pptx,
+        Format::OpenDocument,
+        Format::Xls,
+        Format::Pdf,
+        Format::Zip,
+        Format::Image,
+        Format::Message,
+        Format::Signature,
+        Format::Sealed,
+        Format::Unknown,
+    ];
+
+    /// Whether its reader is complex enough to belong into the sandbox.
+    #[must_use]
+    pub fn is_document(self) -> bool {
+        matches!(
+            self,
+            Format::Rtf
+                | Format::Docx
+                | Format::Xlsx
+                | Format::Pptx
+                | Format::OpenDocument
+                | Format::Xls
+                | Format::Pdf
+                | Format::Zip
+        )
+    }
+
+    /// Tells the format from the first bytes; `hint` is the declared media type or a file's name, and decides only
+    /// between kinds of text and signatures.
+    #[must_use]
+    pub fn of(bytes: &[u8], media_type: &str, file_name: &str) -> Format {
+        let extension = file_name.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase()).unwrap_or_default();
+        if let Some(format) = by_magic(bytes) {
+            return format;
+        }
+        if media_type.ends_with("pkcs7-signature") && bytes.first() == Some(&0x30) {
+            return Format::Signature;
+        }
+        if media_type.ends_with("pkcs7-mime") {
+            return Format::Sealed;
+        }
+        if !is_text(bytes) {
+            return Format::Unknown;
+        }
+        by_text(bytes, media_type, &extension)
+    }
+}
+
+/// Where the magic number may begin: readers forgive some bytes in front of a PDF.
+const PDF_LEAD: usize = 1024;
+
+fn by_magic(bytes: &[u8]) -> Option<Format> {
+    let starts = |magic: &[u8]| bytes.starts_with(magic);
+    if starts(b"PK\x03\x04") || starts(b"PK\x05\x06") {
+        return Some(in_zip(bytes));
+    }
+    if bytes.get(..bytes.len().min(PDF_LEAD)).is_some_and(|head| find(head, b"%PDF-").is_some()) {
+        return Some(Format::Pdf);
+    }
+    if starts(b"{\\rtf") {
+        return Some(Format::Rtf);
+    }
+    if starts(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1") {
+        // Names of streams are UTF-16: a password-protected office file has a stream of this name.
+        if find(bytes, &wide("EncryptedPackage")).is_some() {
+            return Some(Format::Sealed);
+        }
+        return Some(if find(bytes, &wide("Workbook")).is_some() || find(bytes, &wide("Book")).is_some() {
+            Format::Xls
+        } else {
+            Format::Unknown
+        });
+    }
+    let is_image = starts(b"\x89PNG\r\n\x1a\n")
+        || starts(b"\xff\xd8\xff")
+        || starts(b"GIF87a")
+        || starts(b"GIF89a")
+        || starts(b"II*\0")
+        || starts(b"MM\0*")
+        || (starts(b"BM") && bytes.len() > 26 && !is_text(bytes))
+        || (starts(b"RIFF") && bytes.get(8..12) == Some(b"WEBP"))
+        || (bytes.get(4..8) == Some(b"ftyp")
+            && bytes.get(8..12).is_some_and(|b| matches!(b, b"heic" | b"heix" | b"mif1" | b"avif")));
+    is_image.then_some(Format::Image)
+}
+
+/// Which office format a ZIP holds, by the names in it.
+fn in_zip(bytes: &[u8]) -> Format {
+    let has = |name: &[u8]| find(bytes, name).is_some();
+    if bytes.get(30..38) == Some(b"mimetype") && has(b"application/vnd.oasis.opendocument.") {
+        Format::OpenDocument
+    } else if has(b"word/document.xml") {
+        Format::Docx
+    } else if has(b"xl/workbook.xml") || has(b"xl/workbook.bin") {
+        Format::Xlsx
+    } else if has(b"ppt/presentation.xml") {
+        Format::Pptx
+    } else {
+        Format::Zip
+    }
+}
+
+fn by_text(bytes: &[u8], media_type: &str, extension: &str) -> Format {
+    let text = decode(bytes);
+    let start = text.trim_start();
+    let head: String = start.chars().take(512).collect::<String>().to_ascii_lowercase();
+    if head.starts_with("msh|") || head.starts_with("fhs|") || head.starts_with("bhs|") {
+        Format::Hl7
+    } else if head.starts_with("begin:vcalendar") {
+        Format::Calendar
+    } else if head.starts_with("begin:vcard") {
+        Format::Card
+    } else if head.starts_with("<!doctype html")
+        || head.starts_with("<html")
+        || head.contains("<body")
+        || media_type == "text/html"
+        || matches!(extension, "htm" | "html" | "xhtml")
+    {
+        Format::Html
+    } else if head.starts_with("<?xml") || extension == "xml" {
+        Format::Xml
+    } else if (head.starts_with('{') || head.starts_with('[')) && serde_json::from_str::<serde::de::IgnoredAny>(start).is_ok() {
+        Format::Json
+    } else if media_type == "text/csv" || media_type == "text/tab-separated-values" || matches!(extension, "csv" | "tsv") {
+        Format::Delimited
+    } else if extension == "eml" || media_type == "message/rfc822" {
+        Format::Message
+    } else {
+        Format::Text
+    }
+}
+
+/// Text has no control characters but white space; UTF-16 is told by its mark or by every second byte being zero.
+fn is_text(bytes: &[u8]) -> bool {
+    if wide_order(bytes).is_some() {
+        return true;
+    }
+    let odd = bytes.iter().filter(|b| matches!(b, 0..=8 | 14..=26 | 28..=31 | 127)).count();
+    odd == 0 || (odd * 200 < bytes.len() && !bytes.contains(&0))
+}
+
+#[derive(Clone, Copy)]
+enum Wide {
+    Little,
+    Big,
+}
+
+fn wide_order(bytes: &[u8]) -> Option<Wide> {
+    if bytes.starts_with(b"\xff\xfe") {
+        return Some(Wide::Little);
+    }
+    if bytes.starts_with(b"\xfe\xff") {
+        return Some(Wide::Big);
+    }
+    let head = bytes.get(..bytes.len().min(256))?;
+    if head.len() < 8 || !bytes.len().is_multiple_of(2) {
+        return None;
+    }
+    let zeros = |offset: usize| head.iter().skip(offset).step_by(2).filter(|b| **b == 0).count() * 10 > head.len() / 2 * 8;
+    match (zeros(0), zeros(1)) {
+        (false, true) => Some(Wide::Little),
+        (true, false) => Some(Wide::Big),
+        _ => None,
+    }
+}
+
+/// Text of a file that says nothing about its charset: UTF-16 by its mark, UTF-8 if it is that, else windows-1252.
+#[must_use]
+pub(super) fn decode(bytes: &[u8]) -> String {
+    match wide_order(bytes) {
+        Some(Wide::Little) => return encoding_rs::UTF_16LE.decode_with_bom_removal(bytes).0.into_owned(),
+        Some(Wide::Big) => return encoding_rs::UTF_16BE.decode_with_bom_removal(bytes).0.into_owned(),
+        None => {}
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
+    }
+}
+
+fn wide(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+pub(super) fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
+    let first = *needle.first()?;
+    let mut at = 0;
+    while let Some(next) = hay.get(at..)?.iter().position(|b| *b == first) {
+        at += next;
+        if hay.get(at..)?.starts_with(needle) {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_decides_and_not_the_name() {
+        for (bytes, media_type, name, format) in [
+            (&b"%PDF-1.4 x"[..], "text/plain", "a.txt", Format::Pdf),
+            (b"{\\rtf1 x}", "application/msword", "a.doc", Format::Rtf),
+            (b"\x89PNG\r\n\x1a\n....", "application/pdf", "a.pdf", Format::Image),
+            (b"<html><body>x", "application/octet-stream", "a.dat", Format::Html),
+            (b"MSH|^~\\&|A", "application/octet-stream", "x", Format::Hl7),
+            (b"BEGIN:VCALENDAR\r\n", "text/plain", "", Format::Calendar),
+            (b"{\"a\": 1}", "application/octet-stream", "", Format::Json),
+            (b"a,b\n1,2", "text/csv", "x.csv", Format::Delimited),
+            (b"plain words", "application/octet-stream", "x.bin", Format::Text),
+            (b"\x00\x01\x02\x03binary\x00\x00", "text/plain", "x.txt", Format::Unknown),
+            (b"\xff\xfea\0b\0", "text/plain", "x.txt", Format::Text),
+            (b"PK\x03\x04 word/document.xml", "", "x.zip", Format::Docx),
+            (b"PK\x03\x04 other", "", "x.docx", Format::Zip),
+            (b"", "text/plain", "", Format::Text),
+        ] {
+            assert_eq!(Format::of(bytes, media_type, name), format, "{:?}", String::from_utf8_lossy(bytes));
+        }
+    }
+}

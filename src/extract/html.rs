@@ -1,0 +1,396 @@
+//! HTML as a reader finds it, in one pass without a tree: nesting costs nothing, and no element can hide text.
+
+/// The text of an HTML document: shown text, `alt` texts in place, then (behind blank lines) titles, other telling
+/// attributes, comments and what scripts hold. Blocks become lines, cells are parted by tabs; tags and comments inside a
+/// word leave it whole, as they do on the screen.
+#[must_use]
+pub fn text(html: &str) -> String {
+    let mut page = Writer { shown: String::with_capacity(html.len() / 2), aside: String::new(), pre: 0, blank: false };
+    let mut rest = html;
+    while let Some(at) = rest.find('<') {
+        let (before, tag) = rest.split_at(at);
+        page.words(before);
+        rest = page.markup(tag);
+    }
+    page.words(rest);
+    if !page.aside.is_empty() {
+        page.shown.push_str("\n\n");
+        page.shown.push_str(&page.aside);
+    }
+    page.shown
+}
+
+struct Writer {
+    shown: String,
+    /// Comments, titles, scripts: not seen, but there to be found.
+    aside: String,
+    /// Depth of `pre`, where line ends count.
+    pre: usize,
+    /// White space waits until a word follows.
+    blank: bool,
+}
+
+impl Writer {
+    /// Text between tags, entities undone, white space folded as a browser does.
+    fn words(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            if c == '&'
+                && let Some((decoded, length)) = entity(rest)
+            {
+                self.push(decoded);
+                rest = rest.get(length..).unwrap_or_default();
+                continue;
+            }
+            self.push(c);
+            rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        }
+    }
+
+    fn push(&mut self, c: char) {
+        if matches!(c, ' ' | '\t' | '\r' | '\n' | '\u{0c}') {
+            if self.pre > 0 && c == '\n' {
+                self.shown.push('\n');
+            } else {
+                self.blank = true;
+            }
+            return;
+        }
+        if self.blank {
+            if !self.shown.is_empty() && !self.shown.ends_with(['\n', '\t']) {
+                self.shown.push(' ');
+            }
+            self.blank = false;
+        }
+        self.shown.push(c);
+    }
+
+    /// One comment, declaration or tag at the start of `text`; what follows it.
+    fn markup<'t>(&mut self, text: &'t str) -> &'t str {
+        if let Some(comment) = text.strip_prefix("<!--") {
+            let (inside, after) = comment.split_once("-->").unwrap_or((comment, ""));
+            self.note(inside);
+            return after;
+        }
+        if text.starts_with("<!") || text.starts_with("<?") {
+            let (inside, after) = text.split_once('>').unwrap_or((text, ""));
+            self.note(inside.get(2..).unwrap_or_default());
+            return after;
+        }
+        let is_tag = text.as_bytes().get(1).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'/');
+        if !is_tag {
+            self.push('<');
+            return text.get(1..).unwrap_or_default();
+        }
+        let (tag, after) = split_tag(text);
+        let is_end = tag.starts_with("</");
+        let name: String = tag
+            .trim_start_matches(['<', '/'])
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric())
+            .map(|c| c.to_ascii_lowercase())
+            .collect();
+        self.element(&name, is_end);
+        if !is_end {
+            self.attributes(tag);
+            if matches!(name.as_str(), "script" | "style") {
+                let end = find_end(after, &name);
+                let (inside, after) = after.split_at(end);
+                self.note(inside);
+                return after;
+            }
+        }
+        after
+    }
+
+    fn element(&mut self, name: &str, is_end: bool) {
+        match name {
+            "td" | "th" if !is_end => {
+                // The first cell of a row needs no separator.
+                if !self.shown.is_empty() && !self.shown.ends_with('\n') {
+                    self.shown.push('\t');
+                }
+                self.blank = false;
+            }
+            "br" | "tr" | "li" | "dt" | "dd" | "option" | "hr" | "caption" | "thead" | "tbody" => self.line(1),
+            "p" | "div" | "table" | "ul" | "ol" | "dl" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "blockquote" | "section"
+            | "article" | "header" | "footer" | "form" | "fieldset" | "body" | "html" | "head" | "title" | "center"
+            | "address" | "main" | "nav" | "aside" | "figure" => {
+                self.line(if matches!(name, "p" | "table" | "title") || name.starts_with('h') && name.len() == 2 {
+                    2
+                } else {
+                    1
+                });
+            }
+            "pre" | "textarea" => {
+                self.pre = if is_end { self.pre.saturating_sub(1) } else { self.pre + 1 };
+                self.line(1);
+            }
+            _ => {}
+        }
+    }
+
+    /// Makes the text end in at least `count` line ends.
+    fn line(&mut self, count: usize) {
+        self.blank = false;
+        if self.shown.is_empty() {
+            return;
+        }
+        let have = self.shown.bytes().rev().take_while(|b| *b == b'\n').count();
+        for _ in have..count {
+            self.shown.push('\n');
+        }
+    }
+
+    /// Attributes that hold text for people.
+    fn attributes(&mut self, tag: &str) {
+        for (name, value) in Attributes(tag) {
+            let value = decoded(value);
+            match name.to_ascii_lowercase().as_str() {
+                "alt" => {
+                    self.blank = true;
+                    value.chars().for_each(|c| self.push(c));
+                    self.blank = true;
+                }
+                "title" | "aria-label" | "placeholder" | "value" | "content" | "summary" | "label" | "srcdoc" => {
+                    self.note(&value)
+                }
+                "href" if value.len() > 7 && value.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("mailto:")) => {
+                    self.note(&value)
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        if text.bytes().filter(u8::is_ascii_alphanumeric).count() > 2 {
+            self.aside.push_str(text.trim());
+            self.aside.push('\n');
+        }
+    }
+}
+
+/// A tag up to its `>`, which may stand inside quotes; what follows.
+fn split_tag(text: &str) -> (&str, &str) {
+    let mut quote = None;
+    for (at, b) in text.bytes().enumerate().skip(1) {
+        match (quote, b) {
+            (None, b'>') => return (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()),
+            (None, b'"' | b'\'') if text.as_bytes().get(at - 1).is_some_and(|before| matches!(before, b'=' | b' ')) => {
+                quote = Some(b)
+            }
+            (Some(open), b) if open == b => quote = None,
+            _ => {}
+        }
+    }
+    // A quote that never closes: browsers would swallow the rest; we read it.
+    match text.find('>') {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()),
+        None => (text.get(..1).unwrap_or_default(), text.get(1..).unwrap_or_default()),
+    }
+}
+
+/// Where the end tag of a raw-text element begins.
+fn find_end(text: &str, name: &str) -> usize {
+    let mut from = 0;
+    while let Some(at) = text.get(from..).and_then(|rest| rest.find("</")) {
+        let at = from + at;
+        if text.get(at + 2..at + 2 + name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name)) {
+            return at;
+        }
+        from = at + 2;
+    }
+    text.len()
+}
+
+/// Attributes of a tag, in order.
+struct Attributes<'t>(&'t str);
+
+impl<'t> Iterator for Attributes<'t> {
+    type Item = (&'t str, &'t str);
+
+    fn next(&mut self) -> Option<(&'t str, &'t str)> {
+        loop {
+            let equals = self.0.find('=')?;
+            let (before, after) = self.0.split_at(equals);
+            let name = before
+                .trim_end()
+                .rsplit(|c: char| c.is_ascii_whitespace() || matches!(c, '"' | '\'' | '/' | '<'))
+                .next()
+                .unwrap_or_default();
+            let after = after.get(1..).unwrap_or_default().trim_start();
+            let (value, rest) = match after.chars().next() {
+                Some(quote @ ('"' | '\'')) => {
+                    let inside = after.get(1..).unwrap_or_default();
+                    inside.split_once(quote).unwrap_or((inside, ""))
+                }
+                _ => after.split_at(after.find(|c: char| c.is_ascii_whitespace() || c == '>').unwrap_or(after.len())),
+            };
+            self.0 = rest;
+            if !name.is_empty() {
+                return Some((name, value));
+            }
+        }
+    }
+}
+
+fn decoded(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(c) = rest.chars().next() {
+        match entity(rest) {
+            Some((decoded, length)) if c == '&' => {
+                out.push(decoded);
+                rest = rest.get(length..).unwrap_or_default();
+            }
+            _ => {
+                out.push(c);
+                rest = rest.get(c.len_utf8()..).unwrap_or_default();
+            }
+        }
+    }
+    out
+}
+
+/// The character reference at the start of `text`, and its length. A missing semicolon is forgiven for numbers.
+fn entity(text: &str) -> Option<(char, usize)> {
+    let body = text.strip_prefix('&')?;
+    if let Some(number) = body.strip_prefix('#') {
+        let (digits, radix, lead) = match number.strip_prefix(['x', 'X']) {
+            Some(hex) => (hex, 16, 3),
+            None => (number, 10, 2),
+        };
+        let length = digits.bytes().take(8).take_while(|b| char::from(*b).is_digit(radix)).count();
+        let value = u32::from_str_radix(digits.get(..length)?, radix).ok()?;
+        let end = lead + length + usize::from(digits.as_bytes().get(length) == Some(&b';'));
+        // Numbers 128 to 159 mean windows-1252 in browsers (HTML standard, 13.2.5.80).
+        let c = match value {
+            0x80..=0x9f => {
+                encoding_rs::WINDOWS_1252.decode_without_bom_handling(&[u8::try_from(value).ok()?]).0.chars().next()?
+            }
+            other => char::from_u32(other).unwrap_or('\u{fffd}'),
+        };
+        return Some((c, end));
+    }
+    let length = body.bytes().take(32).take_while(u8::is_ascii_alphanumeric).count();
+    let name = body.get(..length)?;
+    if body.as_bytes().get(length) != Some(&b';') {
+        return None;
+    }
+    let c = match name {
+        "amp" | "AMP" => '&',
+        "lt" | "LT" => '<',
+        "gt" | "GT" => '>',
+        "quot" | "QUOT" => '"',
+        "apos" => '\'',
+        "nbsp" | "ensp" | "emsp" | "thinsp" | "numsp" | "puncsp" | "hairsp" => '\u{a0}',
+        "shy" => '\u{ad}',
+        "zwnj" => '\u{200c}',
+        "zwj" => '\u{200d}',
+        "lrm" => '\u{200e}',
+        "rlm" => '\u{200f}',
+        "ZeroWidthSpace" | "NoBreak" => '\u{200b}',
+        "ndash" | "mdash" | "hyphen" | "dash" | "minus" => '-',
+        "lsquo" | "rsquo" | "sbquo" | "prime" => '\'',
+        "ldquo" | "rdquo" | "bdquo" => '"',
+        "hellip" => '…',
+        "bull" | "middot" => '*',
+        "copy" => '©',
+        "reg" => '®',
+        "trade" => '™',
+        "deg" => '°',
+        "plusmn" => '±',
+        "micro" => 'µ',
+        "sect" => '§',
+        "para" => '¶',
+        "times" => '×',
+        "divide" => '÷',
+        "frac12" => '½',
+        "frac14" => '¼',
+        "sup2" => '²',
+        "le" | "leq" => '≤',
+        "ge" | "geq" => '≥',
+        "ne" => '≠',
+        "euro" => '€',
+        "pound" => '£',
+        "yen" => '¥',
+        "cent" => '¢',
+        "laquo" => '«',
+        "raquo" => '»',
+        "num" => '#',
+        "commat" => '@',
+        "period" => '.',
+        "comma" => ',',
+        "colon" => ':',
+        "semi" => ';',
+        "sol" => '/',
+        "lpar" => '(',
+        "rpar" => ')',
+        "dollar" => '$',
+        "percnt" => '%',
+        "plus" => '+',
+        "equals" => '=',
+        "lowbar" => '_',
+        "excl" => '!',
+        "quest" => '?',
+        "Tab" => '\t',
+        "NewLine" => '\n',
+        "szlig" => 'ß',
+        "aelig" => 'æ',
+        "AElig" => 'Æ',
+        "oslash" => 'ø',
+        "Oslash" => 'Ø',
+        "aring" => 'å',
+        "Aring" => 'Å',
+        "ccedil" => 'ç',
+        "Ccedil" => 'Ç',
+        "ntilde" => 'ñ',
+        "Ntilde" => 'Ñ',
+        // Letters with a mark are read without it anyway.
+        _ if name.len() > 4
+            && ["acute", "grave", "circ", "uml", "tilde", "cedil", "caron", "ring"]
+                .iter()
+                .any(|mark| name.get(1..) == Some(mark)) =>
+        {
+            name.chars().next()?
+        }
+        _ if name.len() == 4 && name.get(1..) == Some("uml") => name.chars().next()?,
+        _ => return None,
+    };
+    Some((c, length + 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stay_whole_and_blocks_become_lines() {
+        for (html, expected) in [
+            ("<p>Do<!-- x -->nn<b>a</b> C</p><p>next</p>", "Donna C\n\nnext\n\n"),
+            ("a&#78;&#x61;&amp;&nbsp;b", "aNa&\u{a0}b"),
+            ("x<br>y<br/>z", "x\ny\nz"),
+            ("<table><tr><th>Name</th><th>DOB</th></tr><tr><td>A</td><td>1</td></tr></table>", "Name\tDOB\nA\t1\n\n"),
+            ("one\n two", "one two"),
+            ("<pre>one\n two</pre>", "one\ntwo\n"),
+            ("<img src='x' alt=\"breast cancer\">", "breast cancer"),
+            ("a < b and <3", "a < b and <3"),
+            ("<a title='lupus>x'>link</a>", "link\n\nlupus>x\n"),
+            ("<script>var a = 'lupus'</script>b", "b\n\nvar a = 'lupus'\n"),
+            ("<!-- Anna Baker -->b", "b\n\nAnna Baker\n"),
+            ("<div style=\"display:none\">hidden</div>", "hidden\n"),
+            ("cut <b", "cut b"),
+        ] {
+            assert_eq!(text(html).trim_end(), expected.trim_end(), "{html}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_and_open_quotes_cost_linear_work() {
+        let deep = "<div>".repeat(100_000) + "lupus";
+        assert!(text(&deep).contains("lupus"));
+        let quotes = "<a title=\"".repeat(2_000) + "lupus";
+        assert!(text(&quotes).contains("lupus"));
+    }
+}

@@ -1,0 +1,274 @@
+//! Office documents: Word, PowerPoint, OpenDocument by their XML, spreadsheets row by row.
+
+use std::io::{Cursor, Read};
+
+use calamine::{Data, Reader as _};
+use quick_xml::events::Event;
+use quick_xml::reader::Reader;
+use zip::ZipArchive;
+
+use super::{AttachmentText, Format, Fuel, TextKind, UnreadableWhy, image};
+
+/// Cells in one row that are written; more is no table a person reads.
+const COLUMNS_MAX: usize = 1_024;
+
+/// Text of a document: main part, headers, notes, comments and properties; files and pictures inside it too.
+pub(super) fn read(format: Format, bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
+    let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) else {
+        return AttachmentText::unreadable(UnreadableWhy::Damaged);
+    };
+    let mut out = AttachmentText::default();
+    let names = super::archive::names(&mut archive);
+    let mut seen_main = false;
+    for (index, name) in names {
+        let kind = inside(format, &name);
+        if kind == Inside::Skip {
+            continue;
+        }
+        let content = match super::archive::entry(&mut archive, index, fuel) {
+            Ok(content) => content,
+            Err(why) => {
+                out.unreadable.push(why);
+                continue;
+            }
+        };
+        match kind {
+            Inside::Text => {
+                seen_main |= is_main(format, &name);
+                match xml_text(&content) {
+                    Some(text) if text.trim().is_empty() => {}
+                    Some(text) => out.texts.push((TextKind::Content, text)),
+                    None => out.unreadable.push(UnreadableWhy::Damaged),
+                }
+            }
+            Inside::Picture => out.images.push(image::picture(&content)),
+            Inside::File => super::archive::member(&name, &content, fuel, &mut out),
+            Inside::Skip => {}
+        }
+    }
+    if !seen_main && out.unreadable.is_empty() {
+        out.unreadable.push(UnreadableWhy::Damaged);
+    }
+    out
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Text,
+    Picture,
+    File,
+    Skip,
+}
+
+/// What a member of the package is.
+fn inside(format: Format, name: &str) -> Inside {
+    let lower = name.to_ascii_lowercase();
+    let is_xml = lower.ends_with(".xml");
+    let is_text = match format {
+        Format::Docx => {
+            is_xml
+                && ["word/document", "word/header", "word/footer", "word/footnotes", "word/endnotes", "word/comments"]
+                    .iter()
+                    .any(|p| lower.starts_with(p))
+        }
+        Format::Pptx => is_xml && ["ppt/slides/slide", "ppt/notesslides/", "ppt/comments"].iter().any(|p| lower.starts_with(p)),
+        _ => matches!(lower.as_str(), "content.xml" | "styles.xml"),
+    } || matches!(lower.as_str(), "docprops/core.xml" | "docprops/custom.xml" | "meta.xml")
+        || (is_xml && (lower.contains("/charts/chart") || lower.contains("/diagrams/data")));
+    let is_picture = [".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"].iter().any(|end| lower.ends_with(end));
+    if is_text {
+        Inside::Text
+    } else if is_picture && !lower.starts_with("thumbnails/") && !lower.starts_with("docprops/") {
+        Inside::Picture
+    } else if lower.contains("/embeddings/") && !name.ends_with('/') {
+        Inside::File
+    } else {
+        Inside::Skip
+    }
+}
+
+fn is_main(format: Format, name: &str) -> bool {
+    match format {
+        Format::Docx => name == "word/document.xml",
+        Format::Pptx => name.starts_with("ppt/slides/"),
+        _ => name == "content.xml",
+    }
+}
+
+/// Text of WordprocessingML, DrawingML and OpenDocument: paragraphs end lines, cells are parted by tabs.
+fn xml_text(content: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(content);
+    let mut reader = Reader::from_str(&text);
+    reader.config_mut().check_end_names = false;
+    let mut out = String::with_capacity(content.len() / 4);
+    // Inside a cell a paragraph does not end the line.
+    let mut cells = 0usize;
+    // Styles and properties hold text of their own; only these elements' text is shown.
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(start) => match start.local_name().as_ref() {
+                "tc" | "table-cell" => cells += 1,
+                "tab" | "s" if start.name().as_ref() != "w:s" => out.push(' '),
+                _ => {}
+            },
+            Event::Empty(empty) => match empty.local_name().as_ref() {
+                "tab" => out.push('\t'),
+                "br" | "line-break" | "cr" => out.push(if cells > 0 { ' ' } else { '\n' }),
+                "s" | "noBreakHyphen" => out.push(if empty.local_name().as_ref() == "s" { ' ' } else { '-' }),
+                "table-cell" => out.push('\t'),
+                _ => {}
+            },
+            Event::End(end) => match end.local_name().as_ref() {
+                "p" | "h" if cells == 0 => out.push('\n'),
+                "p" | "h" => out.push(' '),
+                "tc" | "table-cell" => {
+                    cells = cells.saturating_sub(1);
+                    while out.ends_with(' ') {
+                        out.pop();
+                    }
+                    out.push('\t');
+                }
+                "tr" | "table-row" => {
+                    while out.ends_with('\t') {
+                        out.pop();
+                    }
+                    out.push('\n');
+                }
+                "title" | "subject" | "creator" | "keywords" | "description" | "lastModifiedBy" | "initial-creator" => {
+                    out.push('\n')
+                }
+                _ => {}
+            },
+            Event::Text(inner) => {
+                let inner = unescaped(&inner);
+                if !(inner.trim().is_empty() && inner.contains('\n')) {
+                    out.push_str(&inner);
+                }
+            }
+            Event::CData(inner) => out.push_str(&&inner),
+            Event::GeneralRef(inner) => out.push_str(&reference(&inner)),
+            Event::Eof => return Some(out),
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
+        }
+    }
+}
+
+/// Text of an event; references come as events of their own.
+pub(super) fn unescaped(text: &quick_xml::events::BytesText<'_>) -> String {
+    text.xml10_content().into_owned()
+}
+
+/// The text of `&amp;`, `&#228;` and their like; unknown ones stay as they are, none is expanded.
+pub(super) fn reference(reference: &quick_xml::events::BytesRef<'_>) -> String {
+    if let Ok(Some(c)) = reference.resolve_char_ref() {
+        return c.to_string();
+    }
+    match reference.as_ref() {
+        "amp" => "&".to_owned(),
+        "lt" => "<".to_owned(),
+        "gt" => ">".to_owned(),
+        "quot" => "\"".to_owned(),
+        "apos" => "'".to_owned(),
+        other => format!("&{other};"),
+    }
+}
+
+/// A spreadsheet as tab-separated rows, one text a sheet.
+pub(super) fn sheets(format: Format, bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
+    let mut out = AttachmentText::default();
+    if format == Format::Xlsx {
+        // The reader unpacks without a limit of its own, so the limit is checked first.
+        if let Err(why) = super::archive::measure(bytes, fuel) {
+            return AttachmentText::unreadable(why);
+        }
+        beside_the_sheets(bytes, fuel, &mut out);
+    }
+    let Ok(mut book) = calamine::open_workbook_auto_from_rs(Cursor::new(bytes)) else {
+        out.unreadable.push(UnreadableWhy::Damaged);
+        return out;
+    };
+    for name in book.sheet_names() {
+        let Ok(range) = book.worksheet_range(&name) else {
+            out.unreadable.push(UnreadableWhy::Damaged);
+            continue;
+        };
+        let mut text = String::new();
+        for row in range.rows() {
+            for (at, cell) in row.iter().take(COLUMNS_MAX).enumerate() {
+                if at > 0 {
+                    text.push('\t');
+                }
+                push_cell(cell, &mut text);
+            }
+            while text.ends_with('\t') {
+                text.pop();
+            }
+            text.push('\n');
+            if text.len() as u64 > fuel.bytes {
+                break;
+            }
+        }
+        if !fuel.burn(text.len()) {
+            out.unreadable.push(UnreadableWhy::TooLarge);
+        }
+        out.texts.push((TextKind::Name, name));
+        if !text.trim().is_empty() {
+            out.texts.push((TextKind::Content, text));
+        }
+    }
+    out
+}
+
+/// Comments, text boxes, pictures and properties of a workbook.
+fn beside_the_sheets(bytes: &[u8], fuel: &mut Fuel, out: &mut AttachmentText) {
+    let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) else { return };
+    let names = super::archive::names(&mut archive);
+    for (index, name) in names {
+        let lower = name.to_ascii_lowercase();
+        let is_text = lower.ends_with(".xml")
+            && (lower.starts_with("xl/comments")
+                || lower.contains("/drawings/drawing")
+                || lower.contains("threadedcomment")
+                || lower == "docprops/core.xml");
+        let is_picture = lower.starts_with("xl/media/");
+        let is_file = lower.starts_with("xl/embeddings/") && !name.ends_with('/');
+        if !(is_text || is_picture || is_file) {
+            continue;
+        }
+        match super::archive::entry(&mut archive, index, fuel) {
+            Err(why) => out.unreadable.push(why),
+            Ok(content) if is_picture => out.images.push(image::picture(&content)),
+            Ok(content) if is_file => super::archive::member(&name, &content, fuel, out),
+            Ok(content) => {
+                out.texts.extend(xml_text(&content).filter(|text| !text.trim().is_empty()).map(|text| (TextKind::Content, text)))
+            }
+        }
+    }
+}
+
+fn push_cell(cell: &Data, out: &mut String) {
+    match cell {
+        Data::Empty => {}
+        Data::String(text) | Data::DateTimeIso(text) | Data::DurationIso(text) => {
+            out.extend(text.chars().map(|c| if matches!(c, '\t' | '\n' | '\r') { ' ' } else { c }));
+        }
+        Data::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => out.push_str(&format!("{number:.0}")),
+        Data::Float(number) => out.push_str(&number.to_string()),
+        Data::Int(number) => out.push_str(&number.to_string()),
+        Data::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Data::DateTime(date) => {
+            let (year, month, day, ..) = date.to_ymd_hms_milli();
+            out.push_str(&format!("{year:04}-{month:02}-{day:02}"));
+        }
+        Data::Error(_) => {}
+        #[allow(unreachable_patterns)]
+        _ => {}
+    }
+}
+
+/// Reads a member to its end, at most `limit` bytes and one more to tell that it was longer.
+pub(super) fn read_limited(reader: impl Read, limit: u64) -> std::io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    reader.take(limit.saturating_add(1)).read_to_end(&mut out)?;
+    Ok(out)
+}

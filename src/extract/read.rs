@@ -1,0 +1,275 @@
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{
+    AttachmentText, Extracted, Format, Fuel, HeaderField, Image, Picture, Place, ReadAttachment, Text, TextKind, Unreadable,
+    UnreadableWhy, archive, delimited, format, html, image, office, pdf, rtf, structured,
+};
+use crate::message::{Message, Part, PartPath};
+
+/// Reads every text of a message. Pure: the same bytes and fuel give the same result, given a reader that does.
+#[must_use]
+pub fn read(message: &Message, attachments: &dyn ReadAttachment, fuel: Fuel) -> Extracted {
+    let mut out = Extracted::default();
+    let mut fuel = fuel;
+    for problem in message.problems() {
+        if problem.makes_unreadable() {
+            out.unreadable.push(Unreadable { part: problem.part.clone(), why: UnreadableWhy::MimeProblem });
+        }
+        out.limits_exceeded |= problem.kind.exceeds_limits();
+    }
+    let cids = Cids::of(message);
+    for part in message.parts() {
+        headers(part, &mut out);
+        if part.children.is_empty() {
+            leaf(message, part, attachments, &cids, &mut fuel, &mut out);
+        }
+    }
+    for gap in message.gaps() {
+        let bytes = message.raw().get(gap).unwrap_or_default();
+        if bytes.iter().any(|b| b.is_ascii_alphanumeric()) && fuel.burn(bytes.len()) {
+            out.texts.push(Text { place: Place::Gap, content: format::decode(bytes) });
+        }
+    }
+    out.limits_exceeded |= out.unreadable.iter().any(|unreadable| unreadable.why.exceeds_limits());
+    out
+}
+
+/// Fields whose text people read. The others are for machines and do not leave (the rewrite keeps a short list).
+fn headers(part: &Part, out: &mut Extracted) {
+    for field in part.header.fields() {
+        let kind = match field.name.to_ascii_lowercase().as_str() {
+            "subject" => HeaderField::Subject,
+            "from" => HeaderField::From,
+            "to" => HeaderField::To,
+            "cc" => HeaderField::Cc,
+            "reply-to"
+            | "sender"
+            | "comments"
+            | "keywords"
+            | "thread-topic"
+            | "content-description"
+            | "organization"
+            | "summary" => HeaderField::Other,
+            _ => continue,
+        };
+        let content = field.decoded();
+        if !content.trim().is_empty() {
+            out.texts.push(Text { place: Place::Header(part.path.clone(), kind), content });
+        }
+    }
+    if let Some(name) = &part.file_name {
+        out.texts.push(Text { place: Place::FileName(part.path.clone()), content: spoken(name) });
+    }
+}
+
+/// A file's name as words: `Anna_Baker-MRI.pdf` says as much as "Anna Baker MRI".
+pub(super) fn spoken(name: &str) -> String {
+    name.chars().map(|c| if matches!(c, '_' | '+' | '/' | '\\') { ' ' } else { c }).collect()
+}
+
+/// Content-IDs that a letter shows inside its text.
+struct Cids(Vec<String>);
+
+impl Cids {
+    fn of(message: &Message) -> Cids {
+        let mut ids = Vec::new();
+        for part in message.leaves().into_iter().filter(|part| part.media_type == "text/html") {
+            let Ok(text) = part.text(message) else { continue };
+            let mut rest = text.as_str();
+            while let Some((_, after)) = rest.split_once("cid:") {
+                let id = after.split(['"', '\'', '>', ' ', ')']).next().unwrap_or_default();
+                ids.push(id.to_owned());
+                rest = after;
+            }
+        }
+        Cids(ids)
+    }
+
+    fn shows(&self, part: &Part) -> bool {
+        part.content_id.as_ref().is_some_and(|id| self.0.contains(id))
+    }
+}
+
+fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: &Cids, fuel: &mut Fuel, out: &mut Extracted) {
+    let unreadable = |out: &mut Extracted, why| {
+        let entry = Unreadable { part: part.path.clone(), why };
+        if !out.unreadable.contains(&entry) {
+            out.unreadable.push(entry);
+        }
+    };
+    let bytes = match part.decode(message) {
+        Ok(bytes) => bytes,
+        Err(problem) => {
+            unreadable(out, UnreadableWhy::MimeProblem);
+            Cow::Owned(problem.recovered)
+        }
+    };
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return;
+    }
+    let format = Format::of(&bytes, &part.media_type, part.file_name.as_deref().unwrap_or_default());
+    let is_attachment = part.is_attachment() && part.media_type != "text/calendar";
+    let place = if is_attachment { Place::Attachment(part.path.clone()) } else { Place::Body(part.path.clone()) };
+    if format == Format::Image {
+        let picture = image::picture(&bytes);
+        let inline = cids.shows(part);
+        out.images.push(with_place(picture, &part.path, inline));
+        return;
+    }
+    if !fuel.burn(bytes.len()) {
+        unreadable(out, UnreadableWhy::TooLarge);
+        return;
+    }
+    if format.is_document() {
+        let read = attachments.read(format, &bytes, *fuel);
+        if let Some(left) = read.fuel_left {
+            *fuel = left;
+        }
+        take(read, part, &place, out);
+        return;
+    }
+    // Text of whatever kind: in the charset the part declares, when it is one that readers show as text.
+    let text = if part.media_type.starts_with("text/") && part.charset.is_some() {
+        match part.text(message) {
+            Ok(text) => text,
+            Err(problem) => {
+                unreadable(out, UnreadableWhy::MimeProblem);
+                problem.text()
+            }
+        }
+    } else {
+        format::decode(&bytes)
+    };
+    let read = textual(format, &text, &bytes, fuel);
+    take(read, part, &place, out);
+}
+
+fn take(read: AttachmentText, part: &Part, place: &Place, out: &mut Extracted) {
+    for (kind, content) in read.texts {
+        let place = match kind {
+            TextKind::Content => place.clone(),
+            TextKind::Name => Place::FileName(part.path.clone()),
+        };
+        out.texts.push(Text { place, content });
+    }
+    for why in read.unreadable {
+        let entry = Unreadable { part: part.path.clone(), why };
+        if !out.unreadable.contains(&entry) {
+            out.unreadable.push(entry);
+        }
+    }
+    out.images.extend(read.images.into_iter().map(|picture| with_place(picture, &part.path, false)));
+}
+
+fn with_place(picture: Picture, part: &PartPath, inline: bool) -> Image {
+    Image {
+        part: part.clone(),
+        inline,
+        size_bytes: picture.size_bytes,
+        pixels: picture.pixels,
+        sha256: picture.sha256,
+        is_document: picture.is_document,
+    }
+}
+
+/// The formats that are text already.
+fn textual(format: Format, text: &str, bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
+    let content = match format {
+        Format::Html => html::text(text),
+        Format::Delimited => delimited::text(text),
+        Format::Json => structured::json(text),
+        Format::Xml => structured::xml(text),
+        Format::Hl7 => structured::hl7(text),
+        Format::Calendar | Format::Card => structured::folded_lines(text),
+        Format::Text => text.to_owned(),
+        Format::Message => return message_file(bytes, fuel),
+        Format::Signature => return AttachmentText::default(),
+        Format::Sealed => return AttachmentText::unreadable(UnreadableWhy::Encrypted),
+        Format::Unknown => return AttachmentText::unreadable(UnreadableWhy::UnknownFormat),
+        Format::Image => return AttachmentText { images: vec![image::picture(bytes)], ..AttachmentText::default() },
+        Format::Rtf
+        | Format::Docx
+        | Format::Xlsx
+        | Format::Pptx
+        | Format::OpenDocument
+        | Format::Xls
+        | Format::Pdf
+        | Format::Zip => {
+            return AttachmentText::unreadable(UnreadableWhy::UnknownFormat);
+        }
+    };
+    AttachmentText { texts: vec![(TextKind::Content, content)], ..AttachmentText::default() }
+}
+
+/// A message saved as a file: read like a message.
+fn message_file(bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
+    if fuel.depth == 0 {
+        return AttachmentText::unreadable(UnreadableWhy::TooDeep);
+    }
+    let inner = Fuel { depth: fuel.depth - 1, ..*fuel };
+    let message = crate::message::parse(crate::secret::Plaintext::new(bytes.to_vec()));
+    let read = read(&message, &InProcess, inner);
+    AttachmentText {
+        texts: read
+            .texts
+            .into_iter()
+            .map(|text| (if matches!(text.place, Place::FileName(_)) { TextKind::Name } else { TextKind::Content }, text.content))
+            .collect(),
+        unreadable: read.unreadable.into_iter().map(|unreadable| unreadable.why).collect(),
+        images: read
+            .images
+            .into_iter()
+            .map(|image| Picture {
+                size_bytes: image.size_bytes,
+                pixels: image.pixels,
+                sha256: image.sha256,
+                is_document: image.is_document,
+            })
+            .collect(),
+        fuel_left: None,
+    }
+}
+
+/// Reads document formats in this process: inside the sandboxed child, in tests and for the command line.
+/// A panic of a parser is caught and means damaged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InProcess;
+
+impl ReadAttachment for InProcess {
+    fn read(&self, format: Format, bytes: &[u8], fuel: Fuel) -> AttachmentText {
+        let mut left = fuel;
+        let read = catch_unwind(AssertUnwindSafe(|| document(format, bytes, &mut left)));
+        match read {
+            Ok(mut text) => {
+                text.fuel_left = Some(left);
+                text
+            }
+            Err(_) => AttachmentText { fuel_left: Some(left), ..AttachmentText::unreadable(UnreadableWhy::Crashed) },
+        }
+    }
+}
+
+/// One file of any format, those inside it included.
+pub(super) fn document(format: Format, bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
+    match format {
+        Format::Rtf => AttachmentText { texts: vec![(TextKind::Content, rtf::text(bytes))], ..AttachmentText::default() },
+        Format::Docx | Format::Pptx | Format::OpenDocument => office::read(format, bytes, fuel),
+        Format::Xlsx | Format::Xls => office::sheets(format, bytes, fuel),
+        Format::Pdf => pdf::read(bytes, fuel),
+        Format::Zip => archive::read(bytes, fuel),
+        Format::Text
+        | Format::Delimited
+        | Format::Html
+        | Format::Json
+        | Format::Xml
+        | Format::Hl7
+        | Format::Calendar
+        | Format::Card
+        | Format::Image
+        | Format::Message
+        | Format::Signature
+        | Format::Sealed
+        | Format::Unknown => textual(format, &format::decode(bytes), bytes, fuel),
+    }
+}

@@ -1,0 +1,165 @@
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, RwLock};
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::Refused;
+use super::stations::Built;
+use crate::extract::ReadAttachment;
+use crate::mail::Domain;
+use crate::message::dkim;
+use crate::observe::{self, metrics};
+use crate::policy::Policy;
+use crate::scan::Scanner;
+use crate::store::{self, CopyRow};
+use crate::transport::Level;
+use crate::vault::Vault;
+
+/// What the corridor needs to know of the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name in Received fields.
+    pub server_name: String,
+    pub phi_level: Level,
+    pub own_domains: Vec<Domain>,
+    /// Messages read and scanned at once.
+    pub scans_at_once: usize,
+}
+
+/// One DKIM key of a sender domain.
+pub struct Dkim {
+    pub selector: String,
+    pub signer: Arc<dkim::Signer>,
+}
+
+/// Keys by sender domain; only those whose public half stands in DNS.
+pub type Signers = HashMap<Domain, Vec<Dkim>>;
+
+/// The room between the listeners and the queue.
+pub struct Gate {
+    pub settings: Settings,
+    pub vault: Arc<Vault>,
+    pub store: store::Handle,
+    scanner: OnceLock<Arc<Scanner>>,
+    policy: RwLock<Arc<Policy>>,
+    signers: RwLock<Arc<Signers>>,
+    attachments: Box<dyn ReadAttachment>,
+    pool: Arc<Semaphore>,
+    /// To the delivery workers, from memory; a full lane means the store hands the copy over later.
+    warm: Option<mpsc::Sender<CopyRow>>,
+}
+
+impl Gate {
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        vault: Arc<Vault>,
+        store: store::Handle,
+        policy: Arc<Policy>,
+        attachments: Box<dyn ReadAttachment>,
+        warm: Option<mpsc::Sender<CopyRow>>,
+    ) -> Gate {
+        let pool = Arc::new(Semaphore::new(settings.scans_at_once.max(1)));
+        Gate {
+            settings,
+            vault,
+            store,
+            scanner: OnceLock::new(),
+            policy: RwLock::new(policy),
+            signers: RwLock::new(Arc::new(Signers::new())),
+            attachments,
+            pool,
+            warm,
+        }
+    }
+
+    /// Opens the gate: until the scanner is here, every submission is answered 451.
+    pub fn ready(&self, scanner: Arc<Scanner>) {
+        let _ = self.scanner.set(scanner);
+    }
+
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.scanner.get().is_some()
+    }
+
+    pub(super) fn scanner(&self) -> Option<Arc<Scanner>> {
+        self.scanner.get().cloned()
+    }
+
+    pub(super) fn attachments(&self) -> &dyn ReadAttachment {
+        self.attachments.as_ref()
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Puts other rules in force; messages under way keep theirs.
+    pub fn set_policy(&self, policy: Arc<Policy>) {
+        *self.policy.write().unwrap_or_else(std::sync::PoisonError::into_inner) = policy;
+    }
+
+    pub(super) fn signers(&self) -> Arc<Signers> {
+        self.signers.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    pub fn set_signers(&self, signers: Signers) {
+        *self.signers.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(signers);
+    }
+
+    #[must_use]
+    pub fn is_own(&self, domain: &Domain) -> bool {
+        self.settings.own_domains.iter().any(|own| own == domain)
+    }
+
+    /// Runs long work off the event loop, a bounded number at a time.
+    pub(super) async fn on_the_pool<T: Send + 'static>(
+        self: Arc<Self>,
+        work: impl FnOnce(&Gate) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let _permit = self.pool.clone().acquire_owned().await.map_err(|_| Refused::NotReady)?;
+        let done =
+            tokio::task::spawn_blocking(move || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&self)))).await;
+        match done {
+            Ok(Ok(result)) => result,
+            // A panic costs this one message its attempt; the client keeps it and comes again.
+            Ok(Err(_)) | Err(_) => {
+                metrics().panics.inc();
+                observe::log(&observe::Event::SessionPanicked);
+                Err(Refused::StoreFailed)
+            }
+        }
+    }
+
+    /// Makes everything true at once, synced, then hands what may go now to the workers from memory.
+    pub(super) async fn keep(&self, mut built: Built) -> Result<(), Refused> {
+        let permits = self.warm.as_ref().and_then(|warm| warm.try_reserve_many(built.due_now()).ok());
+        let rows = if permits.is_some() { built.hand_over() } else { Vec::new() };
+        self.store.commit(std::mem::take(&mut built.commit)).await.map_err(|error| match error {
+            store::Error::Full => Refused::DiskFull,
+            other => {
+                observe::log(&observe::Event::StoreFailed { what: other.to_string() });
+                Refused::StoreFailed
+            }
+        })?;
+        for (permit, row) in permits.into_iter().flatten().zip(rows) {
+            permit.send(row);
+        }
+        Ok(())
+    }
+}
+
+/// "Never send the code by e-mail": a live code on its way to anyone outside is refused.
+pub(super) async fn search_for_codes(gate: &Gate, spoken: &[[u8; 32]]) -> Result<(), Refused> {
+    for hash in spoken {
+        match gate.store.is_live_code(*hash).await {
+            Ok(false) => {}
+            Ok(true) => return Err(Refused::CodeInMail),
+            Err(_) => return Err(Refused::StoreFailed),
+        }
+    }
+    Ok(())
+}

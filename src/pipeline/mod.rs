@@ -1,0 +1,124 @@
+//! # pipeline: the corridor
+//!
+//! Every station of a message in order, from [`Submission`] to the queue. Detail lives in `stations`.
+//!
+//! Must not be here: transport (checked at every attempt, because DNS changes while mail waits), sockets.
+
+mod gate;
+mod stations;
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub use gate::{Dkim, Gate, Settings, Signers};
+pub use stations::facts;
+
+use crate::extract;
+use crate::message;
+use crate::observe::metrics;
+use crate::policy;
+use crate::scan;
+use stations::Built;
+
+use crate::mail::{Envelope, Principal, QueueId, Timestamp};
+use crate::secret::Plaintext;
+
+/// A message as a client handed it over (RFC 6409), complete and framed, not yet read.
+#[derive(Debug)]
+pub struct Submission {
+    pub envelope: Envelope,
+    pub principal: Principal,
+    pub peer: IpAddr,
+    /// `TLSv1.3` or `TLSv1.2`; `None` only for a listed network with `tls = "optional"`.
+    pub tls: Option<&'static str>,
+    pub content: Plaintext,
+    pub received_at: Timestamp,
+}
+
+/// The message is on stable storage; 250 may be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub message: QueueId,
+}
+
+/// Why a submission was not taken. `smtp_in` turns it into a reply in one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Every recipient was refused by policy.
+    Policy { message: QueueId },
+    /// From or Sender is not the principal's.
+    FromNotAllowed,
+    /// The header section breaks RFC 5322 in a way that could hide content or recipients.
+    HeaderInvalid { what: &'static str },
+    /// Another recipient's address stands in the finished header section.
+    RecipientInHeader,
+    /// A pick-up code or slip was about to leave by e-mail.
+    CodeInMail,
+    /// Too many Received fields, or our own hop field: a loop.
+    Loop,
+    /// The scanner is not ready yet.
+    NotReady,
+    /// Memory for messages in flight is used up.
+    Busy,
+    /// Free space is too small.
+    DiskFull,
+    /// The store failed; nothing was kept.
+    StoreFailed,
+}
+
+/// The only door into the gateway.
+pub trait Door: Send + Sync + 'static {
+    /// Takes responsibility for the message, or says why not.
+    fn accept(&self, submission: Submission) -> impl Future<Output = Result<Accepted, Refused>> + Send;
+}
+
+impl Door for Arc<Gate> {
+    async fn accept(&self, submission: Submission) -> Result<Accepted, Refused> {
+        let mut built = self.clone().on_the_pool(move |gate| read_and_decide(gate, submission)).await?;
+        gate::search_for_codes(self, &built.spoken).await?;
+        let (message, refused) = (built.message, built.refused.take());
+        self.keep(built).await?;
+        match refused {
+            Some(refused) => Err(refused),
+            None => Ok(Accepted { message }),
+        }
+    }
+}
+
+/// From bytes to everything that has to be kept. Pure but for dice and keys; runs on the pool for scanning.
+fn read_and_decide(gate: &Gate, submission: Submission) -> Result<Built, Refused> {
+    let scanner = gate.scanner().ok_or(Refused::NotReady)?;
+    let rules = gate.policy();
+    let Submission { envelope, principal, content, received_at, tls, peer: _ } = submission;
+
+    let message = message::parse(content);
+    stations::is_well_formed(&message)?;
+    stations::is_from_its_sender(&message, &principal)?;
+    stations::is_no_loop(gate, &message)?;
+
+    let timer = metrics().scan_seconds.start_timer();
+    let text = extract::read(&message, gate.attachments(), extract::Fuel::default());
+    let findings = scan::scan(&scanner, &message, &text);
+    timer.observe_duration();
+
+    stations::is_no_slip(gate, &message, &text, &envelope)?;
+
+    let facts = stations::facts(&message, &text, &findings, &envelope);
+    let decision = policy::decide(&rules, gate.settings.phi_level, &envelope, &facts);
+    stations::count(&decision, &findings);
+
+    let arrival = stations::Arrival { gate, envelope: &envelope, principal: &principal, received_at, tls };
+    let mut built = Built::new(gate, &arrival, &message, &facts, &decision);
+    if decision.rejects_all() {
+        return Ok(built.refuse());
+    }
+    built.spoken = stations::spoken_codes(gate, &text, &envelope);
+    for outgoing in policy::split(&decision) {
+        let body = built.seal_body(gate, &message);
+        for verdict in outgoing.verdicts {
+            built.seal_copy(&arrival, &message, &rules, body.clone(), verdict)?;
+        }
+    }
+    Ok(built)
+}

@@ -1,0 +1,196 @@
+use std::collections::BTreeMap;
+
+use super::rule::{LevelName, Policy, Rule};
+use super::{Action, Audience, Class, Decision, Verdict};
+use crate::mail::{Envelope, Mailbox};
+use crate::transport::{Level, Requirement};
+
+/// What is known about a message when the rules are asked. Holds no text of the message but its subject.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MessageFacts {
+    /// Score of the best combination of person and health, if there is one.
+    pub phi_score: Option<u32>,
+    /// How often each kind was found.
+    pub found: BTreeMap<&'static str, u32>,
+    /// Closed words: what could not be read, one for each part.
+    pub unreadable: Vec<&'static str>,
+    pub limits_exceeded: bool,
+    pub has_picture: bool,
+    pub has_scanned_page: bool,
+    pub recipients_inside: bool,
+    pub subject: String,
+    pub recipients: usize,
+}
+
+/// The facts for one recipient's copy.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    pub message: &'a MessageFacts,
+    pub recipient: &'a Mailbox,
+}
+
+/// Decides for every recipient of the envelope. Pure: same policy and facts, same decision.
+#[must_use]
+pub fn decide(policy: &Policy, phi_level: Level, envelope: &Envelope, message: &MessageFacts) -> Decision {
+    let verdicts = envelope
+        .to
+        .iter()
+        .enumerate()
+        .map(|(recipient, to)| {
+            let facts = Facts { message, recipient: &to.mailbox };
+            let mut verdict = verdict(&policy.rules, policy.level, phi_level, &facts);
+            verdict.recipient = recipient;
+            verdict.requirement.require_tls = envelope.params.require_tls;
+            verdict.audience = audience(policy, &to.mailbox);
+            verdict
+        })
+        .collect();
+    Decision { policy_version: policy.version.clone(), verdicts }
+}
+
+/// The strictest of all rules that match; never less than the portal where something could not be read.
+fn verdict(rules: &[Rule], base: Level, phi_level: Level, facts: &Facts<'_>) -> Verdict {
+    let because: Vec<&Rule> = rules.iter().filter(|rule| rule.when.holds(facts)).collect();
+    // A part we could not read may hold anything: it is never treated as clean, whatever the rules say.
+    let floor = if facts.message.limits_exceeded {
+        Action::Hold
+    } else if facts.message.unreadable.is_empty() {
+        Action::Deliver
+    } else {
+        Action::Escrow
+    };
+    let after_floor =
+        if facts.message.unreadable.is_empty() && !facts.message.limits_exceeded { Action::Deliver } else { Action::Escrow };
+    let action = because.iter().map(|rule| rule.action).fold(floor, Action::max);
+    let after_hold =
+        because.iter().map(|rule| rule.action).filter(|action| *action != Action::Hold).fold(after_floor, Action::max);
+    let level = because.iter().filter_map(|rule| rule.level).map(|name| name.resolve(phi_level)).fold(base, Level::max);
+    let class = because.iter().filter_map(|rule| rule.class).min().unwrap_or(Class::Normal);
+    Verdict {
+        recipient: 0,
+        action,
+        requirement: Requirement { level, require_tls: false },
+        after_hold,
+        class,
+        audience: Audience::Alone,
+        rules: because.iter().map(|rule| rule.id.clone()).collect(),
+    }
+}
+
+impl LevelName {
+    fn resolve(self, phi: Level) -> Level {
+        match self {
+            LevelName::Encrypted => Level::Encrypted,
+            LevelName::Verified => Level::Verified,
+            LevelName::Authenticated => Level::Authenticated,
+            LevelName::Phi => phi,
+        }
+    }
+}
+
+fn audience(policy: &Policy, recipient: &Mailbox) -> Audience {
+    policy
+        .groups
+        .iter()
+        .find(|group| group.members.iter().any(|member| member.matches(recipient)))
+        .map_or(Audience::Alone, |group| Audience::Group(group.name.clone()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::policy::Condition;
+
+    fn rule(id: &str, when: Condition, action: Action, level: Option<LevelName>) -> Rule {
+        Rule { id: id.into(), why: String::new(), when, action, level, class: None, must_hit: vec![], must_miss: vec![] }
+    }
+
+    fn rules() -> Vec<Rule> {
+        vec![
+            rule("phi", Condition::Phi(true), Action::Deliver, Some(LevelName::Phi)),
+            rule("ssn", Condition::Found(vec!["ssn".into()]), Action::Hold, None),
+            rule("tag", Condition::SubjectContains("[secure]".into()), Action::Escrow, None),
+        ]
+    }
+
+    fn decided(message: &MessageFacts) -> Verdict {
+        let recipient = Mailbox::parse("ann@b.example").unwrap();
+        verdict(&rules(), Level::Verified, Level::Authenticated, &Facts { message, recipient: &recipient })
+    }
+
+    #[test]
+    fn the_strictest_match_wins_and_unread_is_never_clean() {
+        let ssn = BTreeMap::from([("ssn", 1)]);
+        let cases = [
+            // what it shows, facts, action, after a release, level
+            ("nothing found", MessageFacts::default(), Action::Deliver, Action::Deliver, Level::Verified),
+            (
+                "phi asks for more proof",
+                MessageFacts { phi_score: Some(80), ..Default::default() },
+                Action::Deliver,
+                Action::Deliver,
+                Level::Authenticated,
+            ),
+            (
+                "the tag, in any case",
+                MessageFacts { subject: "Re: [SECURE] hi".into(), ..Default::default() },
+                Action::Escrow,
+                Action::Escrow,
+                Level::Verified,
+            ),
+            (
+                "two rules: the stricter",
+                MessageFacts { phi_score: Some(80), found: ssn.clone(), ..Default::default() },
+                Action::Hold,
+                Action::Deliver,
+                Level::Authenticated,
+            ),
+            (
+                "a release keeps the portal",
+                MessageFacts { found: ssn, subject: "[secure]".into(), ..Default::default() },
+                Action::Hold,
+                Action::Escrow,
+                Level::Verified,
+            ),
+            (
+                "a locked attachment",
+                MessageFacts { unreadable: vec!["encrypted"], ..Default::default() },
+                Action::Escrow,
+                Action::Escrow,
+                Level::Verified,
+            ),
+            (
+                "a bomb",
+                MessageFacts { limits_exceeded: true, ..Default::default() },
+                Action::Hold,
+                Action::Escrow,
+                Level::Verified,
+            ),
+        ];
+        for (name, facts, action, after_hold, level) in cases {
+            let verdict = decided(&facts);
+            assert_eq!((verdict.action, verdict.after_hold, verdict.requirement.level), (action, after_hold, level), "{name}");
+        }
+    }
+
+    #[test]
+    fn more_findings_or_more_rules_never_lower_anything() {
+        // Every subset of facts against every superset with one more.
+        let build = |bits: u32| MessageFacts {
+            phi_score: (bits & 1 != 0).then_some(50),
+            found: if bits & 2 != 0 { BTreeMap::from([("ssn", 1)]) } else { BTreeMap::new() },
+            subject: if bits & 4 != 0 { "[secure]".into() } else { String::new() },
+            unreadable: if bits & 8 != 0 { vec!["damaged"] } else { vec![] },
+            limits_exceeded: bits & 16 != 0,
+            ..Default::default()
+        };
+        for bits in 0..32u32 {
+            for more in (0..5).map(|bit| bits | 1 << bit) {
+                let (less, more) = (decided(&build(bits)), decided(&build(more)));
+                assert!(more.action >= less.action && more.after_hold >= less.after_hold);
+                assert!(more.requirement.level >= less.requirement.level);
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! # sandbox: documents are read in a child without files or network

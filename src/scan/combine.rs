@@ -1,0 +1,356 @@
+//! Whether a person and a statement on health belong together: the half of the work that patterns cannot do.
+//!
+//! Anchors say who ([`Anchor`]), statements say what about health or care ([`Statement`]), and how they stand to each other
+//! says whether the one is about the other. The three numbers are added; [`PHI`] is enough.
+
+use std::ops::Range;
+
+use super::dictionary::{Cue, Meaning};
+use super::findings::{Combination, Kind, Reason};
+use super::identifier::Hit;
+use super::page::{Page, Zone};
+use super::person::{Person, Role, date_follows};
+use crate::extract::{HeaderField, Place};
+use crate::message::PartPath;
+
+/// From this sum on, person and health belong together. A bare name and a plain health term need to stand near each other;
+/// a patient by label needs them in the same message only; a weak word never does with a bare name.
+pub(super) const PHI: i32 = 72;
+
+/// Most anchors and statements that are compared in one text; a register has thousands, and a few decide.
+const COMPARED_MAX: usize = 400;
+
+/// Something that says who.
+#[derive(Clone, Debug)]
+struct Anchor {
+    at: Range<usize>,
+    sentence: usize,
+    line: usize,
+    strength: i32,
+    reason: Reason,
+}
+
+/// Something that says what about health, care or its payment.
+#[derive(Clone, Debug)]
+struct Statement {
+    at: Range<usize>,
+    sentence: usize,
+    line: usize,
+    strength: i32,
+    reason: Reason,
+    /// The reader is spoken to in its sentence ...
+    to_reader: bool,
+    /// ... or the writer speaks of themself.
+    of_writer: bool,
+}
+
+/// What one text gives to the decision.
+pub(super) struct Sheet {
+    place: Place,
+    anchors: Vec<Anchor>,
+    statements: Vec<Statement>,
+    /// Lines that are records: cells or fields side by side.
+    records: Vec<bool>,
+}
+
+/// What the header section says about the reader.
+pub(super) struct Circumstances {
+    /// The one recipient has a personal address and a name.
+    pub personal_reader: bool,
+    /// A list, a newsletter, an advertisement.
+    pub is_bulk: bool,
+}
+
+impl Sheet {
+    pub(super) fn of(place: Place, page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Sheet {
+        let records = page.lines.iter().map(|line| page.slice(line.start..line.end).contains(['\t', '|'])).collect();
+        let mut sheet =
+            Sheet { place, anchors: anchors(page, persons, hits), statements: statements(page, persons, hits), records };
+        sheet.anchors.truncate(COMPARED_MAX);
+        if sheet.statements.len() > COMPARED_MAX {
+            sheet.statements.truncate(COMPARED_MAX);
+        }
+        sheet
+    }
+}
+
+fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
+    let mut out = Vec::new();
+    let mut add = |at: Range<usize>, strength: i32, reason| {
+        out.push(Anchor { sentence: page.sentence_at(at.start), line: page.line_at(at.start), at, strength, reason });
+    };
+    for person in persons {
+        let is_beside = has_identifier_beside(page, &person.span, hits);
+        let (strength, reason) = match person.role {
+            Role::Patient => (40, Reason::PatientLabel),
+            Role::Writer => (35, Reason::WriterAboutSelf),
+            Role::Reader => (30, Reason::ReaderByName),
+            Role::Person if is_beside => (38, Reason::NameWithIdentifier),
+            Role::Person => (25, Reason::PersonNamed),
+            Role::Worker => (8, Reason::PersonNamed),
+            Role::Provider | Role::Sender => continue,
+        };
+        add(person.span.clone(), strength, reason);
+    }
+    for hit in hits {
+        let strength = match hit.kind {
+            Kind::Mrn | Kind::Mbi | Kind::Medicaid | Kind::HealthPlan if hit.score >= 80 => 35,
+            Kind::Mrn => 28,
+            Kind::Ssn => 30,
+            Kind::Dob => 28,
+            Kind::Account | Kind::License | Kind::Device => 18,
+            _ => continue,
+        };
+        let sentence = page.sentence_span(page.sentence_at(hit.span.start));
+        let is_work = page.has_cue(sentence, Cue::StaffRole) || page.has_cue(page.cell(hit.span.start), Cue::Example);
+        add(hit.span.clone(), if is_work { strength - 22 } else { strength }, Reason::RecordNumber);
+    }
+    out.sort_unstable_by_key(|anchor| anchor.at.start);
+    out
+}
+
+/// A birth date, record or insurance number in the same line or shortly behind the name.
+fn has_identifier_beside(page: &Page<'_>, span: &Range<usize>, hits: &[Hit]) -> bool {
+    let line = page.lines.get(page.line_at(span.start)).map_or(0..0, |line| line.start..line.end);
+    let reach = span.start..span.end + 90;
+    let from = hits.partition_point(|hit| hit.span.end <= line.start.min(reach.start));
+    date_follows(page, span.end)
+        || hits.get(from..).unwrap_or_default().iter().take_while(|hit| hit.span.start < line.end.max(reach.end)).any(|hit| {
+            let is_near =
+                reach.contains(&hit.span.start) || (line.contains(&hit.span.start) && hit.span.start.abs_diff(span.end) < 200);
+            is_near && matches!(hit.kind, Kind::Dob | Kind::Mrn | Kind::Ssn | Kind::Mbi | Kind::HealthPlan | Kind::Medicaid)
+        })
+}
+
+/// What a sentence says about all statements in it.
+#[derive(Clone, Copy, Default)]
+struct Tone {
+    general: bool,
+    conditional: bool,
+    to_reader: bool,
+    of_writer: bool,
+    payment: bool,
+    terms: u32,
+}
+
+fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statement> {
+    let mut tones = vec![Tone::default(); page.sentences.len()];
+    for hit in &page.cues {
+        let Some(tone) = tones.get_mut(page.sentence_at(hit.start)) else { continue };
+        match hit.cue {
+            Cue::General | Cue::Bulk => tone.general = true,
+            Cue::Conditional => tone.conditional = true,
+            Cue::You => tone.to_reader = true,
+            Cue::FirstPerson => tone.of_writer = true,
+            Cue::Payment => tone.payment = true,
+            _ => {}
+        }
+    }
+    for term in &page.terms {
+        if let Some(tone) = tones.get_mut(page.sentence_at(term.start)) {
+            tone.terms += u32::from(!matches!(term.meaning, Meaning::Insurer | Meaning::Specialty));
+        }
+    }
+    // A patient named in the sentence makes it about them, however general its words.
+    for person in persons.iter().filter(|person| matches!(person.role, Role::Patient | Role::Person | Role::Writer)) {
+        if let Some(tone) = tones.get_mut(page.sentence_at(person.span.start))
+            && (person.role != Role::Person || has_identifier_beside(page, &person.span, hits))
+        {
+            tone.general = false;
+            tone.conditional = false;
+        }
+    }
+    let mut out = Vec::new();
+    let mut add = |at: Range<usize>, strength: i32, reason| {
+        let sentence = page.sentence_at(at.start);
+        let tone = tones.get(sentence).copied().unwrap_or_default();
+        let doubt = if tone.general { 22 } else { 0 } + if tone.conditional { 14 } else { 0 };
+        if strength > doubt && page.zone_at(at.start) == Zone::Body {
+            out.push(Statement {
+                sentence,
+                line: page.line_at(at.start),
+                at,
+                strength: strength - doubt,
+                reason,
+                to_reader: tone.to_reader && !tone.conditional && !tone.general,
+                of_writer: tone.of_writer && !tone.conditional,
+            });
+        }
+    };
+    for term in &page.terms {
+        if is_place(page, term.start, term.end) {
+            continue;
+        }
+        let span = term.start..term.end;
+        let tone = tones.get(page.sentence_at(term.start)).copied().unwrap_or_default();
+        let weak = if tone.terms > 1 { 20 } else { 12 };
+        let fact = is_labelled(page, term.start);
+        let (base, reason) = match term.meaning {
+            Meaning::Condition(2) => (30, Reason::HealthTerm),
+            Meaning::Symptom(2) => (26, Reason::HealthTerm),
+            Meaning::Drug(2) if has_dose(page, term.end) => (38, Reason::ClinicalFact),
+            Meaning::Drug(2) => (30, Reason::HealthTerm),
+            Meaning::Procedure(2) => (28, Reason::HealthTerm),
+            Meaning::Lab(_) if value_follows(hits, term.end) => (40, Reason::ClinicalFact),
+            Meaning::Lab(2) => (22, Reason::HealthTerm),
+            Meaning::Condition(_) | Meaning::Symptom(_) | Meaning::Drug(_) | Meaning::Procedure(_) | Meaning::Lab(_) => {
+                (weak, Reason::HealthTerm)
+            }
+            Meaning::Insurer => (if tone.payment { 16 } else { 10 }, Reason::PaymentForCare),
+            Meaning::Specialty | Meaning::Cue(_) => continue,
+        };
+        if fact && reason == Reason::HealthTerm {
+            add(span, base + 8, Reason::ClinicalFact);
+        } else {
+            add(span, base, reason);
+        }
+    }
+    for hit in hits {
+        let (strength, reason) = match hit.kind {
+            Kind::Icd10 => (40, Reason::ClinicalFact),
+            Kind::LabValue => (22, Reason::ClinicalFact),
+            Kind::Cpt | Kind::Hcpcs => (26, Reason::ClinicalFact),
+            Kind::Ndc | Kind::Loinc => (20, Reason::ClinicalFact),
+            _ => continue,
+        };
+        add(hit.span.clone(), strength, reason);
+    }
+    for hit in &page.cues {
+        let (strength, reason) = match hit.cue {
+            Cue::CareStrong => (20, Reason::CareWords),
+            Cue::Care => (12, Reason::CareWords),
+            _ => continue,
+        };
+        if !is_place(page, hit.start, hit.end) {
+            add(hit.start..hit.end, strength, reason);
+        }
+    }
+    out.sort_unstable_by_key(|statement| (std::cmp::Reverse(statement.strength), statement.at.start));
+    out.truncate(COMPARED_MAX);
+    out.sort_unstable_by_key(|statement| statement.at.start);
+    out
+}
+
+/// "Diabetes Institute", "hypertension congress", "Society for Asthma": a place or event, nobody's illness.
+fn is_place(page: &Page<'_>, start: usize, end: usize) -> bool {
+    let is_joining = |between: &str| {
+        between.len() <= 28
+            && !between.contains(['.', ',', ';', ':', '\n', '\t', '(', ')', '/'])
+            && between.split(' ').filter(|word| !word.is_empty()).all(|word| {
+                matches!(word, "and" | "&" | "of" | "for" | "the" | "on") || word.starts_with(|c: char| c.is_ascii_uppercase())
+            })
+    };
+    let is_written_big = page.slice(start..end).starts_with(|c: char| c.is_ascii_uppercase());
+    let behind = page.cues_in(end..end + 32).any(|hit| {
+        let between = page.slice(end..hit.start);
+        let is_big = page.slice(hit.start..hit.end).starts_with(|c: char| c.is_ascii_uppercase());
+        hit.cue == Cue::Facility && (between == " " || (is_joining(between) && (is_big || is_written_big)))
+    });
+    let before = page.cues_in(start.saturating_sub(28)..start).any(|hit| {
+        let between = page.slice(hit.end.min(start)..start);
+        hit.cue == Cue::Facility
+            && hit.end <= start
+            && matches!(between.trim(), "of" | "for" | "on" | "for the" | "of the")
+            && page.slice(hit.start..hit.end).starts_with(|c: char| c.is_ascii_uppercase())
+    });
+    behind || before
+}
+
+/// A field or column of clinical content: "Diagnosis: ", "diagnosed with ".
+fn is_labelled(page: &Page<'_>, at: usize) -> bool {
+    page.cues_in(at.saturating_sub(32)..at).any(|hit| hit.cue == Cue::HealthLabel && hit.end <= at && at - hit.end <= 3)
+        || page.column(at).any(|cue| cue == Cue::HealthLabel)
+}
+
+/// "50 mg", "2 tablets" shortly behind a drug.
+fn has_dose(page: &Page<'_>, at: usize) -> bool {
+    let rest = page.slice(at..(at + 24).min(page.text.len())).to_ascii_lowercase();
+    let digits = rest.find(|c: char| c.is_ascii_digit());
+    digits.is_some_and(|from| from <= 8)
+        && ["mg", "mcg", " g ", "ml", "unit", "iu", "%", "tab", "cap", "puff"]
+            .iter()
+            .any(|unit| rest.get(digits.unwrap_or(0)..).is_some_and(|rest| rest.contains(unit)))
+}
+
+fn value_follows(hits: &[Hit], at: usize) -> bool {
+    let from = hits.partition_point(|hit| hit.span.start < at);
+    hits.get(from..).unwrap_or_default().iter().take_while(|hit| hit.span.start <= at + 26).any(|hit| hit.kind == Kind::LabValue)
+}
+
+/// The strongest pair of a person and a statement in the message, if it is enough.
+pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option<Combination> {
+    let mut best: Option<(i32, [Reason; 3])> = None;
+    let mut take = |score: i32, reasons: [Reason; 3]| {
+        if best.as_ref().is_none_or(|(known, _)| score > *known) {
+            best = Some((score, reasons));
+        }
+    };
+    for (index, sheet) in sheets.iter().enumerate() {
+        for anchor in &sheet.anchors {
+            let doubt =
+                if circumstances.is_bulk && matches!(anchor.reason, Reason::PersonNamed | Reason::ReaderByName) { 15 } else { 0 };
+            for statement in &sheet.statements {
+                let (link, how) = inside(sheet, anchor, statement);
+                take(anchor.strength - doubt + statement.strength + link, [anchor.reason, statement.reason, how]);
+            }
+            for (_, other) in sheets.iter().enumerate().filter(|(other, _)| *other != index) {
+                if let Some(strongest) = other.statements.iter().max_by_key(|statement| statement.strength) {
+                    let (link, how) = across(sheet, other, anchor);
+                    take(anchor.strength - doubt + strongest.strength + link, [anchor.reason, strongest.reason, how]);
+                }
+            }
+        }
+        if circumstances.personal_reader && !circumstances.is_bulk {
+            for statement in sheet.statements.iter().filter(|statement| statement.to_reader && statement.strength >= 20) {
+                take(25 + statement.strength + 25, [Reason::ReaderByAddress, statement.reason, Reason::SameSentence]);
+            }
+        }
+    }
+    let (score, reasons) = best.filter(|(score, _)| *score >= PHI)?;
+    Some(Combination { score: score.unsigned_abs(), reasons: reasons.to_vec() })
+}
+
+/// How a person and a statement in one text stand to each other.
+fn inside(sheet: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason) {
+    let overlaps = anchor.at.start < statement.at.end && statement.at.start < anchor.at.end;
+    if overlaps {
+        return (-100, Reason::SameText);
+    }
+    let distance =
+        if anchor.at.end <= statement.at.start { statement.at.start - anchor.at.end } else { anchor.at.start - statement.at.end };
+    match anchor.reason {
+        // The reader's or writer's own health is spoken of as "your" and "my".
+        Reason::ReaderByName => return if statement.to_reader { (26, Reason::SameSentence) } else { (8, Reason::SameText) },
+        Reason::WriterAboutSelf if statement.of_writer => return (28, Reason::SameSentence),
+        _ => {}
+    }
+    if anchor.line == statement.line && sheet.records.get(anchor.line) == Some(&true) {
+        (30, Reason::SameRecord)
+    } else if anchor.sentence == statement.sentence {
+        (30, Reason::SameSentence)
+    } else if distance <= 300 {
+        (22, Reason::Nearby)
+    } else {
+        (14, Reason::SameText)
+    }
+}
+
+/// How far apart two texts of one message are.
+fn across(anchor_sheet: &Sheet, other: &Sheet, anchor: &Anchor) -> (i32, Reason) {
+    let part = |place: &Place| -> Option<PartPath> {
+        match place {
+            Place::Header(part, _) | Place::Body(part) | Place::FileName(part) | Place::Attachment(part) => Some(part.clone()),
+            Place::Gap => None,
+        }
+    };
+    let is_subject = |place: &Place| matches!(place, Place::Header(_, HeaderField::Subject));
+    let is_bare = matches!(anchor.reason, Reason::PersonNamed | Reason::ReaderByName | Reason::WriterAboutSelf);
+    if is_subject(&anchor_sheet.place) || is_subject(&other.place) {
+        // A subject is about what follows.
+        return (if is_bare { 18 } else { 20 }, Reason::SameText);
+    }
+    if part(&anchor_sheet.place) == part(&other.place) && part(&other.place).is_some() {
+        return (14, Reason::SameText);
+    }
+    (if is_bare { 4 } else { 9 }, Reason::OtherText)
+}

@@ -1,0 +1,459 @@
+use std::sync::OnceLock;
+
+use aho_corasick::{Anchored, MatchKind, automaton::Automaton, automaton::StateID, nfa::contiguous::NFA};
+
+use super::normal::normalise;
+
+/// Why a set of dictionaries was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    #[error("dictionary {file} is not one that the scanner knows; see policies/dictionaries/SOURCES.md for the names")]
+    UnknownFile { file: String },
+    #[error("dictionary {file} is missing")]
+    MissingFile { file: &'static str },
+    #[error("dictionary {file}, line {line}: {problem}")]
+    Line { file: String, line: usize, problem: &'static str },
+    #[error("the dictionaries are too large for one automaton")]
+    TooLarge,
+}
+
+macro_rules! cues {
+    ($($cue:ident $name:literal),* $(,)?) => {
+        /// What a word says about what stands beside it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Cue { $($cue),* }
+
+        impl Cue {
+            fn parse(name: &str) -> Option<Cue> {
+                match name { $($name => Some(Cue::$cue),)* _ => None }
+            }
+        }
+    };
+}
+
+cues! {
+    LabelMrn "label_mrn", LabelPlan "label_plan", LabelMedicaid "label_medicaid", LabelSsn "label_ssn",
+    LabelDea "label_dea", LabelNpi "label_npi", LabelLicense "label_license", LabelVin "label_vin",
+    LabelDevice "label_device", LabelAccount "label_account", LabelDob "label_dob", LabelPhone "label_phone",
+    LabelFax "label_fax", LabelIcd "label_icd", LabelCpt "label_cpt", LabelNdc "label_ndc", LabelLoinc "label_loinc",
+    LabelDate "label_date", LabelRouting "label_routing", LabelCard "label_card", LabelPatient "label_patient",
+    LabelMember "label_member", LabelName "label_name", LabelRe "label_re", LabelOther "label_other",
+    HealthLabel "health_label", Care "care", CareStrong "care_strong", Honorific "honorific", Payment "payment", ProviderBefore "provider_before",
+    Credential "credential", StaffRole "staff_role", Facility "facility", General "general", Bulk "bulk",
+    Signoff "signoff", Footer "footer", DeviceNote "device_note", SelfNamed "self", FirstPerson "first_person",
+    You "you", Relative "relative", Conditional "condition_if", Greeting "greeting", Example "example",
+    SubjectOfCare "subject_of_care", Allow "allow",
+}
+
+/// What a dictionary says a term means. The number is its weight: 2 speaks for itself, 1 needs support.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Meaning {
+    Condition(u8),
+    Symptom(u8),
+    Drug(u8),
+    Lab(u8),
+    Procedure(u8),
+    Insurer,
+    Specialty,
+    Cue(Cue),
+}
+
+/// Every dictionary in the form the scan needs: one automaton for terms, sets for names and codes.
+/// Built once, shared by all scans; building takes most of a second.
+pub struct Scanner {
+    automaton: NFA,
+    start: StateID,
+    /// Per pattern the range of its meanings.
+    ranges: Vec<(u32, u32)>,
+    meanings: Vec<Meaning>,
+    pub(super) first_names: WordSet,
+    pub(super) last_names: WordSet,
+    pub(super) icd_words: WordSet,
+    icd_codes: WordSet,
+    hcpcs: WordSet,
+    zips: WordSet,
+    area_codes: WordSet,
+    version: String,
+}
+
+const FILES: [(&str, &str); 14] = [
+    ("conditions.tsv", include_str!("../../policies/dictionaries/conditions.tsv")),
+    ("symptoms.tsv", include_str!("../../policies/dictionaries/symptoms.tsv")),
+    ("drugs.tsv", include_str!("../../policies/dictionaries/drugs.tsv")),
+    ("lab_tests.tsv", include_str!("../../policies/dictionaries/lab_tests.tsv")),
+    ("procedures.tsv", include_str!("../../policies/dictionaries/procedures.tsv")),
+    ("insurers.tsv", include_str!("../../policies/dictionaries/insurers.tsv")),
+    ("specialties.tsv", include_str!("../../policies/dictionaries/specialties.tsv")),
+    ("cues.tsv", include_str!("../../policies/dictionaries/cues.tsv")),
+    ("first_names.tsv", include_str!("../../policies/dictionaries/first_names.tsv")),
+    ("last_names.tsv", include_str!("../../policies/dictionaries/last_names.tsv")),
+    ("icd10cm_codes.tsv", include_str!("../../policies/dictionaries/icd10cm_codes.tsv")),
+    ("icd10_words.tsv", include_str!("../../policies/dictionaries/icd10_words.tsv")),
+    ("hcpcs_codes.tsv", include_str!("../../policies/dictionaries/hcpcs_codes.tsv")),
+    ("us_zip.tsv", include_str!("../../policies/dictionaries/us_zip.tsv")),
+];
+const AREA_CODES: (&str, &str) = ("us_area_codes.tsv", include_str!("../../policies/dictionaries/us_area_codes.tsv"));
+
+impl Scanner {
+    /// The dictionaries that come with the program, as (file name, text): a base to load with additions.
+    pub fn shipped() -> impl Iterator<Item = (&'static str, &'static str)> {
+        FILES.into_iter().chain(std::iter::once(AREA_CODES))
+    }
+
+    /// Loads the shipped dictionaries.
+    ///
+    /// # Panics
+    /// Never with a program that passed its tests: the files are part of it.
+    #[must_use]
+    #[allow(clippy::expect_used)]
+    pub fn embedded() -> Scanner {
+        let files: Vec<(&str, &str)> = Scanner::shipped().collect();
+        Scanner::load(&files).expect("the shipped dictionaries load")
+    }
+
+    /// The shipped dictionaries, loaded once in the life of the process.
+    #[must_use]
+    pub fn shared() -> &'static Scanner {
+        static SHARED: OnceLock<Scanner> = OnceLock::new();
+        SHARED.get_or_init(Scanner::embedded)
+    }
+
+    /// Builds a scanner from dictionaries given as (file name, text). A name may come more than once: its rows add up,
+    /// so a practice adds a second `cues.tsv` with rows of class `allow` for its own staff and numbers.
+    ///
+    /// # Errors
+    /// [`LoadError`] names file and line.
+    pub fn load(files: &[(&str, &str)]) -> Result<Scanner, LoadError> {
+        let mut terms: Vec<(std::borrow::Cow<'_, str>, Meaning)> = Vec::with_capacity(64_000);
+        for (name, text) in files {
+            match *name {
+                "conditions.tsv" => weighted(name, text, Meaning::Condition, &mut terms)?,
+                "symptoms.tsv" => weighted(name, text, Meaning::Symptom, &mut terms)?,
+                "drugs.tsv" => weighted(name, text, Meaning::Drug, &mut terms)?,
+                "lab_tests.tsv" => weighted(name, text, Meaning::Lab, &mut terms)?,
+                "procedures.tsv" => weighted(name, text, Meaning::Procedure, &mut terms)?,
+                "insurers.tsv" => weighted(name, text, |_| Meaning::Insurer, &mut terms)?,
+                "specialties.tsv" => weighted(name, text, |_| Meaning::Specialty, &mut terms)?,
+                "cues.tsv" => {
+                    for (line, class, term) in rows(text) {
+                        let problem = |problem| LoadError::Line { file: (*name).to_owned(), line, problem };
+                        let cue = Cue::parse(class).ok_or_else(|| problem("the class is not one of the scanner's"))?;
+                        let term = term.ok_or_else(|| problem("there is no term after the class"))?;
+                        terms.push((fold(term), Meaning::Cue(cue)));
+                    }
+                }
+                "first_names.tsv" | "last_names.tsv" | "icd10cm_codes.tsv" | "icd10_words.tsv" | "hcpcs_codes.tsv"
+                | "us_zip.tsv" | "us_area_codes.tsv" => {}
+                _ => return Err(LoadError::UnknownFile { file: (*name).to_owned() }),
+            }
+        }
+        terms.sort_unstable();
+        terms.dedup();
+        let mut patterns: Vec<&str> = Vec::with_capacity(terms.len());
+        let mut ranges: Vec<(u32, u32)> = Vec::with_capacity(terms.len());
+        for (at, (term, _)) in terms.iter().enumerate() {
+            let at = u32::try_from(at).map_err(|_| LoadError::TooLarge)?;
+            if patterns.last().is_some_and(|last| *last == term.as_ref()) {
+                if let Some(range) = ranges.last_mut() {
+                    range.1 = at + 1;
+                }
+            } else {
+                patterns.push(term);
+                ranges.push((at, at + 1));
+            }
+        }
+        let automaton = NFA::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .prefilter(false)
+            .build(&patterns)
+            .map_err(|_| LoadError::TooLarge)?;
+        let start = automaton.start_state(Anchored::Yes).map_err(|_| LoadError::TooLarge)?;
+        let meanings = terms.iter().map(|(_, meaning)| *meaning).collect();
+        let set = |name: &'static str| -> Result<WordSet, LoadError> {
+            let texts: Vec<&str> = files.iter().filter(|(file, _)| *file == name).map(|(_, text)| *text).collect();
+            if texts.is_empty() {
+                Err(LoadError::MissingFile { file: name })
+            } else {
+                WordSet::of(&texts).ok_or(LoadError::TooLarge)
+            }
+        };
+        Ok(Scanner {
+            automaton,
+            start,
+            ranges,
+            meanings,
+            first_names: set("first_names.tsv")?,
+            last_names: set("last_names.tsv")?,
+            icd_words: set("icd10_words.tsv")?,
+            icd_codes: set("icd10cm_codes.tsv")?,
+            hcpcs: set("hcpcs_codes.tsv")?,
+            zips: set("us_zip.tsv")?,
+            area_codes: set("us_area_codes.tsv")?,
+            version: version(files),
+        })
+    }
+
+    /// First 16 hexadecimal digits of the SHA-256 over all dictionaries in the order given.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Bytes held by automaton and sets.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.automaton.memory_usage()
+            + [&self.first_names, &self.last_names, &self.icd_words, &self.icd_codes, &self.hcpcs, &self.zips, &self.area_codes]
+                .iter()
+                .map(|set| set.text.len() + set.slots.len() * 4)
+                .sum::<usize>()
+    }
+
+    /// Walks the automaton from `start` and calls `found(end, meanings)` for every term that begins there and ends at
+    /// the end of a word (plural endings count with it). A single line end reads as a blank.
+    pub(super) fn terms_at(&self, text: &[u8], start: usize, mut found: impl FnMut(usize, &[Meaning])) {
+        let mut state = self.start;
+        let mut at = start;
+        while let Some(byte) = text.get(at) {
+            let byte = match byte {
+                b'\n' => b' ',
+                other => other.to_ascii_lowercase(),
+            };
+            state = self.automaton.next_state(Anchored::Yes, state, byte);
+            at += 1;
+            if !self.automaton.is_special(state) {
+                continue;
+            }
+            if self.automaton.is_dead(state) {
+                return;
+            }
+            if !self.automaton.is_match(state) {
+                continue;
+            }
+            let Some(end) = word_end(text, at, at - start) else { continue };
+            for index in 0..self.automaton.match_len(state) {
+                let pattern = self.automaton.match_pattern(state, index);
+                if self.automaton.pattern_len(pattern) == at - start {
+                    if let Some(meanings) =
+                        self.ranges.get(pattern.as_usize()).and_then(|(from, to)| self.meanings.get(*from as usize..*to as usize))
+                    {
+                        found(end, meanings);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether an ICD-10-CM code exists; the dot and the case do not matter.
+    pub(super) fn is_icd10(&self, code: &str) -> bool {
+        let plain: String = code.chars().filter(|c| *c != '.').map(|c| c.to_ascii_uppercase()).collect();
+        self.icd_codes.value(&plain).is_some()
+    }
+
+    pub(super) fn is_hcpcs(&self, code: &str) -> bool {
+        self.hcpcs.value(&code.to_ascii_uppercase()).is_some()
+    }
+
+    pub(super) fn is_zip_of(&self, zip: &str, state: &str) -> bool {
+        self.zips.value(&format!("{zip}{state}")).is_some()
+    }
+
+    /// A United States area code, or one of the toll-free ones.
+    pub(super) fn is_area_code(&self, code: &str) -> bool {
+        matches!(code, "800" | "833" | "844" | "855" | "866" | "877" | "888") || self.area_codes.value(code).is_some()
+    }
+}
+
+/// Where a term that stops at `at` ends as a word: there, or behind a plural or possessive ending; `None` inside a word.
+fn word_end(text: &[u8], at: usize, length: usize) -> Option<usize> {
+    let inside = |at: usize| text.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || *b >= 0x80);
+    if !inside(at) || text.get(at - 1).is_some_and(|b| !b.is_ascii_alphanumeric()) {
+        return Some(at);
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    if length >= 5 {
+        for ending in [&b"s"[..], b"es"] {
+            if rest.len() >= ending.len()
+                && rest.get(..ending.len()).is_some_and(|r| r.eq_ignore_ascii_case(ending))
+                && !inside(at + ending.len())
+            {
+                return Some(at + ending.len());
+            }
+        }
+    }
+    None
+}
+
+fn fold(term: &str) -> std::borrow::Cow<'_, str> {
+    if term.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+        std::borrow::Cow::Borrowed(term)
+    } else {
+        std::borrow::Cow::Owned(normalise(term).text.to_ascii_lowercase())
+    }
+}
+
+/// The rows of a file: line number, first column, second column. Headers and empty lines are left out.
+fn rows(text: &str) -> impl Iterator<Item = (usize, &str, Option<&str>)> {
+    text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with("# ")).map(|(at, line)| {
+        let mut columns = line.split('\t');
+        (at + 1, columns.next().unwrap_or_default(), columns.next())
+    })
+}
+
+fn weighted<'a>(
+    file: &str,
+    text: &'a str,
+    meaning: impl Fn(u8) -> Meaning,
+    terms: &mut Vec<(std::borrow::Cow<'a, str>, Meaning)>,
+) -> Result<(), LoadError> {
+    for (line, term, weight) in rows(text) {
+        let weight = match weight {
+            Some("2") => 2,
+            Some("1") => 1,
+            Some(_) | None => {
+                return Err(LoadError::Line { file: file.to_owned(), line, problem: "the weight after the term must be 1 or 2" });
+            }
+        };
+        if term.is_empty() {
+            return Err(LoadError::Line { file: file.to_owned(), line, problem: "the term is empty" });
+        }
+        terms.push((fold(term), meaning(weight)));
+    }
+    Ok(())
+}
+
+fn version(files: &[(&str, &str)]) -> String {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for (name, text) in files {
+        context.update(name.as_bytes());
+        context.update(&[0]);
+        context.update(text.as_bytes());
+    }
+    context.finish().as_ref().iter().take(8).map(|b| format!("{b:02x}")).collect()
+}
+
+/// A set of words with one small number each, in two flat blocks: 180,000 names cost 4 MB and a few milliseconds.
+pub struct WordSet {
+    text: String,
+    /// Open addressing: 0 is empty, else place of the row plus one.
+    slots: Vec<u32>,
+}
+
+/// The value of a word that has none in its file.
+pub const NO_VALUE: u8 = 99;
+
+impl WordSet {
+    fn of(texts: &[&str]) -> Option<WordSet> {
+        let mut text = String::with_capacity(texts.iter().map(|t| t.len()).sum());
+        for part in texts {
+            for line in part.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")) {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+        let count = text.bytes().filter(|b| *b == b'\n').count();
+        let mut set = WordSet { slots: vec![0; (count * 2).next_power_of_two().max(8)], text };
+        let mut at = 0usize;
+        while let Some(line) = set.text.get(at..).and_then(|rest| rest.split('\n').next()).filter(|line| !line.is_empty()) {
+            let (word, length) = (line.split('\t').next().unwrap_or_default(), line.len());
+            let mut slot = hash(word) & (set.slots.len() - 1);
+            while set.slots.get(slot).is_some_and(|s| *s != 0) {
+                slot = (slot + 1) & (set.slots.len() - 1);
+            }
+            let row = u32::try_from(at + 1).ok()?;
+            *set.slots.get_mut(slot)? = row;
+            at += length + 1;
+        }
+        Some(set)
+    }
+
+    /// The number beside `word` (lower case), or [`NO_VALUE`] for a word without one; `None` if it is not in the set.
+    #[must_use]
+    pub fn value(&self, word: &str) -> Option<u8> {
+        let mut slot = hash(word) & (self.slots.len() - 1);
+        loop {
+            let row = *self.slots.get(slot)?;
+            if row == 0 {
+                return None;
+            }
+            let rest = self.text.get(row as usize - 1..)?;
+            if let Some(after) = rest.strip_prefix(word) {
+                if after.starts_with('\n') {
+                    return Some(NO_VALUE);
+                }
+                if let Some(number) = after.strip_prefix('\t') {
+                    let number = number
+                        .bytes()
+                        .take_while(u8::is_ascii_digit)
+                        .fold(0u8, |n, b| n.saturating_mul(10).saturating_add(b - b'0'));
+                    return Some(number);
+                }
+            }
+            slot = (slot + 1) & (self.slots.len() - 1);
+        }
+    }
+}
+
+/// FNV-1a: the words come from us, so nobody can choose collisions that would hurt.
+fn hash(word: &str) -> usize {
+    let hash = word.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    (hash ^ (hash >> 32)) as usize
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Vec<(usize, Meaning)> {
+        let mut out = Vec::new();
+        Scanner::shared().terms_at(text.as_bytes(), 0, |end, meanings| out.extend(meanings.iter().map(|m| (end, *m))));
+        out
+    }
+
+    #[test]
+    fn a_term_is_found_as_a_whole_word_in_any_case_and_number() {
+        assert!(found("Diabetes.").contains(&(8, Meaning::Condition(2))));
+        assert!(found("fractures of").iter().any(|(end, _)| *end == 9));
+        assert!(found("high blood\npressure").contains(&(19, Meaning::Condition(2))));
+        assert!(found("paints the wall").is_empty());
+        assert!(found("cancerous2x").is_empty());
+    }
+
+    #[test]
+    fn a_shorter_term_is_found_when_the_longer_one_breaks_inside_a_word() {
+        // "heart attack" is a term and so is "heart attack" cut short by a longer word.
+        assert!(found("insulin lisproX").iter().any(|(end, _)| *end == 7));
+    }
+
+    #[test]
+    fn sets_know_names_codes_and_places() {
+        let scanner = Scanner::shared();
+        assert_eq!(scanner.first_names.value("deborah"), Some(NO_VALUE));
+        assert!(scanner.last_names.value("long").is_some_and(|tier| tier <= 20));
+        assert_eq!(scanner.last_names.value("xqzzt"), None);
+        assert!(scanner.is_icd10("E11.9") && scanner.is_icd10("e119") && !scanner.is_icd10("E11.99"));
+        assert!(scanner.is_hcpcs("J0592"));
+        assert!(scanner.is_zip_of("95141", "CA") && !scanner.is_zip_of("95141", "NY"));
+        assert!(scanner.is_area_code("415") && scanner.is_area_code("888") && !scanner.is_area_code("199"));
+        assert_eq!(scanner.version().len(), 16);
+    }
+
+    #[test]
+    fn a_bad_dictionary_is_refused_with_its_place() {
+        let bad = |name, text| {
+            let mut files: Vec<(&str, &str)> = vec![(name, text)];
+            files.extend(Scanner::shipped().filter(|(file, _)| *file != "conditions.tsv"));
+            Scanner::load(&files).err()
+        };
+        assert!(matches!(bad("conditions.tsv", "# header\ngout\t3"), Some(LoadError::Line { line: 2, .. })));
+        assert!(matches!(bad("cues.tsv", "no_class\tx"), Some(LoadError::Line { line: 1, .. })));
+        assert!(matches!(bad("notes.tsv", ""), Some(LoadError::UnknownFile { .. })));
+        assert!(matches!(Scanner::load(&[]).err(), Some(LoadError::MissingFile { .. })));
+    }
+
+    #[test]
+    fn the_scanner_stays_within_its_memory() {
+        assert!(Scanner::shared().memory_bytes() < 120 << 20, "{} bytes", Scanner::shared().memory_bytes());
+    }
+}

@@ -1,0 +1,15 @@
+//! IPv4 addresses that are not private ones.
+use super::*;
+
+pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
+    pattern: r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b",
+    check,
+    hits: &[("access from 200.72.204.104.", Kind::Ip)],
+    misses: &[("from 192.168.1.4", Kind::Ip), ("version 1.2.3.4.5", Kind::Ip), ("300.1.2.3", Kind::Ip)],
+};
+
+fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
+    let address: std::net::Ipv4Addr = c.text().parse().ok()?;
+    let is_ordinary = !(address.is_private() || address.is_loopback() || address.is_link_local() || address.is_unspecified());
+    (c.stands_alone() && is_ordinary && address.octets().first().is_some_and(|first| *first > 0)).then_some((Kind::Ip, 80))
+}

@@ -1,0 +1,263 @@
+//! # scan: texts to findings
+//!
+//! [`scan`] finds identifiers, names and health terms in every text of a message and decides whether a person and a
+//! statement on that person's health come together. Findings hold kinds and places, never text.
+//!
+//! Must not be here: reading files or attachments (`extract`), what to do about a finding (`policy`), a list of phrases
+//! that some set of messages happens to use: words are in the dictionaries for what they mean.
+//!
+//! Reading order: `findings` → `normal` → `dictionary` → `page` → `identifier` → `person` → `combine`.
+
+mod combine;
+mod dictionary;
+mod findings;
+mod identifier;
+mod normal;
+mod page;
+mod person;
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+pub use dictionary::{Cue, LoadError, Meaning, NO_VALUE, Scanner, WordSet};
+pub use findings::{Combination, Finding, Findings, Kind, Leg, Reason};
+
+use crate::extract::{Extracted, HeaderField, Place};
+use crate::message::Message;
+use combine::{Circumstances, Sheet};
+use identifier::Hit;
+use page::{Page, Shape, Zone};
+use person::{Person, Role};
+
+/// Most findings kept of one message; the rest changes nothing for anybody.
+const FINDINGS_MAX: usize = 50_000;
+
+/// One pass over all texts. Pure.
+#[must_use]
+pub fn scan(scanner: &Scanner, message: &Message, extracted: &Extracted) -> Findings {
+    let mut findings = Findings {
+        unreadable: extracted.unreadable.clone(),
+        images: extracted.images.clone(),
+        limits_exceeded: extracted.limits_exceeded,
+        ..Findings::default()
+    };
+    let normals: Vec<normal::Normal<'_>> = extracted.texts.iter().map(|text| normal::normalise(&text.content)).collect();
+    let mut read: Vec<(Page<'_>, Vec<Person>, Vec<Hit>)> = normals
+        .iter()
+        .map(|normal| {
+            let page = Page::of(&normal.text, scanner);
+            let persons = person::find(&page, scanner);
+            let hits = identifier::find(&page, scanner);
+            (page, persons, hits)
+        })
+        .collect();
+    settle_roles(message, extracted, &mut read);
+    let circumstances = circumstances(message, &read);
+    let mut sheets = Vec::new();
+    for (index, (page, persons, hits)) in read.iter_mut().enumerate() {
+        let (Some(normal), Some(text)) = (normals.get(index), extracted.texts.get(index)) else { continue };
+        hits.retain(|hit| {
+            page.zone_at(hit.span.start) == Zone::Body
+                || !matches!(hit.kind, Kind::Phone | Kind::Fax | Kind::Email | Kind::Address | Kind::Url)
+        });
+        persons
+            .retain(|person| !page.cues_in(person.span.clone()).any(|hit| hit.cue == Cue::Allow && hit.end >= person.span.end));
+        hits.retain(|hit| !page.cues_in(hit.span.clone()).any(|cue| cue.cue == Cue::Allow));
+        report(&mut findings, index, page, persons, hits, normal, scanner);
+        let is_address =
+            matches!(text.place, Place::Header(_, HeaderField::From | HeaderField::To | HeaderField::Cc | HeaderField::Other));
+        if !is_address {
+            sheets.push(Sheet::of(text.place.clone(), page, persons, hits));
+        }
+    }
+    findings.phi = combine::combine(&sheets, &circumstances);
+    if findings.hits.len() > FINDINGS_MAX {
+        findings.hits.truncate(FINDINGS_MAX);
+        findings.limits_exceeded = true;
+    }
+    findings
+}
+
+/// A person who is the sender or a provider at one place is it at the others, unless named as the patient there.
+fn settle_roles(message: &Message, extracted: &Extracted, read: &mut [(Page<'_>, Vec<Person>, Vec<Hit>)]) {
+    let mut own: HashSet<(String, String)> = HashSet::new();
+    let mut providers: HashSet<(String, String)> = HashSet::new();
+    for ((_, persons, _), text) in read.iter_mut().zip(&extracted.texts) {
+        let is_from = matches!(text.place, Place::Header(_, HeaderField::From));
+        for person in persons.iter_mut() {
+            if is_from {
+                person.role = Role::Sender;
+            }
+            match person.role {
+                Role::Sender => own.insert(person.key.clone()),
+                Role::Provider => providers.insert(person.key.clone()),
+                _ => false,
+            };
+        }
+    }
+    // Addresses such as anna.baker@ name their owner too.
+    for from in message.header().all("From").flat_map(crate::message::Field::mailboxes) {
+        let local = from.mailbox.local().as_str().to_ascii_lowercase();
+        if let Some((first, last)) = local.split_once(['.', '_']) {
+            own.insert((first.to_owned(), last.to_owned()));
+        }
+    }
+    for (_, persons, _) in read.iter_mut() {
+        for person in persons.iter_mut().filter(|person| matches!(person.role, Role::Person | Role::Reader)) {
+            if own.contains(&person.key) {
+                person.role = Role::Sender;
+            } else if providers.contains(&person.key) {
+                person.role = Role::Provider;
+            }
+        }
+    }
+}
+
+/// Domains where people have their private mail.
+const PERSONAL_DOMAINS: [&str; 24] = [
+    "gmail.com",
+    "googlemail.com",
+    "yahoo.com",
+    "hotmail.com",
+    "outlook.com",
+    "live.com",
+    "msn.com",
+    "icloud.com",
+    "me.com",
+    "mac.com",
+    "aol.com",
+    "comcast.net",
+    "verizon.net",
+    "att.net",
+    "sbcglobal.net",
+    "bellsouth.net",
+    "cox.net",
+    "charter.net",
+    "earthlink.net",
+    "protonmail.com",
+    "proton.me",
+    "gmx.com",
+    "ymail.com",
+    "mail.com",
+];
+
+fn circumstances(message: &Message, read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) -> Circumstances {
+    let header = message.header();
+    let is_list = ["List-Id", "List-Unsubscribe", "List-Post", "Mailing-List"].iter().any(|name| header.first(name).is_some())
+        || header
+            .first("Precedence")
+            .is_some_and(|field| matches!(field.decoded().trim().to_ascii_lowercase().as_str(), "bulk" | "list" | "junk"));
+    let is_bulk = is_list || read.iter().any(|(page, ..)| page.cues.iter().any(|hit| hit.cue == Cue::Bulk));
+    let readers: Vec<_> = header.all("To").chain(header.all("Cc")).flat_map(crate::message::Field::mailboxes).collect();
+    let personal_reader = match &readers[..] {
+        [only] => {
+            let has_name = only.name.as_ref().is_some_and(|name| name.split_whitespace().count() >= 2);
+            has_name && PERSONAL_DOMAINS.contains(&only.mailbox.domain().as_str())
+        }
+        _ => false,
+    };
+    Circumstances { personal_reader, is_bulk }
+}
+
+/// Writes down what was found in one text.
+fn report(
+    findings: &mut Findings,
+    text: usize,
+    page: &Page<'_>,
+    persons: &[Person],
+    hits: &[Hit],
+    normal: &normal::Normal<'_>,
+    scanner: &Scanner,
+) {
+    let mut add =
+        |kind, span: &Range<usize>, score| findings.hits.push(Finding { kind, text, span: normal.original(span), score });
+    for person in persons {
+        let kind = if matches!(person.role, Role::Provider | Role::Sender) { Kind::Provider } else { Kind::Name };
+        add(kind, &person.span, person.score);
+    }
+    for hit in hits {
+        add(hit.kind, &hit.span, hit.score);
+    }
+    for term in page.terms.iter().filter(|term| page.zone_at(term.start) == Zone::Body) {
+        let (kind, score) = match term.meaning {
+            Meaning::Condition(weight) => (Kind::Diagnosis, weight * 40),
+            Meaning::Symptom(weight) => (Kind::Symptom, weight * 40),
+            Meaning::Drug(weight) => (Kind::Medication, weight * 40),
+            Meaning::Lab(weight) => (Kind::Lab, weight * 40),
+            Meaning::Procedure(weight) => (Kind::Procedure, weight * 40),
+            Meaning::Insurer => (Kind::Insurer, 60),
+            Meaning::Specialty => (Kind::Specialty, 40),
+            Meaning::Cue(_) => continue,
+        };
+        let span = if kind == Kind::Diagnosis { phrase(page, scanner, term.start..term.end) } else { term.start..term.end };
+        add(kind, &span, score);
+    }
+}
+
+/// Widens a diagnosis over the words that ICD-10-CM uses around it: "Other fracture of lower end of right tibia, sequela".
+fn phrase(page: &Page<'_>, scanner: &Scanner, span: Range<usize>) -> Range<usize> {
+    const WORDS_MAX: usize = 24;
+    let is_icd = |index: usize| {
+        page.words.get(index).is_some_and(|word| {
+            word.shape == Shape::Number && word.end - word.start <= 2
+                || scanner.icd_words.value(&page.slice(word.start..word.end).to_ascii_lowercase()).is_some()
+        })
+    };
+    // Small words join but do not begin or end a phrase.
+    let is_small = |index: usize| {
+        matches!(
+            page.word_text(index).to_ascii_lowercase().as_str(),
+            "of" | "the"
+                | "and"
+                | "or"
+                | "with"
+                | "to"
+                | "in"
+                | "by"
+                | "for"
+                | "on"
+                | "at"
+                | "as"
+                | "is"
+                | "not"
+                | "from"
+                | "be"
+                | "a"
+                | "an"
+                | "was"
+                | "has"
+                | "now"
+        )
+    };
+    let joins = |gap: &str| matches!(gap, " " | ", " | "\n" | ",\n" | " [" | "] " | " (" | "-" | "/" | "; " | "], " | "), ");
+    let first = page.words.partition_point(|word| word.end <= span.start);
+    let last = page.words.partition_point(|word| word.start < span.end).saturating_sub(1);
+    let (mut from, mut to) = (first, last);
+    let (mut at, mut gap_ok) = (first, true);
+    while gap_ok && at > 0 && first - at < WORDS_MAX && is_icd(at - 1) {
+        gap_ok = page
+            .words
+            .get(at)
+            .zip(page.words.get(at - 1))
+            .is_some_and(|(this, before)| joins(page.slice(before.end..this.start)));
+        if gap_ok {
+            at -= 1;
+            if !is_small(at) {
+                from = at;
+            }
+        }
+    }
+    let mut at = last;
+    while at - last < WORDS_MAX
+        && is_icd(at + 1)
+        && page.words.get(at).zip(page.words.get(at + 1)).is_some_and(|(this, next)| joins(page.slice(this.end..next.start)))
+    {
+        at += 1;
+        if !is_small(at) {
+            to = at;
+        }
+    }
+    let start = page.words.get(from).map_or(span.start, |word| word.start.min(span.start));
+    let end = page.words.get(to).map_or(span.end, |word| word.end.max(span.end));
+    start..end
+}

@@ -1,0 +1,288 @@
+use std::borrow::Cow;
+use std::ops::Range;
+
+use unicode_normalization::UnicodeNormalization;
+
+/// A text as its reader sees it: compatibility forms folded (NFKC), look-alike letters made Latin, marks and invisible
+/// characters gone, dashes and quotes plain, runs of blanks one blank. Spans map back to the original.
+pub struct Normal<'a> {
+    pub text: Cow<'a, str>,
+    /// (place in `text`, place in the original), rising, one entry wherever the distance changes; between entries both run alike.
+    shifts: Vec<(usize, usize)>,
+    original_len: usize,
+}
+
+/// Normalises `original`. Linear, and free of copies when nothing has to change.
+#[must_use]
+pub fn normalise(original: &str) -> Normal<'_> {
+    if is_normal(original) {
+        return Normal { text: Cow::Borrowed(original), shifts: Vec::new(), original_len: original.len() };
+    }
+    let mut text = String::with_capacity(original.len());
+    let mut shifts: Vec<(usize, usize)> = Vec::new();
+    let mut blank = Blank::default();
+    for (at, c) in original.char_indices() {
+        if is_invisible(c) {
+            continue;
+        }
+        if c.is_whitespace() || c.is_control() {
+            blank.take(c, at);
+            continue;
+        }
+        blank.flush(&mut text, &mut shifts);
+        let from = text.len();
+        if c.is_ascii() {
+            text.push(c);
+        } else {
+            fold(c, &mut text);
+        }
+        if text.len() > from {
+            note(&mut shifts, from, at);
+        }
+    }
+    Normal { text: Cow::Owned(text), shifts, original_len: original.len() }
+}
+
+impl Normal<'_> {
+    /// The span in the original that a span of the normalised text came from.
+    #[must_use]
+    pub fn original(&self, span: &Range<usize>) -> Range<usize> {
+        if self.shifts.is_empty() {
+            return span.clone();
+        }
+        let start = self.place(span.start);
+        // The end is where the last character inside began, plus its length; take the place of the next character when the
+        // shift does not change in between.
+        let end = if span.end > span.start { self.place(span.end - 1) + 1 } else { start };
+        start..end.min(self.original_len).max(start)
+    }
+
+    fn place(&self, at: usize) -> usize {
+        let index = self.shifts.partition_point(|(normal, _)| *normal <= at);
+        match index.checked_sub(1).and_then(|i| self.shifts.get(i)) {
+            Some((normal, original)) => {
+                let limit = self.shifts.get(index).map_or(self.original_len, |(_, next)| *next);
+                (original + (at - normal)).min(limit.saturating_sub(1).max(*original))
+            }
+            None => at,
+        }
+    }
+}
+
+/// Remembers a place if it does not follow from the one before.
+fn note(shifts: &mut Vec<(usize, usize)>, normal: usize, original: usize) {
+    let follows = match shifts.last() {
+        Some((n, o)) => original.checked_sub(*o) == normal.checked_sub(*n),
+        None => normal == original,
+    };
+    if !follows || shifts.is_empty() {
+        shifts.push((normal, original));
+    }
+}
+
+/// A run of white space: tabs are kept one for one (they separate cells), else line ends (one or two), else one blank.
+#[derive(Default)]
+struct Blank {
+    tabs: usize,
+    lines: usize,
+    any: bool,
+    at: usize,
+}
+
+impl Blank {
+    fn take(&mut self, c: char, at: usize) {
+        if !self.any {
+            self.any = true;
+            self.at = at;
+        }
+        match c {
+            '\t' => self.tabs += 1,
+            '\n' | '\u{2028}' | '\u{2029}' | '\u{0c}' | '\u{0b}' => self.lines += 1,
+            _ => {}
+        }
+    }
+
+    fn flush(&mut self, text: &mut String, shifts: &mut Vec<(usize, usize)>) {
+        if !self.any {
+            return;
+        }
+        note(shifts, text.len(), self.at);
+        if self.lines > 0 {
+            text.push_str(if self.lines > 1 { "\n\n" } else { "\n" });
+            for _ in 0..self.tabs.min(1) {
+                text.push('\t');
+            }
+        } else if self.tabs > 0 {
+            for _ in 0..self.tabs.min(64) {
+                text.push('\t');
+            }
+        } else if !text.is_empty() {
+            text.push(' ');
+        }
+        *self = Blank::default();
+    }
+}
+
+/// ASCII, and no white space that folding would change.
+fn is_normal(text: &str) -> bool {
+    let mut before = b'\n';
+    let mut lines = 0u8;
+    for b in text.bytes() {
+        match b {
+            b' ' if before == b' ' || before == b'\n' || before == b'\t' => return false,
+            b'\t' if before == b' ' => return false,
+            b'\n' if before == b' ' || before == b'\t' => return false,
+            b'\n' => {
+                lines += 1;
+                if lines > 2 {
+                    return false;
+                }
+            }
+            b' ' | b'\t' => {}
+            0x21..=0x7e => lines = 0,
+            _ => return false,
+        }
+        before = b;
+    }
+    true
+}
+
+/// Characters that take no room on the screen and can hide inside words.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+fn fold(c: char, out: &mut String) {
+    if let Some(plain) = plain(c) {
+        out.push_str(plain);
+        return;
+    }
+    if let Some(latin) = look_alike(c) {
+        out.push(latin);
+        return;
+    }
+    for part in std::iter::once(c).nfkd() {
+        if unicode_normalization::char::is_combining_mark(part) || is_invisible(part) {
+            continue;
+        }
+        match plain(part) {
+            Some(text) => out.push_str(text),
+            None => out.push(look_alike(part).unwrap_or(part)),
+        }
+    }
+}
+
+/// Punctuation with many shapes, and letters that NFKD leaves alone.
+fn plain(c: char) -> Option<&'static str> {
+    Some(match c {
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}' | '\u{2043}' => "-",
+        '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}' | '\u{2032}' | '\u{ff07}' | '\u{b4}' | '\u{2bc}' => "'",
+        '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{201f}' | '\u{2033}' | '\u{ff02}' => "\"",
+        '\u{2022}' | '\u{25cf}' | '\u{25aa}' | '\u{b7}' => "*",
+        'ß' => "ss",
+        'æ' => "ae",
+        'Æ' => "Ae",
+        'œ' => "oe",
+        'Œ' => "Oe",
+        'ø' => "o",
+        'Ø' => "O",
+        'ł' => "l",
+        'Ł' => "L",
+        'đ' => "d",
+        'Đ' => "D",
+        'þ' => "th",
+        'ð' => "d",
+        _ => return None,
+    })
+}
+
+/// Letters of other scripts that look like Latin ones (a part of Unicode TR 39's confusables).
+fn look_alike(c: char) -> Option<char> {
+    Some(match c {
+        'а' | 'α' | 'ɑ' => 'a',
+        'А' | 'Α' => 'A',
+        'В' | 'Β' => 'B',
+        'в' => 'b',
+        'с' | 'ϲ' => 'c',
+        'С' | 'Ϲ' => 'C',
+        'ԁ' => 'd',
+        'е' | 'ε' | 'ҽ' => 'e',
+        'Е' | 'Ε' => 'E',
+        'ɡ' => 'g',
+        'һ' | 'հ' => 'h',
+        'Н' | 'Η' => 'H',
+        'н' => 'h',
+        'і' | 'ι' | 'ı' | 'ӏ' => 'i',
+        'І' | 'Ι' | 'Ӏ' => 'I',
+        'ј' | 'ϳ' => 'j',
+        'Ј' => 'J',
+        'к' | 'κ' => 'k',
+        'К' | 'Κ' => 'K',
+        'ⅼ' | 'ℓ' => 'l',
+        'М' | 'Μ' => 'M',
+        'м' => 'm',
+        'Ν' => 'N',
+        'ո' | 'η' => 'n',
+        'о' | 'ο' | 'օ' => 'o',
+        'О' | 'Ο' | 'Օ' => 'O',
+        'р' | 'ρ' => 'p',
+        'Р' | 'Ρ' => 'P',
+        'ԛ' => 'q',
+        'ѕ' => 's',
+        'Ѕ' => 'S',
+        'Т' | 'Τ' => 'T',
+        'т' | 'τ' => 't',
+        'υ' | 'ս' => 'u',
+        'ν' | 'ѵ' => 'v',
+        'ԝ' => 'w',
+        'х' | 'χ' => 'x',
+        'Х' | 'Χ' => 'X',
+        'у' | 'ү' => 'y',
+        'У' | 'Υ' => 'Y',
+        'Ζ' => 'Z',
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disguised_word_reads_as_it_looks() {
+        for (written, read) in [
+            ("dia\u{200b}betes", "diabetes"),
+            ("dia\u{ad}betes", "diabetes"),
+            ("canc\u{435}r", "cancer"),
+            ("K\u{fc}hnert", "Kuhnert"),
+            ("\u{ff21}\u{ff29}\u{ff24}\u{ff33}", "AIDS"),
+            ("Eugene\u{a0} Jackson", "Eugene Jackson"),
+            ("123\u{2011}45\u{2013}6789", "123-45-6789"),
+            ("a\r\nb\r\n\r\n\r\nc", "a\nb\n\nc"),
+            ("a\t\tb", "a\t\tb"),
+            ("  lead", "lead"),
+        ] {
+            assert_eq!(normalise(written).text, read, "{written:?}");
+        }
+    }
+
+    #[test]
+    fn spans_lead_back_to_the_original() {
+        for original in ["x \u{200b}dia\u{200b}betes y", "K\u{fc}hnert, A.\r\n\r\n  diabetes", "\u{ff21} diabetes", "diabetes"] {
+            let normal = normalise(original);
+            let start = normal.text.find("diabetes").unwrap();
+            let back = normal.original(&(start..start + 8));
+            let text: String = original[back].chars().filter(|c| *c != '\u{200b}').collect();
+            assert_eq!(text, "diabetes", "{original:?}");
+        }
+    }
+
+    #[test]
+    fn plain_text_is_not_copied() {
+        assert!(matches!(normalise("plain text\nof two lines").text, Cow::Borrowed(_)));
+    }
+}

@@ -1,0 +1,557 @@
+use std::ops::Range;
+
+use super::dictionary::{Cue, Meaning, Scanner};
+
+/// How a word is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `Anna`
+    Capital,
+    /// `ANNA`
+    Upper,
+    Lower,
+    /// One capital letter.
+    Initial,
+    /// With a digit in it.
+    Number,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    pub start: usize,
+    pub end: usize,
+    pub shape: Shape,
+}
+
+/// A term of a health dictionary.
+#[derive(Clone, Copy, Debug)]
+pub struct Term {
+    pub start: usize,
+    pub end: usize,
+    pub meaning: Meaning,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct CueHit {
+    pub start: usize,
+    pub end: usize,
+    pub cue: Cue,
+}
+
+/// What part of a letter a line belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zone {
+    Body,
+    /// Who sends it: names and numbers of the sender.
+    Signature,
+    /// A confidentiality notice or the like: nobody's data.
+    Footer,
+}
+
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub start: usize,
+    pub end: usize,
+    pub zone: Zone,
+    /// A row of a table: index of its header line and whether this is it.
+    pub header: Option<usize>,
+}
+
+/// One normalised text, taken apart once for all detectors. Everything is sorted by place.
+pub struct Page<'a> {
+    pub text: &'a str,
+    pub words: Vec<Word>,
+    pub terms: Vec<Term>,
+    pub cues: Vec<CueHit>,
+    pub lines: Vec<Line>,
+    /// Where sentences begin.
+    pub sentences: Vec<usize>,
+}
+
+impl<'a> Page<'a> {
+    #[must_use]
+    pub fn of(text: &'a str, scanner: &Scanner) -> Page<'a> {
+        let mut page =
+            Page { text, words: words(text), terms: Vec::new(), cues: Vec::new(), lines: lines(text), sentences: Vec::new() };
+        page.find_terms(scanner);
+        page.sentences = page.find_sentences();
+        page.find_tables();
+        page.find_footers();
+        page.find_signatures(scanner);
+        page
+    }
+
+    /// The text of a span, empty if it is none.
+    #[must_use]
+    pub fn slice(&self, span: Range<usize>) -> &'a str {
+        self.text.get(span).unwrap_or_default()
+    }
+
+    #[must_use]
+    pub fn word_text(&self, index: usize) -> &'a str {
+        self.words.get(index).map_or("", |word| self.slice(word.start..word.end))
+    }
+
+    /// Index of the line that holds a place.
+    #[must_use]
+    pub fn line_at(&self, at: usize) -> usize {
+        self.lines.partition_point(|line| line.start <= at).saturating_sub(1)
+    }
+
+    #[must_use]
+    pub fn zone_at(&self, at: usize) -> Zone {
+        self.lines.get(self.line_at(at)).map_or(Zone::Body, |line| line.zone)
+    }
+
+    /// Number of the sentence that holds a place.
+    #[must_use]
+    pub fn sentence_at(&self, at: usize) -> usize {
+        self.sentences.partition_point(|start| *start <= at).saturating_sub(1)
+    }
+
+    #[must_use]
+    pub fn sentence_span(&self, sentence: usize) -> Range<usize> {
+        let start = self.sentences.get(sentence).copied().unwrap_or(0);
+        start..self.sentences.get(sentence + 1).copied().unwrap_or(self.text.len())
+    }
+
+    /// Cues that begin inside a span.
+    pub fn cues_in(&self, span: Range<usize>) -> impl Iterator<Item = &CueHit> {
+        let from = self.cues.partition_point(|cue| cue.start < span.start);
+        self.cues.get(from..).unwrap_or_default().iter().take_while(move |cue| cue.start < span.end)
+    }
+
+    #[must_use]
+    pub fn has_cue(&self, span: Range<usize>, wanted: Cue) -> bool {
+        self.cues_in(span).any(|hit| hit.cue == wanted)
+    }
+
+    /// Whether a cue of `wanted` stands within `reach` bytes before a place, or in the column header above it.
+    #[must_use]
+    pub fn is_labelled(&self, at: usize, reach: usize, wanted: Cue) -> bool {
+        self.cues_in(at.saturating_sub(reach)..at).any(|hit| hit.cue == wanted && hit.end <= at)
+            || self.column(at).any(|cue| cue == wanted)
+    }
+
+    /// The nearest identifier label before a place: its cues, and how far away. A column header counts as nearest.
+    #[must_use]
+    pub fn label_before(&self, at: usize, reach: usize) -> Option<(Vec<Cue>, usize)> {
+        let column: Vec<Cue> = self.column(at).filter(|cue| is_label(*cue)).collect();
+        if !column.is_empty() {
+            return Some((column, 0));
+        }
+        let mut best: Option<(Range<usize>, Vec<Cue>)> = None;
+        for hit in self.cues_in(at.saturating_sub(reach)..at).filter(|hit| hit.end <= at && is_label(hit.cue)) {
+            match &mut best {
+                Some((span, cues)) if *span == (hit.start..hit.end) => cues.push(hit.cue),
+                // A label inside a longer one ("id" in "member id") is no label of its own.
+                Some((span, _)) if hit.end <= span.end => {}
+                _ => best = Some((hit.start..hit.end, vec![hit.cue])),
+            }
+        }
+        best.map(|(span, cues)| (cues, at - span.end))
+    }
+
+    /// Cues of the column header above a place in a table.
+    pub fn column(&self, at: usize) -> impl Iterator<Item = Cue> + '_ {
+        self.header_cell(at).into_iter().flat_map(|cell| self.cues_in(cell)).map(|hit| hit.cue)
+    }
+
+    /// The header cell of the column a place is in.
+    fn header_cell(&self, at: usize) -> Option<Range<usize>> {
+        let index = self.line_at(at);
+        let line = self.lines.get(index)?;
+        let header = line.header.filter(|header| *header != index)?;
+        let column = self.slice(line.start..at).bytes().filter(|b| *b == b'\t').count();
+        let header = self.lines.get(header)?;
+        let mut start = header.start;
+        for (at, cell) in self.slice(header.start..header.end).split('\t').enumerate() {
+            if at == column {
+                return Some(start..start + cell.len());
+            }
+            start += cell.len() + 1;
+        }
+        None
+    }
+
+    /// The cell, or the line outside of tables, that holds a place.
+    #[must_use]
+    pub fn cell(&self, at: usize) -> Range<usize> {
+        let Some(line) = self.lines.get(self.line_at(at)) else { return at..at };
+        let start = self.slice(line.start..at).rfind('\t').map_or(line.start, |tab| line.start + tab + 1);
+        let end = self.slice(at..line.end).find('\t').map_or(line.end, |tab| at + tab);
+        start..end
+    }
+
+    /// One walk over all word starts: health terms (the longest at each place, none inside another) and cues.
+    fn find_terms(&mut self, scanner: &Scanner) {
+        let bytes = self.text.as_bytes();
+        let mut covered = 0usize;
+        let mut before_is_word = false;
+        for (at, byte) in bytes.iter().enumerate() {
+            let is_word = byte.is_ascii_alphanumeric() || *byte >= 0x80;
+            if is_word && !before_is_word {
+                let mut longest: Option<Term> = None;
+                scanner.terms_at(bytes, at, |end, meanings| {
+                    for meaning in meanings {
+                        match meaning {
+                            Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
+                            other => {
+                                if end > covered
+                                    && longest.is_none_or(|term| term.end < end || (term.end == end && term.meaning < *other))
+                                {
+                                    longest = Some(Term { start: at, end, meaning: *other });
+                                }
+                            }
+                        }
+                    }
+                });
+                if let Some(term) = longest {
+                    covered = term.end;
+                    self.terms.push(term);
+                }
+            }
+            before_is_word = is_word;
+        }
+    }
+
+    fn find_sentences(&self) -> Vec<usize> {
+        let bytes = self.text.as_bytes();
+        let mut out = vec![0];
+        for (at, byte) in bytes.iter().enumerate() {
+            let next = match byte {
+                b'.' | b'!' | b'?' => {
+                    let after = bytes.get(at + 1).copied().unwrap_or(b'\n');
+                    let begins = bytes.get(at + 2).copied().unwrap_or(b'A');
+                    if (after == b' ' || after == b'\n')
+                        && (begins.is_ascii_uppercase() || begins.is_ascii_digit() || begins == b'"' || begins == b'(')
+                        && !(*byte == b'.' && self.is_abbreviation(at))
+                    {
+                        at + 2
+                    } else {
+                        continue;
+                    }
+                }
+                b'\n' => {
+                    let line = self.line_at(at);
+                    let (this, next) = (self.lines.get(line), self.lines.get(line + 1));
+                    let is_short = this.is_some_and(|line| line.end - line.start < 45);
+                    let is_row = [this, next].iter().flatten().any(|line| self.slice(line.start..line.end).contains('\t'));
+                    let is_blank = bytes.get(at + 1) == Some(&b'\n');
+                    if is_short || is_row || is_blank { at + 1 } else { continue }
+                }
+                _ => continue,
+            };
+            if next < bytes.len() && out.last() != Some(&next) {
+                out.push(next);
+            }
+        }
+        out.sort_unstable();
+        out.dedup();
+        out
+    }
+
+    /// Whether the word before a full stop is one that a stop does not end.
+    fn is_abbreviation(&self, at: usize) -> bool {
+        let start = self.slice(0..at).rfind(|c: char| !c.is_ascii_alphabetic()).map_or(0, |i| i + 1);
+        let word = self.slice(start..at);
+        word.len() == 1 && word.bytes().all(|b| b.is_ascii_uppercase())
+            || [
+                "dr", "mr", "mrs", "ms", "st", "jr", "sr", "no", "vs", "apt", "ste", "prof", "pt", "dx", "rx", "inc", "dept",
+                "approx", "ext", "tel",
+            ]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(word))
+    }
+
+    /// Runs of lines with tabs whose first line is made of labels get that line as header.
+    fn find_tables(&mut self) {
+        let mut at = 0;
+        while at < self.lines.len() {
+            let cells = |line: &Line| self.slice(line.start..line.end).matches('\t').count() + 1;
+            let Some(first) = self.lines.get(at) else { break };
+            let columns = cells(first);
+            let mut end = at + 1;
+            while self.lines.get(end).is_some_and(|line| columns > 1 && cells(line) > 1) {
+                end += 1;
+            }
+            if columns > 1 && end > at + 1 && self.is_header(first) {
+                for line in self.lines.get_mut(at..end).unwrap_or_default() {
+                    line.header = Some(at);
+                }
+                at = end;
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// A header names things: at least half of its cells (and two) hold a label, and none holds a digit run like a value.
+    fn is_header(&self, line: &Line) -> bool {
+        let (mut labelled, mut all, mut start) = (0, 0, line.start);
+        for cell in self.slice(line.start..line.end).split('\t') {
+            let span = start..start + cell.len();
+            start += cell.len() + 1;
+            if cell.trim().is_empty() {
+                continue;
+            }
+            all += 1;
+            if cell.len() > 40 || cell.bytes().filter(u8::is_ascii_digit).count() > 2 {
+                return false;
+            }
+            if self
+                .cues_in(span)
+                .any(|hit| is_label(hit.cue) || matches!(hit.cue, Cue::HealthLabel | Cue::Care | Cue::ProviderBefore))
+            {
+                labelled += 1;
+            }
+        }
+        labelled >= 2 && labelled * 2 >= all
+    }
+
+    /// Confidentiality notices: a paragraph that begins with such words, or holds two of them.
+    fn find_footers(&mut self) {
+        for paragraph in self.paragraphs() {
+            let (Some(first), Some(last)) = (self.lines.get(paragraph.start), self.lines.get(paragraph.end - 1)) else {
+                continue;
+            };
+            let span = first.start..last.end;
+            let mut footers = 0;
+            let mut first_at = usize::MAX;
+            for hit in self.cues_in(span.clone()) {
+                if hit.cue == Cue::Footer {
+                    footers += 1;
+                    first_at = first_at.min(hit.start);
+                }
+            }
+            if footers == 0 || (footers < 2 && first_at > span.start + 24) {
+                continue;
+            }
+            let from = self.line_at(first_at).max(paragraph.start);
+            for line in self.lines.get_mut(from..paragraph.end).unwrap_or_default() {
+                line.zone = Zone::Footer;
+            }
+        }
+    }
+
+    /// Runs of lines between blank ones, as ranges of line numbers.
+    #[must_use]
+    pub fn paragraphs(&self) -> Vec<Range<usize>> {
+        let mut out = Vec::new();
+        let mut start = None;
+        for (at, line) in self.lines.iter().enumerate() {
+            match (line.start == line.end, start) {
+                (false, None) => start = Some(at),
+                (true, Some(from)) => {
+                    out.push(from..at);
+                    start = None;
+                }
+                _ => {}
+            }
+        }
+        if let Some(from) = start {
+            out.push(from..self.lines.len());
+        }
+        out
+    }
+
+    /// Sender blocks: after "-- ", after a closing formula, or a last short block that is a name and at most how to reach it.
+    fn find_signatures(&mut self, scanner: &Scanner) {
+        let count = self.lines.len();
+        let mut at = 0;
+        while at < count {
+            let Some(line) = self.lines.get(at) else { break };
+            let text = self.slice(line.start..line.end).trim_end();
+            let is_dashes = text == "--" || (text.len() >= 2 && text.len() < 12 && text.bytes().all(|b| b == b'_'));
+            let is_closing = text.len() < 32
+                && self.cues_in(line.start..line.start + 1).any(|hit| {
+                    hit.cue == Cue::Signoff
+                        && text
+                            .get(hit.end - line.start..)
+                            .is_some_and(|rest| rest.trim_matches([',', '.', '!', '-', ' ']).is_empty())
+                });
+            let is_device = self.cues_in(line.start..line.end).any(|hit| hit.cue == Cue::DeviceNote);
+            if is_dashes || is_closing {
+                let end = self.signature_end(at + 1);
+                for line in self.lines.get_mut(at..end).unwrap_or_default() {
+                    if line.zone == Zone::Body {
+                        line.zone = Zone::Signature;
+                    }
+                }
+                at = end.max(at + 1);
+                continue;
+            }
+            if is_device && let Some(line) = self.lines.get_mut(at) {
+                line.zone = Zone::Signature;
+            }
+            at += 1;
+        }
+        // The last block of what is left of the letter.
+        let paragraphs = self.paragraphs();
+        let is_body = |page: &Page<'_>, p: &Range<usize>| {
+            page.lines.get(p.clone()).unwrap_or_default().iter().any(|l| l.zone == Zone::Body)
+        };
+        let last = paragraphs.iter().rposition(|p| is_body(self, p));
+        if let Some(last) = last.filter(|last| *last > 0)
+            && let Some(paragraph) = paragraphs.get(last).cloned()
+            && self.is_sender_block(&paragraph, scanner)
+        {
+            for line in self.lines.get_mut(paragraph).unwrap_or_default() {
+                line.zone = Zone::Signature;
+            }
+        }
+    }
+
+    /// How far a signature that begins at line `at` reaches: short lines, at most eight, until quoted or long text.
+    fn signature_end(&self, at: usize) -> usize {
+        let mut end = at;
+        let mut blanks = 0;
+        while let Some(line) = self.lines.get(end) {
+            let text = self.slice(line.start..line.end);
+            if text.is_empty() {
+                blanks += 1;
+                // A blank line ends it once something was read.
+                if blanks > 1 || end > at + 1 {
+                    break;
+                }
+            }
+            if line.zone == Zone::Footer || text.len() > 70 || text.starts_with('>') || end > at + 8 {
+                break;
+            }
+            if self
+                .cues_in(line.start..line.end)
+                .any(|hit| matches!(hit.cue, Cue::LabelPatient | Cue::LabelDob | Cue::LabelMrn | Cue::HealthLabel))
+            {
+                break;
+            }
+            end += 1;
+        }
+        end
+    }
+
+    /// A short block that opens with a name alone, or a name and a title, and holds no label of a patient.
+    fn is_sender_block(&self, paragraph: &Range<usize>, scanner: &Scanner) -> bool {
+        let lines = self.lines.get(paragraph.clone()).unwrap_or_default();
+        let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return false };
+        if lines.len() > 6
+            || lines.iter().any(|line| line.end - line.start > 90 || self.slice(line.start..line.end).contains('\t'))
+        {
+            return false;
+        }
+        let span = first.start..last.end;
+        if self.cues_in(span.clone()).any(|hit| {
+            matches!(
+                hit.cue,
+                Cue::LabelPatient | Cue::LabelDob | Cue::LabelMrn | Cue::LabelSsn | Cue::LabelPlan | Cue::HealthLabel
+            )
+        }) {
+            return false;
+        }
+        let spoken = |word: &Word| {
+            let lower = self.slice(word.start..word.end).to_ascii_lowercase();
+            scanner.first_names.value(&lower).is_some() || scanner.last_names.value(&lower).is_some()
+        };
+        let opening: Vec<&Word> = self.words.iter().filter(|w| w.start >= first.start && w.end <= first.end).collect();
+        let name: Vec<&&Word> =
+            opening.iter().take_while(|w| matches!(w.shape, Shape::Capital | Shape::Initial | Shape::Upper)).collect();
+        let is_all_name = name.len() == opening.len()
+            || self.cues_in(first.start..first.end).any(|h| matches!(h.cue, Cue::Credential | Cue::StaffRole));
+        let health = self
+            .terms
+            .iter()
+            .any(|t| t.start >= span.start && t.end <= span.end && !matches!(t.meaning, Meaning::Specialty | Meaning::Insurer));
+        // Clinic names hold words such as "eye" and "heart"; a sentence with a verb does not come in lines this short.
+        (2..=6).contains(&name.len().max(opening.len().min(6)))
+            && is_all_name
+            && name.len() >= 2
+            && name.iter().any(|w| spoken(w))
+            && !health
+            || name.len() >= 2 && is_all_name && lines.len() > 1 && name.iter().any(|w| spoken(w))
+    }
+}
+
+/// Labels that say what kind of value follows.
+#[must_use]
+pub fn is_label(cue: Cue) -> bool {
+    matches!(
+        cue,
+        Cue::LabelMrn
+            | Cue::LabelPlan
+            | Cue::LabelMedicaid
+            | Cue::LabelSsn
+            | Cue::LabelDea
+            | Cue::LabelNpi
+            | Cue::LabelLicense
+            | Cue::LabelVin
+            | Cue::LabelDevice
+            | Cue::LabelAccount
+            | Cue::LabelDob
+            | Cue::LabelPhone
+            | Cue::LabelFax
+            | Cue::LabelIcd
+            | Cue::LabelCpt
+            | Cue::LabelNdc
+            | Cue::LabelLoinc
+            | Cue::LabelDate
+            | Cue::LabelRouting
+            | Cue::LabelCard
+            | Cue::LabelPatient
+            | Cue::LabelMember
+            | Cue::LabelName
+            | Cue::LabelOther
+    )
+}
+
+fn lines(text: &str) -> Vec<Line> {
+    let mut start = 0;
+    text.split('\n')
+        .map(|line| {
+            let this = Line { start, end: start + line.len(), zone: Zone::Body, header: None };
+            start += line.len() + 1;
+            this
+        })
+        .collect()
+}
+
+/// Runs of letters and digits; an apostrophe or hyphen between letters belongs to the word.
+fn words(text: &str) -> Vec<Word> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(text.len() / 6);
+    let is_inside = |at: usize| bytes.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || *b >= 0x80);
+    let mut at = 0;
+    while at < bytes.len() {
+        if !is_inside(at) {
+            at += 1;
+            continue;
+        }
+        let start = at;
+        while is_inside(at)
+            || (matches!(bytes.get(at), Some(b'\'' | b'-'))
+                && is_inside(at + 1)
+                && bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic))
+        {
+            at += 1;
+        }
+        let mut end = at;
+        let mut word = bytes.get(start..end).unwrap_or_default();
+        if let Some(base) = word.strip_suffix(b"'s").or_else(|| word.strip_suffix(b"'S")) {
+            end -= 2;
+            word = base;
+        }
+        out.push(Word { start, end, shape: shape(word) });
+    }
+    out
+}
+
+fn shape(word: &[u8]) -> Shape {
+    if word.iter().any(u8::is_ascii_digit) {
+        return Shape::Number;
+    }
+    let first_is_upper = word.first().is_some_and(u8::is_ascii_uppercase);
+    match (first_is_upper, word.len()) {
+        (true, 1) => Shape::Initial,
+        (true, _) if word.iter().skip(1).all(|b| !b.is_ascii_lowercase()) => Shape::Upper,
+        (true, _) => Shape::Capital,
+        (false, _) => Shape::Lower,
+    }
+}

@@ -1,0 +1,426 @@
+use std::ops::Range;
+
+use super::dictionary::{Cue, Meaning, NO_VALUE, Scanner};
+use super::page::{CueHit, Page, Shape, Word, Zone};
+
+/// What a named person is to the message, as the words beside the name say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Named as patient, member or insured, or as the one who is treated.
+    Patient,
+    /// Says "this is ..." of themself.
+    Writer,
+    /// Spoken to by name.
+    Reader,
+    /// Nothing beside the name says more.
+    Person,
+    /// Employee, applicant, speaker, vendor: named for work.
+    Worker,
+    /// Gives care.
+    Provider,
+    /// Stands below the letter or in the From field.
+    Sender,
+}
+
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub span: Range<usize>,
+    pub role: Role,
+    /// 0 to 100: how sure it is a name.
+    pub score: u8,
+    /// First and last name in lower case, for telling that two places name the same person.
+    pub key: (String, String),
+}
+
+/// Names that are more often words than names need a sign beside them.
+const ENOUGH: u8 = 60;
+
+/// Finds persons in a page, sorted by place, without overlaps.
+#[must_use]
+pub fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Person> {
+    let mut out: Vec<Person> = Vec::new();
+    let mut at = 0;
+    while at < page.words.len() {
+        match name_at(page, scanner, at) {
+            Some((count, person)) => {
+                out.push(person);
+                at += count;
+            }
+            None => at += 1,
+        }
+    }
+    out
+}
+
+/// A name that begins at word `at`: how many words it takes, and the person.
+fn name_at(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<(usize, Person)> {
+    let first = page.words.get(at)?;
+    if !matches!(first.shape, Shape::Capital | Shape::Upper | Shape::Initial) {
+        return None;
+    }
+    let before = Before::of(page, first.start);
+    let run = run(page, at);
+    let found = reversed(page, scanner, at, &before)
+        .or_else(|| full(page, scanner, &run, at, &before))
+        .or_else(|| by_label(page, scanner, &run, at, &before))?;
+    let Name { count, score, key } = found;
+    let last = page.words.get(at + count - 1)?;
+    let span = first.start..last.end;
+    if score < ENOUGH || is_health_term(page, &span, before.is_patient || before.is_reader) || is_organisation(page, &span) {
+        return None;
+    }
+    let role = role(page, &span, &before);
+    Some((count, Person { span, role, score, key }))
+}
+
+struct Name {
+    count: usize,
+    score: u8,
+    key: (String, String),
+}
+
+/// What stands right before a name.
+#[derive(Default)]
+struct Before {
+    is_patient: bool,
+    is_name_label: bool,
+    is_provider: bool,
+    is_reader: bool,
+    is_writer: bool,
+    is_honorific: bool,
+    is_subject: bool,
+}
+
+impl Before {
+    fn of(page: &Page<'_>, at: usize) -> Before {
+        let mut before = Before::default();
+        for hit in page.cues_in(at.saturating_sub(48)..at).filter(|hit| hit.end <= at) {
+            let gap = page.slice(hit.end..at);
+            // A label: "Patient: ", "Patient - ", "patient ", or the cell before.
+            let touches = gap.len() <= 4
+                && gap.bytes().all(|b| matches!(b, b' ' | b':' | b'-' | b'\t' | b'#' | b'.' | b'(' | b'"' | b'\n' | b'|' | b'='));
+            let is_next_line = gap.contains('\n') && !gap.contains(':');
+            if !touches || gap.contains("\n\n") {
+                continue;
+            }
+            match hit.cue {
+                Cue::LabelPatient | Cue::LabelMember if !is_next_line || hit.cue == Cue::LabelPatient => before.is_patient = true,
+                Cue::LabelName if !gap.is_empty() && gap.contains([':', '\t']) => before.is_name_label = true,
+                Cue::ProviderBefore if !is_next_line => before.is_provider = true,
+                Cue::Greeting => before.is_reader = true,
+                Cue::SelfNamed => before.is_writer = true,
+                Cue::Honorific => before.is_honorific = true,
+                Cue::SubjectOfCare => before.is_subject = true,
+                _ => {}
+            }
+        }
+        for cue in page.column(at) {
+            match cue {
+                Cue::LabelPatient | Cue::LabelMember => before.is_patient = true,
+                Cue::LabelName => before.is_name_label = true,
+                Cue::ProviderBefore => before.is_provider = true,
+                _ => {}
+            }
+        }
+        // "Patient Name: Dr ..." is a patient; a column "Referring physician" is none.
+        if before.is_patient {
+            before.is_provider &= before.is_honorific;
+        }
+        before
+    }
+
+    fn is_strong(&self) -> bool {
+        self.is_patient || self.is_name_label || self.is_provider || self.is_reader || self.is_writer || self.is_honorific
+    }
+}
+
+/// Capitalised words that follow each other with nothing but blanks, line wraps and stops of initials between.
+fn run(page: &Page<'_>, at: usize) -> Vec<Word> {
+    let mut out: Vec<Word> = Vec::new();
+    for word in page.words.get(at..).unwrap_or_default().iter().take(5) {
+        let follows = match out.last() {
+            None => true,
+            Some(last) => match page.slice(last.end..word.start) {
+                " " => true,
+                // A wrapped line, not the next short line of a list.
+                "\n" => page.lines.get(page.line_at(last.start)).is_some_and(|line| line.end - line.start > 40),
+                ". " | "." => last.shape == Shape::Initial,
+                _ => false,
+            },
+        };
+        let lower = page.slice(word.start..word.end);
+        let is_particle =
+            !out.is_empty() && matches!(lower, "de" | "la" | "del" | "van" | "von" | "der" | "da" | "di" | "bin" | "al");
+        if !follows || !(matches!(word.shape, Shape::Capital | Shape::Upper | Shape::Initial) || is_particle) {
+            break;
+        }
+        out.push(*word);
+    }
+    out
+}
+
+fn lower(page: &Page<'_>, word: &Word) -> String {
+    page.slice(word.start..word.end).to_ascii_lowercase()
+}
+
+/// Value of a name in a list; double names by their parts, apostrophes left out.
+fn tier(set: &super::dictionary::WordSet, name: &str) -> Option<u8> {
+    set.value(name).or_else(|| {
+        let plain: String = name.chars().filter(|c| *c != '\'').collect();
+        if plain.contains('-') {
+            plain.split('-').map(|part| set.value(part)).collect::<Option<Vec<u8>>>().and_then(|tiers| tiers.into_iter().max())
+        } else {
+            set.value(&plain)
+        }
+    })
+}
+
+/// "First Last", "First M. Last", "J. Last" after a sign, "First Middle Last".
+fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Before) -> Option<Name> {
+    let first = run.first()?;
+    let first_lower = lower(page, first);
+    let first_tier =
+        if first.shape == Shape::Initial { before.is_strong().then_some(30)? } else { tier(&scanner.first_names, &first_lower)? };
+    let mut best: Option<Name> = None;
+    for count in 2..=run.len().min(4) {
+        let last = run.get(count - 1)?;
+        if last.shape == Shape::Initial {
+            continue;
+        }
+        let last_lower = lower(page, last);
+        let Some(last_tier) = tier(&scanner.last_names, &last_lower) else { continue };
+        let middles = run.get(1..count - 1)?;
+        let is_middle = |word: &Word| {
+            let name = lower(page, word);
+            word.shape == Shape::Initial
+                || word.shape == Shape::Lower
+                || tier(&scanner.first_names, &name).is_some()
+                || tier(&scanner.last_names, &name).is_some()
+        };
+        if !middles.iter().all(is_middle) {
+            continue;
+        }
+        let mut score = sureness(first_tier, last_tier);
+        if first.shape == Shape::Upper && last.shape == Shape::Upper && (first_tier < NO_VALUE || last_tier < NO_VALUE) {
+            score = score.saturating_sub(25);
+        }
+        if first.shape != last.shape && (first.shape == Shape::Upper) {
+            score = score.saturating_sub(20);
+        }
+        if middles.iter().any(|word| word.shape == Shape::Initial) {
+            score += 15;
+        }
+        // In the middle of a longer run of capitals it may be a heading or an organisation.
+        let is_run_on = run.len() > count && middles.is_empty() && run.get(count).is_some_and(|w| w.shape != Shape::Initial);
+        if is_run_on {
+            score = score.saturating_sub(15);
+        }
+        let previous = at.checked_sub(1).and_then(|i| page.words.get(i));
+        if previous.is_some_and(|w| {
+            w.shape == Shape::Capital && page.slice(w.end..first.start) == " " && !before.is_strong() && !before.is_subject
+        }) {
+            score = score.saturating_sub(10);
+        }
+        if before.is_strong() || before.is_subject {
+            score = score.saturating_add(30);
+        }
+        if has_sign_after(page, last.end) {
+            score = score.saturating_add(25);
+        }
+        let score = score.min(99);
+        if best.as_ref().is_none_or(|name| score >= name.score) {
+            best = Some(Name { count, score, key: (first_lower.clone(), last_lower) });
+        }
+    }
+    best
+}
+
+/// How sure two words are a name when nothing stands beside them; rare English words are names more often.
+fn sureness(first: u8, last: u8) -> u8 {
+    match (first, last) {
+        (0..=35, 0..=35) => 30,
+        (0..=35, _) => 60,
+        (_, 0..=20) => 66,
+        (_, 21..=35) => 72,
+        _ => 90,
+    }
+}
+
+/// A birth date, credential or record number right behind.
+fn has_sign_after(page: &Page<'_>, at: usize) -> bool {
+    page.cues_in(at..at + 6).any(|hit| matches!(hit.cue, Cue::LabelDob | Cue::LabelMrn | Cue::Credential))
+        || date_follows(page, at)
+}
+
+/// ", 03/28/1945", " (born 1945-...": a date right behind a name reads as the birth date.
+#[must_use]
+pub fn date_follows(page: &Page<'_>, at: usize) -> bool {
+    let rest = page.text.as_bytes().get(at..).unwrap_or_default();
+    let digits = rest.iter().take(8).position(u8::is_ascii_digit);
+    let Some(digits) = digits else { return false };
+    let gap = rest.get(..digits).unwrap_or_default();
+    let looks_like_date =
+        rest.get(digits..).unwrap_or_default().iter().take(10).filter(|b| matches!(b, b'/' | b'-' | b'.')).count() == 2
+            && rest
+                .get(digits..)
+                .unwrap_or_default()
+                .iter()
+                .take(6)
+                .all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'-' | b'.'));
+    gap.iter().all(|b| matches!(b, b' ' | b',' | b'(' | b'|' | b'\t' | b';')) && looks_like_date
+}
+
+/// "Last, First M": at the start of a line or cell or after a label, or when both words are hardly anything else.
+fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> Option<Name> {
+    let last = page.words.get(at)?;
+    let first = page.words.get(at + 1)?;
+    if !matches!(last.shape, Shape::Capital | Shape::Upper)
+        || !matches!(first.shape, Shape::Capital | Shape::Upper)
+        || page.slice(last.end..first.start) != ", "
+    {
+        return None;
+    }
+    let (last_lower, first_lower) = (lower(page, last), lower(page, first));
+    let last_tier = tier(&scanner.last_names, &last_lower)?;
+    let first_tier = tier(&scanner.first_names, &first_lower)?;
+    let starts_cell = page.cell(last.start).start == last.start
+        || page.slice(0..last.start).trim_end_matches([' ', '"', '>']).ends_with([':', '|', '\n', '\t', '(', '-', ';']);
+    // A comma also separates items: what follows must not go on as a name of its own.
+    let third = page.words.get(at + 2).filter(|word| page.slice(first.end..word.start) == " " && word.shape == Shape::Capital);
+    let goes_on = third.is_some_and(|word| tier(&scanner.last_names, &lower(page, word)).is_some_and(|t| t == NO_VALUE));
+    let room = at
+        .checked_sub(1)
+        .and_then(|i| page.words.get(i))
+        .is_some_and(|w| w.shape == Shape::Number && page.slice(w.end..last.start) == " ");
+    let mut score = sureness(first_tier, last_tier);
+    if !(starts_cell || before.is_strong() || before.is_subject || room) {
+        score = score.saturating_sub(35);
+    }
+    if goes_on {
+        score = score.saturating_sub(30);
+    }
+    if before.is_strong() || has_sign_after(page, first.end) {
+        score = score.saturating_add(30);
+    }
+    let initial =
+        page.words.get(at + 2).is_some_and(|word| word.shape == Shape::Initial && page.slice(first.end..word.start) == " ");
+    Some(Name { count: if initial { 3 } else { 2 }, score: score.min(99), key: (first_lower, last_lower) })
+}
+
+/// Names that the lists do not know, or single ones: a label, greeting or honorific before says it is a name.
+fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Before) -> Option<Name> {
+    let first = run.first()?;
+    let is_labelled_field = before.is_patient || before.is_name_label;
+    if !(is_labelled_field || before.is_honorific || before.is_reader || before.is_provider || before.is_writer)
+        || first.shape == Shape::Initial
+    {
+        return None;
+    }
+    let known = |word: &Word| {
+        let name = lower(page, word);
+        tier(&scanner.first_names, &name).is_some_and(|t| t > 20) || tier(&scanner.last_names, &name).is_some_and(|t| t > 20)
+    };
+    // Words that are labels or terms themselves end the name.
+    let is_free = |word: &Word| {
+        !page
+            .cues_in(word.start..word.start + 1)
+            .any(|hit| hit.end >= word.end && !matches!(hit.cue, Cue::Allow | Cue::Credential))
+    };
+    let words: Vec<&Word> = run.iter().take(3).take_while(|word| is_free(word)).collect();
+    let count = words.len();
+    let after = page.slice(words.last()?.end..(words.last()?.end + 1).min(page.text.len()));
+    let ends_field = after.is_empty() || after.starts_with(['\n', ',', '\t', ':', ';', '|', '(', ')', '.', '!', '-']);
+    let is_name = match count {
+        0 => return None,
+        // "Dear Jason," "Mrs. Okafor" "Dr. Curry"
+        1 => {
+            known(first) && (before.is_honorific || before.is_provider || (before.is_reader && ends_field))
+                || (before.is_honorific && first.shape == Shape::Capital)
+        }
+        _ => words.iter().any(|word| known(word)) && (ends_field || is_labelled_field || before.is_honorific),
+    };
+    if !is_name {
+        return None;
+    }
+    let key = match count {
+        1 if before.is_reader => (lower(page, first), String::new()),
+        1 => (String::new(), lower(page, first)),
+        _ => (lower(page, first), lower(page, words.last()?)),
+    };
+    let _ = at;
+    Some(Name { count, score: if count == 1 { 65 } else { 75 }, key })
+}
+
+/// A name that is (part of) a term of a health dictionary is the term: eponyms, brands, clinics.
+fn is_health_term(page: &Page<'_>, span: &Range<usize>, is_labelled: bool) -> bool {
+    let from = page.terms.partition_point(|term| term.end <= span.start);
+    page.terms.get(from..).unwrap_or_default().iter().take_while(|term| term.start < span.end).any(|term| {
+        let sticks_out = term.start < span.start || term.end > span.end;
+        let is_half = page.slice(term.start..term.end).contains(' ') || term.end - term.start >= span.end - span.start;
+        match term.meaning {
+            Meaning::Condition(w) | Meaning::Symptom(w) | Meaning::Drug(w) | Meaning::Lab(w) | Meaning::Procedure(w) => {
+                !is_labelled && (sticks_out || is_half || w == 2)
+            }
+            Meaning::Insurer | Meaning::Specialty => sticks_out || is_half,
+            Meaning::Cue(_) => false,
+        }
+    })
+}
+
+/// "Johnson Family Medicine", "Anna Baker Clinic", "Martin Luther University": what follows makes it no person.
+fn is_organisation(page: &Page<'_>, span: &Range<usize>) -> bool {
+    let starts_with_capital = |hit: &CueHit| page.slice(hit.start..hit.end).starts_with(|c: char| c.is_ascii_uppercase());
+    page.cues_in(span.end..span.end + 2)
+        .any(|hit| hit.cue == Cue::Facility && page.slice(span.end..hit.start) == " " && starts_with_capital(hit))
+        || page
+            .terms
+            .get(page.terms.partition_point(|term| term.start < span.end)..)
+            .and_then(|rest| rest.first())
+            .is_some_and(|term| matches!(term.meaning, Meaning::Specialty) && page.slice(span.end..term.start) == " ")
+}
+
+fn role(page: &Page<'_>, span: &Range<usize>, before: &Before) -> Role {
+    if page.zone_at(span.start) != Zone::Body {
+        return Role::Sender;
+    }
+    if before.is_provider || has_credential(page, span.end) {
+        return Role::Provider;
+    }
+    if before.is_patient {
+        return Role::Patient;
+    }
+    if before.is_writer {
+        return Role::Writer;
+    }
+    let sentence = page.sentence_span(page.sentence_at(span.start));
+    if page.has_cue(sentence.clone(), Cue::StaffRole) {
+        return Role::Worker;
+    }
+    if before.is_reader {
+        return Role::Reader;
+    }
+    let is_treated = before.is_subject
+        || is_labelled_re(page, span.start)
+        || page.cues_in(span.end..span.end + 3).any(|hit| hit.cue == Cue::SubjectOfCare);
+    if is_treated { Role::Patient } else { Role::Person }
+}
+
+/// "Re: Anna Baker" at the start of a line.
+fn is_labelled_re(page: &Page<'_>, at: usize) -> bool {
+    page.cues_in(at.saturating_sub(14)..at).any(|hit| {
+        hit.cue == Cue::LabelRe
+            && page.slice(hit.end..at).trim() == ":"
+            && page.lines.get(page.line_at(at)).is_some_and(|line| line.start + 2 >= hit.start)
+    })
+}
+
+/// ", MD" or " NP" right behind, written as a credential (capitals or with stops).
+fn has_credential(page: &Page<'_>, at: usize) -> bool {
+    page.cues_in(at..at + 3).any(|hit| {
+        let text = page.slice(hit.start..hit.end);
+        hit.cue == Cue::Credential
+            && page.slice(at..hit.start).bytes().all(|b| matches!(b, b' ' | b','))
+            && text.bytes().filter(u8::is_ascii_uppercase).count() >= 1
+            && (text.len() > 3 || !text.bytes().any(|b| b.is_ascii_lowercase()))
+    })
+}

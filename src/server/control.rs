@@ -1,0 +1,469 @@
+//! The one way in for administrators' commands: a Unix socket in the data folder while the gateway runs, or the same
+//! functions in the command's own process while it does not. So there is one writer of the store, always.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+
+use crate::audit;
+use crate::config::Settings;
+use crate::deliver;
+use crate::mail::{AddressPattern, CopyId, Mailbox, QueueId, Timestamp};
+use crate::queue::{CopyFacts, CopyState, pack};
+use crate::secret::Role;
+use crate::store::{self, Commit, CopyRow, ParcelRow, Settle, UserRow};
+use crate::transport;
+use crate::vault::Vault;
+
+/// Name of the socket inside the data folder (mode 0600).
+pub const SOCKET: &str = "control.sock";
+/// Longest request line in bytes.
+const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+/// Rows that one listing shows.
+const ROWS_MAX: usize = 10_000;
+
+/// What an administrator may ask.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum Request {
+    /// By queue id or Message-ID.
+    AuditShow {
+        message: String,
+    },
+    AuditExport {
+        from_seq: u64,
+    },
+    QueueList {
+        all: bool,
+    },
+    QueueRelease {
+        copy: String,
+        refuse: bool,
+        reason: String,
+    },
+    EscrowList {
+        all: bool,
+    },
+    /// A new code for the parcel of this message and recipient; the old one is void.
+    EscrowCode {
+        message: String,
+        recipient: String,
+    },
+    UserAdd {
+        name: String,
+        send_as: Vec<String>,
+        bound_address: Option<String>,
+    },
+    UserList,
+    UserRevoke {
+        name: String,
+    },
+}
+
+/// What comes back: rows for people or programs, or a sentence saying why not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    Rows(Vec<serde_json::Value>),
+    Text(String),
+    /// Shown on a terminal only.
+    Secret {
+        label: String,
+        secret: String,
+    },
+    Refused(String),
+}
+
+/// What the answers are made from.
+#[derive(Clone)]
+pub struct Parts {
+    pub store: store::Handle,
+    pub vault: Arc<Vault>,
+    pub settings: Arc<Settings>,
+}
+
+/// Answers one request.
+pub async fn answer(parts: &Parts, request: Request, now: Timestamp) -> Answer {
+    match respond(parts, request, now).await {
+        Ok(answer) => answer,
+        Err(why) => Answer::Refused(why),
+    }
+}
+
+async fn respond(parts: &Parts, request: Request, now: Timestamp) -> Result<Answer, String> {
+    match request {
+        Request::AuditShow { message } => audit_show(parts, &message, now).await,
+        Request::AuditExport { from_seq } => audit_export(parts, from_seq, now).await,
+        Request::QueueList { all } => queue_list(parts, all).await,
+        Request::QueueRelease { copy, refuse, reason } => release(parts, &copy, refuse, &reason, now).await,
+        Request::EscrowList { all } => escrow_list(parts, all).await,
+        Request::EscrowCode { message, recipient } => escrow_code(parts, &message, &recipient, now).await,
+        Request::UserAdd { name, send_as, bound_address } => user_add(parts, name, send_as, bound_address, now).await,
+        Request::UserList => user_list(parts).await,
+        Request::UserRevoke { name } => match parts.store.remove_user(&name).await.map_err(text)? {
+            true => Ok(Answer::Text(format!("{name} is revoked"))),
+            false => Err(format!("there is no user `{name}`; `wardpost user list` shows all")),
+        },
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+// --- the record -----------------------------------------------------------------------------------------------------
+
+/// All copies of a message, found by queue id or Message-ID.
+async fn copies(parts: &Parts, message: &str) -> Result<Vec<CopyRow>, String> {
+    let message = message.trim();
+    if let Ok(id) = QueueId::parse(message) {
+        return parts.store.copies_of(id).await.map_err(text);
+    }
+    let id = message.trim_start_matches('<').trim_end_matches('>');
+    let pseudonym = parts.vault.pseudonym("message-id", id);
+    parts.store.copies_by_message_id(pseudonym).await.map_err(text)
+}
+
+async fn audit_show(parts: &Parts, message: &str, now: Timestamp) -> Result<Answer, String> {
+    let mut ids: Vec<QueueId> = copies(parts, message).await?.iter().map(|row| row.copy.message).collect();
+    if let Ok(id) = QueueId::parse(message.trim()) {
+        ids.push(id);
+    }
+    ids.sort();
+    ids.dedup();
+    let mut rows = Vec::new();
+    let mut opened = 0u32;
+    for id in &ids {
+        for entry in parts.store.log_of(*id).await.map_err(text)? {
+            let record: audit::Record = serde_json::from_slice(&entry.bytes)
+                .map_err(|_| format!("entry {} of the log cannot be read; run `wardpost audit verify`", entry.seq))?;
+            let mut row = serde_json::to_value(&record).map_err(text)?;
+            if let Some(fields) = row.as_object_mut() {
+                fields.insert("seq".into(), entry.seq.into());
+                if let Some(named) = open_sealed(parts, &record) {
+                    fields.remove("sealed");
+                    fields.insert("named".into(), named);
+                    opened += 1;
+                }
+            }
+            rows.push(row);
+        }
+    }
+    if rows.is_empty() {
+        return Err("no record of this message; give its queue id (from the 250 reply) or its Message-ID".into());
+    }
+    // Who opened sealed fields is part of the record.
+    if opened > 0 {
+        let mut record = audit::Record::of(audit::Event::Resolved, now);
+        record.message = ids.first().map(ToString::to_string);
+        parts.store.append(vec![record]).await.map_err(text)?;
+    }
+    Ok(Answer::Rows(rows))
+}
+
+fn open_sealed(parts: &Parts, record: &audit::Record) -> Option<serde_json::Value> {
+    use base64::Engine as _;
+    let sealed = base64::engine::general_purpose::STANDARD.decode(record.sealed.as_deref()?).ok()?;
+    let id = record.copy.clone().or_else(|| record.message.clone()).unwrap_or_default();
+    let plain = parts.vault.open_small(Role::Record, id.as_bytes(), &crate::secret::Sealed(sealed)).ok()?;
+    serde_json::from_slice(plain.expose()).ok()
+}
+
+async fn audit_export(parts: &Parts, from_seq: u64, now: Timestamp) -> Result<Answer, String> {
+    let mut out = Vec::new();
+    parts
+        .store
+        .export(&parts.vault, from_seq.max(1), now, |piece| {
+            out.extend_from_slice(piece.as_bytes());
+            Ok(())
+        })
+        .await
+        .map_err(text)?;
+    String::from_utf8(out).map(Answer::Text).map_err(text)
+}
+
+// --- the queue ------------------------------------------------------------------------------------------------------
+
+fn facts_of(parts: &Parts, row: &CopyRow) -> Option<CopyFacts> {
+    let keys = parts.vault.unwrap(row.copy.id.as_bytes(), &row.copy.wrap).ok()?;
+    pack::open_facts(keys.get(1)?, row.copy.id, row.copy.body, &row.copy.facts).ok()
+}
+
+fn copy_row(parts: &Parts, row: &CopyRow) -> serde_json::Value {
+    let facts = facts_of(parts, row);
+    let next_at = match row.copy.state {
+        CopyState::Queued { next_at } => Some(next_at.to_string()),
+        CopyState::InFlight
+        | CopyState::Held
+        | CopyState::Delivered
+        | CopyState::Escrowed(_)
+        | CopyState::Bounced
+        | CopyState::Refused => None,
+    };
+    serde_json::json!({
+        "id": row.copy.message.to_string(),
+        "copy": row.copy.id.to_string(),
+        "kind": row.copy.kind,
+        "state": row.copy.state.as_str(),
+        "message_id": facts.as_ref().map(|facts| facts.message_id.clone()),
+        "recipient": facts.as_ref().map(|facts| facts.recipient.clone()),
+        "recipient_pseudonym": row.copy.recipient,
+        "domain": row.copy.domain.as_str(),
+        "class": row.copy.class,
+        "size_bytes": row.copy.size_bytes,
+        "received_at": row.copy.received_at.to_string(),
+        "changed_at": row.changed_at.to_string(),
+        "attempts": row.attempts,
+        "next_at": next_at,
+        "reason": row.last_reason,
+    })
+}
+
+async fn queue_list(parts: &Parts, all: bool) -> Result<Answer, String> {
+    let rows = parts.store.copies(!all, ROWS_MAX).await.map_err(text)?;
+    Ok(Answer::Rows(rows.iter().map(|row| copy_row(parts, row)).collect()))
+}
+
+/// A release does what the strictest matched action other than hold says, never less.
+async fn release(parts: &Parts, copy: &str, refuse: bool, reason: &str, now: Timestamp) -> Result<Answer, String> {
+    if reason.trim().is_empty() {
+        return Err("say why with --reason TEXT; it stands in the record".into());
+    }
+    let id = CopyId::parse(copy.trim()).map_err(|_| "give the copy's id as `wardpost queue list` shows it".to_owned())?;
+    let row = parts.store.copy(id).await.map_err(text)?.ok_or("there is no such copy")?;
+    if row.copy.state != CopyState::Held {
+        return Err(format!("this copy is not held; it is {}", row.copy.state.as_str()));
+    }
+    let mut commit = if refuse {
+        deliver::refuse(&parts.vault, &parts.settings.deliver, &row, transport::Reason::RefusedByOffice, now)
+    } else {
+        let to = CopyState::Queued { next_at: now };
+        let settle = Settle { copy: id, generation: row.generation, to, at: now, reason: Some("released".into()) };
+        Commit { settles: vec![settle], ..Commit::default() }
+    };
+    let mut record = audit::Record::of(audit::Event::Released, now);
+    record.message = Some(row.copy.message.to_string());
+    record.copy = Some(id.to_string());
+    record.action = Some(if refuse { "refuse" } else { "release" }.into());
+    record.sealed = Some(seal_fields(&parts.vault, &id.to_string(), &serde_json::json!({ "reason": reason })));
+    commit.records.push(record);
+    parts.store.commit(commit).await.map_err(text)?;
+    Ok(Answer::Text(if refuse { "refused; the sender is told".into() } else { "released".into() }))
+}
+
+/// Seals fields of a record that name people or texts.
+#[must_use]
+pub fn seal_fields(vault: &Vault, id: &str, fields: &serde_json::Value) -> String {
+    use base64::Engine as _;
+    let sealed = vault.seal_small(Role::Record, id.as_bytes(), fields.to_string().as_bytes());
+    base64::engine::general_purpose::STANDARD.encode(&sealed.0)
+}
+
+// --- the portal -----------------------------------------------------------------------------------------------------
+
+fn parcel_state(row: &ParcelRow, now: Timestamp) -> &'static str {
+    if row.is_closed {
+        "closed"
+    } else if row.expires_at <= now {
+        "expired"
+    } else if row.first_opened_at.is_some() {
+        "opened"
+    } else if row.code.is_none() {
+        "needs-code"
+    } else if row.tries >= crate::escrow::TRIES_MAX {
+        "code-void"
+    } else {
+        "waiting"
+    }
+}
+
+fn parcel_facts(parts: &Parts, row: &ParcelRow) -> Option<crate::escrow::ParcelFacts> {
+    let key = parts.vault.unwrap_recovery(row.id, &row.recovery).ok()?;
+    crate::escrow::open_facts(&key, row.id, &row.facts).ok()
+}
+
+async fn escrow_list(parts: &Parts, all: bool) -> Result<Answer, String> {
+    let now = crate::server::now();
+    let rows = parts.store.parcels(!all, ROWS_MAX).await.map_err(text)?;
+    let rows = rows
+        .iter()
+        .map(|row| {
+            let facts = parcel_facts(parts, row);
+            serde_json::json!({
+                "parcel": row.id.to_string(),
+                "id": row.message.to_string(),
+                "message_id": facts.as_ref().map(|facts| facts.message_id.clone()),
+                "recipient": facts.as_ref().map(|facts| facts.recipient.clone()),
+                "number": facts.as_ref().map(|facts| facts.number.clone()),
+                "domain": row.domain.as_str(),
+                "state": parcel_state(row, now),
+                "reason": row.reason,
+                "tries": row.tries,
+                "created_at": row.created_at.to_string(),
+                "expires_at": row.expires_at.to_string(),
+                "opened_at": row.first_opened_at.map(|at| at.to_string()),
+                "notice_sent_at": row.notice_sent_at.map(|at| at.to_string()),
+                "notice_failed": row.notice_failed,
+            })
+        })
+        .collect();
+    Ok(Answer::Rows(rows))
+}
+
+async fn escrow_code(parts: &Parts, message: &str, recipient: &str, now: Timestamp) -> Result<Answer, String> {
+    let mailbox = Mailbox::parse(recipient.trim()).map_err(text)?;
+    let wanted = parts.vault.pseudonym("mailbox", &mailbox.folded());
+    let copies = copies(parts, message).await?;
+    let parcels = parts.store.parcels(true, ROWS_MAX).await.map_err(text)?;
+    let row = parcels
+        .into_iter()
+        .find(|row| row.recipient == wanted && copies.iter().any(|copy| copy.copy.id == row.copy))
+        .ok_or("no open parcel of this message for this recipient; `wardpost escrow list` shows all")?;
+    let (vault, parcel) = (parts.vault.clone(), row.clone());
+    let issued = tokio::task::spawn_blocking(move || deliver::issue_code(&vault, &parcel)).await.map_err(text)?;
+    let (code, wrap) = issued.map_err(text)?;
+    let mut record = audit::Record::of(audit::Event::CodeIssued, now);
+    record.message = Some(row.message.to_string());
+    record.copy = Some(row.copy.to_string());
+    record.recipient = Some(row.recipient.clone());
+    record.domain = Some(row.domain.to_string());
+    let commit =
+        Commit { parcel_changes: vec![store::ParcelChange::Code(row.id, wrap)], records: vec![record], ..Commit::default() };
+    parts.store.commit(commit).await.map_err(text)?;
+    Ok(Answer::Secret { label: "code, to be told by phone or in person, never by e-mail".into(), secret: code.to_string() })
+}
+
+// --- users ----------------------------------------------------------------------------------------------------------
+
+/// 160 random bits in words of five characters: easy to type into a copier.
+#[must_use]
+pub fn new_password(vault: &Vault) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let bytes: [u8; 32] = vault.random();
+    // 32 letters of 5 bits each.
+    let letters: String = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect();
+    let mut out = String::new();
+    for (i, letter) in letters.chars().enumerate() {
+        if i > 0 && i % 8 == 0 {
+            out.push('-');
+        }
+        out.push(letter);
+    }
+    out
+}
+
+async fn user_add(
+    parts: &Parts,
+    name: String,
+    send_as: Vec<String>,
+    bound_address: Option<String>,
+    now: Timestamp,
+) -> Result<Answer, String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
+        return Err("a user name has 1 to 64 letters, digits, or . _ @ + -".into());
+    }
+    let send_as = if send_as.is_empty() && name.contains('@') { vec![name.clone()] } else { send_as };
+    if send_as.is_empty() {
+        return Err("say which addresses this user may send as: --send-as user@domain or --send-as @domain".into());
+    }
+    for pattern in &send_as {
+        AddressPattern::parse(pattern).map_err(|error| format!("--send-as {pattern}: {error}"))?;
+    }
+    let bound_address = bound_address.or_else(|| send_as.iter().find(|pattern| !pattern.starts_with('@')).cloned());
+    if let Some(address) = &bound_address {
+        Mailbox::parse(address).map_err(|error| format!("--bound-address: {error}"))?;
+    }
+    if parts.store.user(&name).await.map_err(text)?.is_some_and(|user| !user.is_first) {
+        return Err(format!("there is already a user `{name}`; revoke it first to give it a new password"));
+    }
+    let password = new_password(&parts.vault);
+    let (vault, secret) = (parts.vault.clone(), password.clone());
+    let verifier = tokio::task::spawn_blocking(move || vault.password_verifier(secret.as_bytes())).await.map_err(text)?;
+    let user = UserRow {
+        name: name.clone(),
+        verifier,
+        may_send_as: send_as,
+        bound_address,
+        is_first: false,
+        created_at: now,
+        last_used_at: None,
+        last_peer: None,
+    };
+    parts.store.put_user(user).await.map_err(text)?;
+    Ok(Answer::Secret { label: format!("password of {name}, shown once"), secret: password })
+}
+
+async fn user_list(parts: &Parts) -> Result<Answer, String> {
+    let users = parts.store.users().await.map_err(text)?;
+    let rows = users
+        .iter()
+        .map(|user| {
+            serde_json::json!({
+                "name": user.name,
+                "may_send_as": user.may_send_as,
+                "bound_address": user.bound_address,
+                "first_credential": user.is_first,
+                "created_at": user.created_at.to_string(),
+                "last_used_at": user.last_used_at.map(|at| at.to_string()),
+                "last_peer": user.last_peer,
+            })
+        })
+        .collect();
+    Ok(Answer::Rows(rows))
+}
+
+// --- the socket -----------------------------------------------------------------------------------------------------
+
+/// Listens in the data folder until `stop`. The folder is 0700, so only its owner gets here.
+pub async fn listen(parts: Parts, folder: &Path, mut stop: tokio::sync::watch::Receiver<bool>) -> std::io::Result<()> {
+    let path = folder.join(SOCKET);
+    // The store's lock is held, so a socket that lies here is a dead one.
+    let _ = std::fs::remove_file(&path);
+    let listener = tokio::net::UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = stop.changed() => break,
+                accepted = listener.accept() => {
+                    let Ok((socket, _)) = accepted else { continue };
+                    let parts = parts.clone();
+                    tokio::spawn(async move { let _ = serve_one(&parts, socket).await; });
+                }
+            }
+        }
+        let _ = std::fs::remove_file(&path);
+    });
+    Ok(())
+}
+
+async fn serve_one(parts: &Parts, socket: tokio::net::UnixStream) -> std::io::Result<()> {
+    let (read, mut write) = socket.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
+    let reply = match serde_json::from_str(&line) {
+        Ok(request) => answer(parts, request, crate::server::now()).await,
+        Err(_) => Answer::Refused("this command is of another version than the running gateway; restart the gateway".into()),
+    };
+    write.write_all(&serde_json::to_vec(&reply).unwrap_or_default()).await?;
+    write.shutdown().await
+}
+
+/// Asks the running gateway; `None` if none listens in this data folder.
+pub async fn ask(folder: &Path, request: &Request) -> Option<std::io::Result<Answer>> {
+    let mut socket = tokio::net::UnixStream::connect(folder.join(SOCKET)).await.ok()?;
+    Some(
+        async {
+            let mut line = serde_json::to_vec(request).map_err(std::io::Error::other)?;
+            line.push(b'\n');
+            socket.write_all(&line).await?;
+            let mut reply = Vec::new();
+            socket.read_to_end(&mut reply).await?;
+            serde_json::from_slice(&reply).map_err(std::io::Error::other)
+        }
+        .await,
+    )
+}

@@ -1,0 +1,312 @@
+//! From settings to a running gateway: listeners first, so that the banner comes at once; the scanner behind them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::{Failure, Parts, Running, control, housekeeping, now, observation, rules};
+use crate::config::{Settings, files, throwaway};
+use crate::deliver::Deliver;
+use crate::lookup::Lookup;
+use crate::observe::{self, Event};
+use crate::pipeline::{Dkim, Gate, Signers};
+use crate::policy::Policy;
+use crate::portal::Portal;
+use crate::smtp_in::{self, TlsAcceptorSource};
+use crate::store::{self, UserRow};
+use crate::transport::Evidence;
+use crate::vault::{self, Vault};
+use crate::web;
+
+/// Where the configuration comes from.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    BuiltIn,
+    File(&'a Path),
+}
+
+/// File that marks a data folder as a demo's.
+pub const DEMO_MARK: &str = "demo";
+/// Name of the credential that a first start makes.
+const FIRST_USER: &str = "first";
+
+/// What a reload can change without cutting a session.
+pub(super) struct Reload {
+    file: Option<PathBuf>,
+    pub(super) smtp_chain: PathBuf,
+    smtp_tls: Arc<TlsAcceptorSource>,
+    portal_tls: watch::Sender<Arc<ServerConfig>>,
+    smtp_in: Arc<smtp_in::Gate<Arc<Gate>, smtp_in::Stored>>,
+    lookup: Arc<Lookup>,
+}
+
+/// Opens keys and store; makes them at a first start.
+pub(super) fn open(settings: &Settings) -> Result<(Arc<Vault>, store::Handle), Failure> {
+    let vault = Arc::new(vault::open_or_create(&settings.keys, store::is_empty(&settings.store.folder))?);
+    let store = store::Handle::open(settings.store.clone(), vault.clone())?;
+    Ok((vault, store))
+}
+
+/// Starts everything and returns when all listeners are open.
+///
+/// # Errors
+/// With place, problem and way out; nothing listens then.
+pub async fn start(source: Source<'_>) -> Result<Running, Failure> {
+    let settings = match source {
+        Source::BuiltIn => Settings::built_in()?,
+        Source::File(path) => Settings::load(path)?,
+    };
+    for note in &settings.notes {
+        observe::log(note);
+    }
+    let (vault, store) = open(&settings)?;
+    if settings.deliver.portal.notice_address.is_none() && settings.is_configured {
+        observe::log(&Event::SettingsNote {
+            what: "portal.notice_address is not set: recipients of parcels hear nothing by mail".into(),
+        });
+    }
+
+    let lookup = Arc::new(Lookup::new(settings.lookup.clone(), store.clone(), vault.clone())?);
+    let deliver = Deliver::start(settings.deliver.clone(), lookup.clone(), store.clone(), vault.clone());
+    let attachments = Box::new(crate::extract::InProcess);
+    let gate = Arc::new(Gate::new(
+        settings.gate.clone(),
+        vault.clone(),
+        store.clone(),
+        Arc::new(Policy::none()),
+        attachments,
+        Some(deliver.warm()),
+    ));
+
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let mut listening = Vec::new();
+
+    // The way in.
+    let names = own_names(&settings);
+    let (smtp_chain, smtp_key) = certificate(settings.smtp_certificate.as_ref(), &settings.keys, &names)?;
+    let smtp_tls = Arc::new(TlsAcceptorSource::new(smtp_config(&smtp_chain, &smtp_key)?));
+    let door = Arc::new(gate.clone());
+    let smtp_in = smtp_in::Gate::new(
+        settings.smtp_in.clone(),
+        door,
+        smtp_tls.clone(),
+        smtp_in::Stored { store: store.clone(), vault: vault.clone() },
+    );
+    for (kind, address) in &settings.listeners {
+        let (listener, bound) = bind(*address).await?;
+        listening.push((kind.as_str(), bound));
+        tasks.spawn(smtp_in::serve(listener, *kind, smtp_in.clone(), stopped.clone()));
+    }
+
+    // The pages.
+    let (portal_chain, portal_key) = certificate(settings.portal_certificate.as_ref(), &settings.keys, &names)?;
+    let (portal_tls, portal_tls_source) = watch::channel(portal_config(&portal_chain, &portal_key)?);
+    let (incidents, incident_list) = tokio::sync::mpsc::channel(64);
+    let mut portal_settings = settings.portal.clone();
+    portal_settings.incidents = Some(incidents);
+    let portal = Arc::new(Portal::new(portal_settings, store.clone(), vault.clone()));
+    for address in &settings.portal_listen {
+        let (listener, bound) = bind(*address).await?;
+        listening.push(("portal", bound));
+        let (site, router) = (portal.site(), portal.router());
+        tasks.spawn(web::serve_tls(listener, portal_tls_source.clone(), site, web::Limits::default(), router, stopped.clone()));
+    }
+
+    let (ready_sender, ready) = watch::channel(false);
+    let (broken_sender, broken) = watch::channel(None);
+    let (listener, bound) = bind(settings.metrics_listen).await?;
+    listening.push(("metrics", bound));
+    let (site, router) = observation::site(&settings, bound, gate.clone(), store.clone());
+    tasks.spawn(web::serve_plain(listener, site, web::Limits::default(), router, stopped.clone()));
+
+    let first = first_credential(&store, &vault).await?;
+    for (what, address) in &listening {
+        observe::log(&Event::Listening { what, address: *address });
+    }
+    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: Arc::new(settings) };
+    control::listen(parts.clone(), &parts.settings.store.folder, stopped.clone()).await?;
+
+    // Behind the listeners.
+    let file = match source {
+        Source::BuiltIn => None,
+        Source::File(path) => Some(path.to_owned()),
+    };
+    let reload = Reload { file, smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone() };
+    tasks.spawn(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
+    tasks.spawn(housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
+    Ok(Running { parts, gate, listening, stop, tasks, deliver, reload, broken, ready, first })
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        format!("cannot listen on {address}: {error}; is another gateway running, or does the port need rights?")
+    })?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
+
+/// Names for throw-away certificates.
+fn own_names(settings: &Settings) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), settings.server_name.as_str().to_owned()];
+    names.push(settings.portal.host().split(':').next().unwrap_or_default().to_ascii_lowercase());
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn certificate(configured: Option<&(PathBuf, PathBuf)>, keys: &Path, names: &[String]) -> Result<(PathBuf, PathBuf), Failure> {
+    match configured {
+        Some(pair) => Ok(pair.clone()),
+        None => Ok(throwaway::certificate(keys, names)?),
+    }
+}
+
+fn smtp_config(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
+    let identity = files::identity(chain, key)?;
+    Ok(smtp_in::server_config(identity.chain, identity.key)
+        .map_err(|error| format!("{} and {} do not belong together: {error}", chain.display(), key.display()))?)
+}
+
+fn portal_config(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
+    let identity = files::identity(chain, key)?;
+    Ok(web::server_config(identity.chain, identity.key)
+        .map_err(|error| format!("{} and {} do not belong together: {error}", chain.display(), key.display()))?)
+}
+
+/// A credential for trying out, made when there is no user at all; it dies with the first `user add`.
+async fn first_credential(store: &store::Handle, vault: &Arc<Vault>) -> Result<Option<(String, String)>, Failure> {
+    if !store.users().await?.is_empty() {
+        return Ok(None);
+    }
+    let password = control::new_password(vault);
+    let (hasher, secret) = (vault.clone(), password.clone());
+    let verifier = tokio::task::spawn_blocking(move || hasher.password_verifier(secret.as_bytes())).await?;
+    let user = UserRow {
+        name: FIRST_USER.into(),
+        verifier,
+        may_send_as: vec!["@practice.example".into()],
+        bound_address: None,
+        is_first: true,
+        created_at: now(),
+        last_used_at: None,
+        last_peer: None,
+    };
+    store.put_user(user).await?;
+    Ok(Some((FIRST_USER.into(), password)))
+}
+
+/// Loads scanner and rules, then opens the gate; looks whether the resolver validates and which DKIM keys are published.
+async fn make_ready(
+    gate: Arc<Gate>,
+    parts: Parts,
+    lookup: Arc<Lookup>,
+    ready: watch::Sender<bool>,
+    broken: watch::Sender<Option<String>>,
+) {
+    let loading = parts.settings.clone();
+    let loaded = tokio::task::spawn_blocking(move || {
+        let scanner = rules::scanner(&loading.dictionaries)?;
+        let policy = rules::load_rules(&loading, &scanner)?;
+        Ok::<_, Failure>((scanner, policy))
+    })
+    .await;
+    match loaded {
+        Ok(Ok((scanner, policy))) => {
+            gate.set_policy(Arc::new(policy));
+            gate.ready(scanner);
+            let _ = ready.send(true);
+        }
+        Ok(Err(error)) => {
+            let _ = broken.send(Some(error.to_string()));
+            return;
+        }
+        Err(error) => {
+            let _ = broken.send(Some(error.to_string()));
+            return;
+        }
+    }
+    let signers = signers(&parts.settings, &lookup).await;
+    gate.set_signers(signers);
+    if parts.settings.is_configured {
+        if let Err(error) = lookup.self_test().await {
+            observe::log(&Event::SettingsNote { what: error.to_string() });
+            if let Some(address) = parts.settings.lookup.resolver {
+                observe::log(&Event::ResolverDoesNotValidate { address });
+            }
+        }
+    }
+}
+
+/// The keys whose public half stands in DNS: a signature nobody can check does harm.
+async fn signers(settings: &Settings, lookup: &Lookup) -> Signers {
+    let mut signers = Signers::new();
+    for key in &settings.dkim {
+        let name = format!("{}._domainkey.{}", key.selector, key.domain);
+        let wanted = crate::message::dkim::public_txt(&key.signer);
+        let is_published = match lookup.txt(&name).await {
+            Evidence::Present(texts) => texts.iter().any(|text| is_same_key(text, &wanted)),
+            Evidence::Absent(_) | Evidence::Unknown(_) => false,
+        };
+        if is_published {
+            signers
+                .entry(key.domain.clone())
+                .or_default()
+                .push(Dkim { selector: key.selector.clone(), signer: key.signer.clone() });
+        } else {
+            observe::log(&Event::DkimKeyNotInDns { domain: key.domain.clone() });
+        }
+    }
+    signers
+}
+
+/// Compares the `p=` tags; white space in them means nothing (RFC 6376, section 3.6.1).
+pub(super) fn is_same_key(text: &str, wanted: &str) -> bool {
+    let p = |text: &str| {
+        text.split(';').find_map(|tag| {
+            tag.trim().strip_prefix("p=").map(|value| value.chars().filter(|c| !c.is_whitespace()).collect::<String>())
+        })
+    };
+    p(text).is_some() && p(text) == p(wanted)
+}
+
+impl Reload {
+    pub(super) async fn again(&self, gate: &Arc<Gate>) -> Result<(), Failure> {
+        let Some(file) = &self.file else { return Err("there is no configuration file to read".into()) };
+        let settings = Settings::load(file)?;
+        let names = own_names(&settings);
+        let (chain, key) = certificate(settings.smtp_certificate.as_ref(), &settings.keys, &names)?;
+        let smtp = smtp_config(&chain, &key)?;
+        let (chain, key) = certificate(settings.portal_certificate.as_ref(), &settings.keys, &names)?;
+        let portal = portal_config(&chain, &key)?;
+        let (settings, policy) = tokio::task::spawn_blocking(move || {
+            let scanner = rules::scanner(&settings.dictionaries)?;
+            let policy = rules::load_rules(&settings, &scanner)?;
+            Ok::<_, Failure>((settings, policy))
+        })
+        .await??;
+        // From here on nothing can be refused any more.
+        gate.set_policy(Arc::new(policy));
+        gate.set_signers(signers(&settings, &self.lookup).await);
+        self.smtp_tls.replace(smtp);
+        let _ = self.portal_tls.send(portal);
+        self.smtp_in.replace_settings(settings.smtp_in.clone());
+        Ok(())
+    }
+}
+
+/// A demo's folder is never served: its anchor and authority are nobody's.
+///
+/// # Errors
+/// If the data folder carries the mark of a demo.
+pub fn refuse_demo_folder(settings: &Settings) -> Result<(), Failure> {
+    if settings.store.folder.join(DEMO_MARK).exists() {
+        return Err(format!("{} was made by `wardpost demo`; choose another data.path", settings.store.folder.display()).into());
+    }
+    Ok(())
+}
