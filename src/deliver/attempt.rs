@@ -117,6 +117,7 @@ impl Attempts {
             // The host that may have the message already is asked first: it can tell a copy by its Message-ID.
             route.hops.sort_by_key(|hop| hop.host != *host);
         }
+        cut_short(&mut route);
         let (mut ends, mut shown, mut later) = (Vec::new(), None, None);
         for hop in &route.hops {
             let dial = Dial { hop, route: fixed };
@@ -162,10 +163,12 @@ impl Attempts {
         };
         // What a message would need at least: whether more is published is for the plan to say.
         let requirement = Requirement { level: Level::Verified, require_tls: false };
-        let Route { hops, skipped } = match plan(&requirement, &evidence, port) {
+        let mut route = match plan(&requirement, &evidence, port) {
             Ok(route) => route,
             Err(refusal) => return Attempted::of(outcome_of(&refusal)),
         };
+        cut_short(&mut route);
+        let Route { hops, skipped } = route;
         let (mut ends, mut shown) = (Vec::new(), None);
         for hop in &hops {
             let dial = Dial { hop, route: fixed };
@@ -387,6 +390,21 @@ impl Attempts {
         }
     }
 }
+
+/// Leaves the first hosts and addresses of a domain that names a flood of them. What was left out was not asked, so
+/// the domain is not judged by the rest alone.
+fn cut_short(route: &mut Route) {
+    if let Some(first) = route.hops.get(HOSTS_MAX) {
+        route.skipped.push((first.host.clone(), Reason::BudgetSpent));
+        route.hops.truncate(HOSTS_MAX);
+    }
+    route.hops.iter_mut().for_each(|hop| hop.addresses.truncate(ADDRESSES_MAX));
+}
+
+/// Hosts of one domain that are tried in one attempt; large providers name about five.
+const HOSTS_MAX: usize = 16;
+/// Addresses of one host that are tried.
+const ADDRESSES_MAX: usize = 8;
 
 fn key_of(dial: &Dial<'_>) -> Key {
     Key {

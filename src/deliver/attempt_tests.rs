@@ -352,6 +352,16 @@ async fn a_host_that_hangs_is_given_up_and_left_alone_for_a_while() {
     assert!(attempts.pool.is_dead(std::net::SocketAddr::new(address(0), world.port)).is_some());
 }
 
+#[tokio::test]
+async fn a_flood_of_hosts_is_cut_and_then_not_judged_by_those_that_were_asked() {
+    let world = World::of(1).await;
+    world.sinks[0].set_tls(None);
+    world.table.set(evidence("patient.example", &[0; 40]));
+    let attempted = try_once(&world).await;
+    assert_eq!(attempted.outcome, delayed(RefusalKind::Unknown, Reason::BudgetSpent));
+    assert_eq!(world.sinks[0].connection_count(), 16);
+}
+
 fn notice() -> Notice {
     Notice {
         recipient: mailbox("pat@patient.example"),

@@ -18,7 +18,7 @@
 //!
 //! The same over a clear one, or over TLS to a stranger, is no program:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0599
 //! use wardpost::deliver::{Channel, Clear, Content, Transaction};
 //! use wardpost::transport::Clearance;
 //! async fn send(channel: &mut Channel<Clear>, clearance: &Clearance, to: &Transaction<'_>, content: Content) {
@@ -26,7 +26,7 @@
 //! }
 //! ```
 //!
-//! ```compile_fail
+//! ```compile_fail,E0599
 //! use wardpost::deliver::{Channel, Content, Encrypted, Transaction};
 //! use wardpost::transport::Clearance;
 //! async fn send(channel: &mut Channel<Encrypted>, clearance: &Clearance, to: &Transaction<'_>, content: Content) {
@@ -36,7 +36,7 @@
 //!
 //! Nor is one without a clearance:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0308
 //! use wardpost::deliver::{Channel, Content, Proven, Transaction};
 //! async fn send(channel: &mut Channel<Proven>, to: &Transaction<'_>, content: Content) {
 //!     let _ = channel.send_message((), to, content).await;
@@ -53,7 +53,7 @@
 //! }
 //! ```
 //!
-//! ```compile_fail
+//! ```compile_fail,E0308
 //! use wardpost::deliver::{Channel, Clear, Content};
 //! use wardpost::escrow::Notice;
 //! async fn send(channel: &mut Channel<Clear>, notice: &Content) {

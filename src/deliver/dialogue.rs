@@ -391,10 +391,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
             return self.last_words().await;
         }
         // From here on the host may have all of it, unless it says that it wants none.
-        let refused = match self.two_replies().await.map_err(unanswered)? {
-            Ok(()) => None,
-            Err(refused) => Some(refused),
-        };
+        let refused = self.two_replies().await.map_err(unanswered)?.err();
         if let Some(refused) = refused {
             // The chunk is consumed and refused too (RFC 3030, section 3); only then is the dialogue in step again.
             if let Ok(reply) = self.reply(t.data_block).await {

@@ -392,7 +392,7 @@ impl Finish {
     /// What a host said may name people: it stands sealed in the record.
     fn seal_reply(&self, row: &CopyRow, reply: &Reply) -> String {
         let text = serde_json::json!({ "code": reply.code, "reply": reply.lines.join("\n") }).to_string();
-        let sealed = self.vault.seal_small(Role::Record, row.copy.message.as_bytes(), text.as_bytes());
+        let sealed = self.vault.seal_small(Role::Record, row.copy.id.to_string().as_bytes(), text.as_bytes());
         base64::engine::general_purpose::STANDARD.encode(&sealed.0)
     }
 

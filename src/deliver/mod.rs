@@ -30,6 +30,9 @@ mod attempt_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod testing;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod worker_tests;
 
 pub use attempt::{AskWay, Attempted, Attempts, Contents, Way};
 pub use channel::{Channel, Clear, Encrypted, Proven, Security};
