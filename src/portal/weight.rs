@@ -13,6 +13,9 @@ const REPAIRS_MAX: usize = 500_000;
 /// Attributes of one tag; each is compared with all others.
 const ATTRIBUTES_MAX: usize = 256;
 
+/// Elements and texts that stand in a table but in none of its cells: each is moved before the table, past all others.
+const STRAYS_MAX: usize = 5_000;
+
 /// Elements that HTML closes by itself or that never have content: not counted as levels.
 const UNCOUNTED: &[&str] = &[
     "area", "base", "body", "br", "col", "dd", "dt", "embed", "head", "hr", "html", "img", "input", "li", "link", "meta",
@@ -27,6 +30,8 @@ const FENCES: &[&str] =
 const INLINE: &[&str] = &[
     "abbr", "bdi", "bdo", "cite", "del", "dfn", "ins", "kbd", "label", "mark", "q", "samp", "span", "sub", "sup", "time", "var",
 ];
+/// What may stand in a table outside its cells.
+const TABLE_PARTS: &[&str] = &["caption", "col", "colgroup", "table", "tbody", "td", "tfoot", "th", "thead", "tr"];
 /// Elements whose content is text, whatever it looks like.
 const RAW: &[&str] = &["iframe", "noembed", "noframes", "noscript", "plaintext", "script", "style", "textarea", "title", "xmp"];
 /// Inside these the elements above are something else; then nothing here is sure.
@@ -45,9 +50,23 @@ pub fn is_too_heavy(html: &str) -> bool {
     // Formatting left open; `None` is a fence.
     let mut formatting: Vec<Option<String>> = Vec::new();
     let (mut held, mut tokens, mut repairs, mut is_foreign) = (0usize, 0usize, 0usize, false);
+    let (mut strays, mut is_between_cells) = (0usize, false);
     for token in Tokens(html) {
         tokens += 1;
         repairs += held;
+        match &token {
+            Token::Text(text) => strays += usize::from(is_between_cells && !text.trim().is_empty()),
+            Token::Start { name, .. } => match name.as_str() {
+                "td" | "th" | "caption" => is_between_cells = false,
+                name if TABLE_PARTS.contains(&name) => is_between_cells = true,
+                _ => strays += usize::from(is_between_cells),
+            },
+            Token::End { name } => match name.as_str() {
+                "table" => is_between_cells = false,
+                name if TABLE_PARTS.contains(&name) => is_between_cells = true,
+                _ => {}
+            },
+        }
         match token {
             Token::Text(_) => {}
             Token::Start { name, attributes } => {
@@ -81,7 +100,7 @@ pub fn is_too_heavy(html: &str) -> bool {
                 }
             }
         }
-        if open.len() + held > LEVELS_MAX || tokens > TOKENS_MAX || repairs > REPAIRS_MAX {
+        if open.len() + held > LEVELS_MAX || tokens > TOKENS_MAX || repairs > REPAIRS_MAX || strays > STRAYS_MAX {
             return true;
         }
     }
@@ -292,6 +311,8 @@ mod tests {
         let attributes: String = (0..10_000).map(|i| format!(" a{i}")).collect();
         assert!(is_too_heavy(&format!("<p{attributes}>")));
         assert!(is_too_heavy(&"<hr>".repeat(TOKENS_MAX + 1)));
+        assert!(is_too_heavy(&format!("<table>{}", "<hr>".repeat(STRAYS_MAX + 1))));
+        assert!(is_too_heavy(&format!("<table>{}", "<tr>x".repeat(STRAYS_MAX + 1))));
     }
 
     #[test]

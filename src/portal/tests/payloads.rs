@@ -124,6 +124,7 @@ const ATTRIBUTES: &str = "alt width height colspan rowspan align valign scope st
 fn judge(output: &str) -> Result<(), String> {
     let tag = Regex::new(r#"<(/?)([a-z][a-z0-9]*)((?: [a-z]+="[^"]*")*)>"#).unwrap();
     let attribute = Regex::new(r#" ([a-z]+)="([^"]*)""#).unwrap();
+    let picture = Regex::new(r"^data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]*$").unwrap();
     for found in tag.captures_iter(output) {
         if !TAGS.split_whitespace().any(|known| known == &found[2]) {
             return Err(format!("tag {}", &found[2]));
@@ -132,9 +133,7 @@ fn judge(output: &str) -> Result<(), String> {
             if !ATTRIBUTES.split_whitespace().any(|known| known == &pair[1]) {
                 return Err(format!("attribute {}", &pair[1]));
             }
-            if &pair[1] == "src"
-                && !Regex::new(r"^data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]*$").unwrap().is_match(&pair[2])
-            {
+            if &pair[1] == "src" && !picture.is_match(&pair[2]) {
                 return Err(format!("source {}", &pair[2]));
             }
         }

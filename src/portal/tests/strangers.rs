@@ -139,7 +139,7 @@ async fn a_form_from_elsewhere_tries_nothing() {
     let form = |token: &str| format!("token={token}&number={}&code={}", made.number, made.code.digits());
     let kind = ("content-type", "application/x-www-form-urlencoded");
     let own = ("origin", super::world::ORIGIN);
-    let cases: Vec<(&str, Vec<(&str, &str)>, String)> = vec![
+    let cases = [
         ("no origin", vec![kind], form(&token)),
         ("foreign origin", vec![kind, ("origin", "https://evil.example")], form(&token)),
         ("foreign site", vec![kind, ("origin", "null"), ("sec-fetch-site", "cross-site")], form(&token)),
