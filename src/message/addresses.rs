@@ -166,7 +166,9 @@ mod tests {
 
     #[test]
     fn address_lists_read_as_mail_in_the_wild_writes_them() {
-        let cases: &[(&str, &[(Option<&str>, &str, Option<&str>)], usize)] = &[
+        // Display name, address, group.
+        type Shown<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
+        let cases: &[(&str, &[Shown<'_>], usize)] = &[
             ("a@b.example", &[(None, "a@b.example", None)], 0),
             ("Ann <a@b.example>, <c@d.example>", &[(Some("Ann"), "a@b.example", None), (None, "c@d.example", None)], 0),
             ("\"Doe, \\\"J\\\" John\" <a@b.example>", &[(Some("Doe, \"J\" John"), "a@b.example", None)], 0),

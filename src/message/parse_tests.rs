@@ -337,9 +337,9 @@ fn fields_are_limited_over_all_parts() {
 fn a_header_line_of_a_mebibyte_is_read_in_one_pass() {
     for filler in ["x", "=?", "=?utf-8?Q?", "\"", "(", "<", "a@b.example,", "; a=b", "; a*0=b", "\t"] {
         let line = filler.repeat((1 << 20) / filler.len());
-        let message = read(&format!("To: {line}\nContent-Type: multipart/mixed; boundary=a{line}\nSubject: {line}\n\nx"));
-        assert!(message.header().first("To").unwrap().mailboxes().len() <= 1 << 20);
-        assert_eq!(message.header().fields().len(), 3);
+        let message = read(&format!("To: {line}\nContent-Type: multipart/mixed; boundary=a{line}\n\nx"));
+        assert!(message.header().first("To").unwrap().mailboxes().len() <= line.len() / 12);
+        assert_eq!(message.header().fields().len(), 2);
         assert_every_byte_has_its_place(&message);
     }
 }

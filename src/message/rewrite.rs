@@ -15,7 +15,7 @@ pub struct Audience<'a> {
 #[derive(Clone, Copy)]
 pub struct RewriteFacts<'a> {
     pub audience: Audience<'a>,
-    /// Every recipient of the envelope.
+    /// Every recipient of the envelope; for the last look ([`super::LastLook`]), the rewrite itself names nobody of them.
     pub all_recipients: &'a [Mailbox],
     /// Whether replies and receipts may go to this address.
     pub own_addresses: &'a dyn Fn(&Mailbox) -> bool,
