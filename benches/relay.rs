@@ -37,7 +37,12 @@ fn main() -> Result<(), Failure> {
     let number = |name: &str, default: usize| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let load = Load { messages: number("MESSAGES", 3000), sessions: number("SESSIONS", 50), body: body(number("BYTES", 10_000)) };
     let rounds = number("ROUNDS", 3);
-    println!("{} messages of {} bytes over {} sessions, one recipient each, {rounds} rounds", load.messages, load.body.len(), load.sessions);
+    println!(
+        "{} messages of {} bytes over {} sessions, one recipient each, {rounds} rounds",
+        load.messages,
+        load.body.len(),
+        load.sessions
+    );
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let has_postfix = Path::new("/usr/sbin/postfix").exists() && std::env::var_os("NO_POSTFIX").is_none();
     let mut table: Vec<(&str, Vec<Run>)> = vec![("wardpost", vec![])];
@@ -48,10 +53,18 @@ fn main() -> Result<(), Failure> {
     }
     for round in 0..rounds {
         for (name, runs) in &mut table {
-            let run = runtime.block_on(async { if *name == "wardpost" { through_wardpost(&load).await } else { through_postfix(&load).await } })?;
+            let run = runtime.block_on(async {
+                if *name == "wardpost" { through_wardpost(&load).await } else { through_postfix(&load).await }
+            })?;
             println!(
                 "round {} {name:<9} accepted {:>6.0}/s  delivered {:>6.0}/s  reply p50 {:>6.1} ms p99 {:>6.1} ms  CPU {:>6.3} s per 1,000  peak {:>6.1} MB",
-                round + 1, run.accepted_per_s, run.delivered_per_s, run.p50_ms, run.p99_ms, run.cpu_s_per_1000, run.peak_mb
+                round + 1,
+                run.accepted_per_s,
+                run.delivered_per_s,
+                run.p50_ms,
+                run.p99_ms,
+                run.cpu_s_per_1000,
+                run.peak_mb
             );
             runs.push(run);
         }
@@ -116,7 +129,12 @@ async fn bed(name: &str) -> Result<Bed, Failure> {
         std::fs::write(scratch.0.join(file), text)?;
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let settings = SinkSettings { host: "sink.example".into(), tls: Some(leaf.server_config(Versions::Both)?), only_count: true, ..SinkSettings::default() };
+    let settings = SinkSettings {
+        host: "sink.example".into(),
+        tls: Some(leaf.server_config(Versions::Both)?),
+        only_count: true,
+        ..SinkSettings::default()
+    };
     let sink = Sink::serve(listener, settings)?;
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     Ok(Bed { scratch, leaf, ca_pem: ca.pem(), sink, port })
@@ -169,9 +187,17 @@ async fn through_postfix(load: &Load) -> Result<Run, Failure> {
         ),
     )?;
     std::fs::write(folder.join("conf/master.cf"), MASTER.replace("PORT", &bed.port.to_string()))?;
-    let mut child = Command::new("postfix").args(["-c", &format!("{path}/conf"), "start-fg"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let mut child = Command::new("postfix")
+        .args(["-c", &format!("{path}/conf"), "start-fg"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
     let run = measure(&bed, load, &mut child).await;
-    let _ = Command::new("postfix").args(["-c", &format!("{path}/conf"), "stop"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let _ = Command::new("postfix")
+        .args(["-c", &format!("{path}/conf"), "stop"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     let _ = child.wait();
     run
 }
@@ -214,7 +240,8 @@ async fn measure(bed: &Bed, load: &Load, child: &mut Child) -> Result<Run, Failu
     }
     let mut ms: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1000.0).collect();
     ms.sort_by(f64::total_cmp);
-    let at = |share: f64| ms.get(((ms.len() as f64 * share) as usize).min(ms.len().saturating_sub(1))).copied().unwrap_or(f64::NAN);
+    let at =
+        |share: f64| ms.get(((ms.len() as f64 * share) as usize).min(ms.len().saturating_sub(1))).copied().unwrap_or(f64::NAN);
     Ok(Run {
         accepted_per_s: accepted as f64 / accepted_in.as_secs_f64(),
         delivered_per_s: delivered as f64 / delivered_in.as_secs_f64(),
@@ -237,7 +264,13 @@ async fn wait_until_quiet(sink: &Sink) -> u64 {
     }
 }
 
-async fn sessions(port: u16, connector: &TlsConnector, load: &Load, taken: Arc<AtomicUsize>, messages: usize) -> Result<Vec<Duration>, Failure> {
+async fn sessions(
+    port: u16,
+    connector: &TlsConnector,
+    load: &Load,
+    taken: Arc<AtomicUsize>,
+    messages: usize,
+) -> Result<Vec<Duration>, Failure> {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..load.sessions {
         let (connector, taken, body) = (connector.clone(), taken.clone(), load.body.clone());
@@ -251,7 +284,13 @@ async fn sessions(port: u16, connector: &TlsConnector, load: &Load, taken: Arc<A
 }
 
 /// One connection with STARTTLS that sends messages until all are taken; the times from the last byte to the reply.
-async fn one_session(port: u16, connector: &TlsConnector, body: &str, taken: &AtomicUsize, messages: usize) -> Result<Vec<Duration>, Failure> {
+async fn one_session(
+    port: u16,
+    connector: &TlsConnector,
+    body: &str,
+    taken: &AtomicUsize,
+    messages: usize,
+) -> Result<Vec<Duration>, Failure> {
     let mut clear = BufReader::new(TcpStream::connect(("127.0.0.1", port)).await?);
     reply(&mut clear).await?;
     say(&mut clear, "EHLO bench.example\r\n").await?;
@@ -268,7 +307,10 @@ async fn one_session(port: u16, connector: &TlsConnector, body: &str, taken: &At
         say(&mut tls, "MAIL FROM:<ann@bench.example>\r\n").await?;
         say(&mut tls, &format!("RCPT TO:<pat{}@sink.example>\r\n", id % 100)).await?;
         say(&mut tls, "DATA\r\n").await?;
-        let message = format!("From: Ann <ann@bench.example>\r\nTo: Pat <pat{}@sink.example>\r\nSubject: note {id}\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\nMessage-ID: <{id}@bench.example>\r\n\r\n{body}.\r\n", id % 100);
+        let message = format!(
+            "From: Ann <ann@bench.example>\r\nTo: Pat <pat{}@sink.example>\r\nSubject: note {id}\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\nMessage-ID: <{id}@bench.example>\r\n\r\n{body}.\r\n",
+            id % 100
+        );
         tls.write_all(message.as_bytes()).await?;
         tls.flush().await?;
         let sent = Instant::now();
@@ -280,7 +322,10 @@ async fn one_session(port: u16, connector: &TlsConnector, body: &str, taken: &At
     Ok(times)
 }
 
-async fn say<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(stream: &mut BufReader<S>, line: &str) -> Result<String, Failure> {
+async fn say<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+    stream: &mut BufReader<S>,
+    line: &str,
+) -> Result<String, Failure> {
     stream.write_all(line.as_bytes()).await?;
     stream.flush().await?;
     let reply = reply(stream).await?;

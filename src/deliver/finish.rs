@@ -246,6 +246,7 @@ impl Finish {
             observe::log(&observe::Event::Delivered {
                 message: row.copy.message,
                 copy: row.copy.id,
+                kind: kind_word(row.copy.kind),
                 domain: row.copy.domain.clone(),
                 level,
                 host: host.clone(),

@@ -19,9 +19,11 @@ pub enum Event {
         message: QueueId,
         code: u16,
     },
+    /// A message, notice, slip or report reached its host.
     Delivered {
         message: QueueId,
         copy: CopyId,
+        kind: &'static str,
         domain: Domain,
         level: &'static str,
         host: Domain,
@@ -173,9 +175,10 @@ impl Event {
                 ]
             }
             Event::RefusedInDialogue { message, code } => vec![("message", message.to_string()), ("code", code.to_string())],
-            Event::Delivered { message, copy, domain, level, host } => vec![
+            Event::Delivered { message, copy, kind, domain, level, host } => vec![
                 ("message", message.to_string()),
                 ("copy", copy.to_string()),
+                ("kind", (*kind).into()),
                 ("domain", domain.to_string()),
                 ("level", (*level).into()),
                 ("host", host.to_string()),

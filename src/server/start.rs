@@ -126,7 +126,8 @@ pub async fn start(source: Source<'_>) -> Result<Running, Failure> {
     tasks.spawn(web::serve_plain(listener, site, web::Limits::default(), router, stopped.clone()));
 
     let first = first_credential(&store, &vault).await?;
-    for (what, address) in &listening {
+    // The SMTP listeners say so themselves.
+    for (what, address) in listening.iter().filter(|(what, _)| ["portal", "metrics"].contains(what)) {
         observe::log(&Event::Listening { what, address: *address });
     }
     let parts = Parts { store: store.clone(), vault: vault.clone(), settings: Arc::new(settings) };

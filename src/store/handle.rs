@@ -306,6 +306,18 @@ impl Handle {
     pub async fn is_live_code(&self, spoken_hash: [u8; 32]) -> Result<bool, Error> {
         self.read(move |store| store.is_live_code(spoken_hash)).await
     }
+    /// Whether any of these is the keyed hash of a live code; one read for all.
+    pub async fn is_any_live_code(&self, spoken_hashes: Vec<[u8; 32]>) -> Result<bool, Error> {
+        self.read(move |store| {
+            for hash in spoken_hashes {
+                if store.is_live_code(hash)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+        .await
+    }
     pub async fn user(&self, name: &str) -> Result<Option<UserRow>, Error> {
         let name = name.to_owned();
         self.read(move |store| store.user(&name)).await

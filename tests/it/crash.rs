@@ -64,7 +64,11 @@ async fn submit(port: u16, pem: &[u8], password: &str, id: usize, to: &[&str]) -
         .map_err(|error| error.to_string())?;
     let text =
         message(&format!("crash-{id}@practice.example"), &to.join(", "), "Hello", &"nothing to see here. ".repeat(id % 400));
-    client.send(SmtpMessage::new("ann@practice.example", to.to_vec(), text.into_bytes())).await.map(|_| ()).map_err(|error| error.to_string())
+    client
+        .send(SmtpMessage::new("ann@practice.example", to.to_vec(), text.into_bytes()))
+        .await
+        .map(|_| ())
+        .map_err(|error| error.to_string())
 }
 
 fn free_port() -> u16 {

@@ -80,7 +80,10 @@ fn code_of(path: &Path) -> String {
 
 fn is_test_file(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    name == "tests.rs" || name.ends_with("_tests.rs") || name == "testing.rs" || path.components().any(|part| part.as_os_str() == "tests")
+    name == "tests.rs"
+        || name.ends_with("_tests.rs")
+        || name == "testing.rs"
+        || path.components().any(|part| part.as_os_str() == "tests")
 }
 
 fn rooms() -> Vec<(String, Vec<PathBuf>)> {
