@@ -58,6 +58,22 @@ pub enum Meaning {
     Cue(Cue),
 }
 
+impl Meaning {
+    /// When dictionaries disagree on a term, the more special one is right: a test rather than a condition.
+    pub(super) fn rank(self) -> u8 {
+        match self {
+            Meaning::Drug(_) => 0,
+            Meaning::Lab(_) => 1,
+            Meaning::Procedure(_) => 2,
+            Meaning::Condition(_) => 3,
+            Meaning::Symptom(_) => 4,
+            Meaning::Insurer => 5,
+            Meaning::Specialty => 6,
+            Meaning::Cue(_) => 7,
+        }
+    }
+}
+
 /// Every dictionary in the form the scan needs: one automaton for terms, sets for names and codes.
 /// Built once, shared by all scans; building takes most of a second.
 pub struct Scanner {
@@ -69,6 +85,7 @@ pub struct Scanner {
     pub(super) first_names: WordSet,
     pub(super) last_names: WordSet,
     pub(super) icd_words: WordSet,
+    pub(super) english: WordSet,
     icd_codes: WordSet,
     hcpcs: WordSet,
     zips: WordSet,
@@ -76,7 +93,7 @@ pub struct Scanner {
     version: String,
 }
 
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 15] = [
     ("conditions.tsv", include_str!("../../policies/dictionaries/conditions.tsv")),
     ("symptoms.tsv", include_str!("../../policies/dictionaries/symptoms.tsv")),
     ("drugs.tsv", include_str!("../../policies/dictionaries/drugs.tsv")),
@@ -90,6 +107,7 @@ const FILES: [(&str, &str); 14] = [
     ("icd10cm_codes.tsv", include_str!("../../policies/dictionaries/icd10cm_codes.tsv")),
     ("icd10_words.tsv", include_str!("../../policies/dictionaries/icd10_words.tsv")),
     ("hcpcs_codes.tsv", include_str!("../../policies/dictionaries/hcpcs_codes.tsv")),
+    ("english_words.tsv", include_str!("../../policies/dictionaries/english_words.tsv")),
     ("us_zip.tsv", include_str!("../../policies/dictionaries/us_zip.tsv")),
 ];
 const AREA_CODES: (&str, &str) = ("us_area_codes.tsv", include_str!("../../policies/dictionaries/us_area_codes.tsv"));
@@ -143,7 +161,7 @@ impl Scanner {
                     }
                 }
                 "first_names.tsv" | "last_names.tsv" | "icd10cm_codes.tsv" | "icd10_words.tsv" | "hcpcs_codes.tsv" | "us_zip.tsv"
-                | "us_area_codes.tsv" => {}
+                | "us_area_codes.tsv" | "english_words.tsv" => {}
                 _ => return Err(LoadError::UnknownFile { file: (*name).to_owned() }),
             }
         }
@@ -181,6 +199,7 @@ impl Scanner {
             first_names: set("first_names.tsv")?,
             last_names: set("last_names.tsv")?,
             icd_words: set("icd10_words.tsv")?,
+            english: set("english_words.tsv")?,
             icd_codes: set("icd10cm_codes.tsv")?,
             hcpcs: set("hcpcs_codes.tsv")?,
             zips: set("us_zip.tsv")?,
@@ -199,7 +218,7 @@ impl Scanner {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.automaton.memory_usage()
-            + [&self.first_names, &self.last_names, &self.icd_words, &self.icd_codes, &self.hcpcs, &self.zips, &self.area_codes]
+            + [&self.first_names, &self.last_names, &self.icd_words, &self.english, &self.icd_codes, &self.hcpcs, &self.zips, &self.area_codes]
                 .iter()
                 .map(|set| set.text.len() + set.slots.len() * 4)
                 .sum::<usize>()
