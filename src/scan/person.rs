@@ -107,7 +107,9 @@ impl Before {
                 continue;
             }
             match hit.cue {
-                Cue::LabelPatient | Cue::LabelMember if !is_next_line || hit.cue == Cue::LabelPatient => before.is_patient = true,
+                Cue::LabelPatient => before.is_patient = true,
+                // "Board member Anna Baker" is no patient; "Member: Anna Baker" is.
+                Cue::LabelMember if gap.contains([':', '\t']) && !is_next_line => before.is_patient = true,
                 Cue::LabelName if !gap.is_empty() && gap.contains([':', '\t']) => before.is_name_label = true,
                 Cue::ProviderBefore if !is_next_line => {
                     before.is_provider = true;
@@ -223,7 +225,9 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
         let middles = run.get(1..count - 1)?;
         let is_middle = |word: &Word| {
             let name = lower(page, word);
-            word.shape == Shape::Initial || word.shape == Shape::Lower || tier(&scanner.first_names, &name).is_some() || tier(&scanner.last_names, &name).is_some()
+            word.shape == Shape::Initial
+                || word.shape == Shape::Lower
+                || [&scanner.first_names, &scanner.last_names].iter().any(|set| tier(set, &name).is_some_and(|t| t > 35))
         };
         if !middles.iter().all(is_middle) {
             continue;
@@ -231,7 +235,8 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
         let mut score = sureness(first_tier, last_tier);
         if is_foreign || is_unknown_last {
             // Two words like these are also brands and places.
-            score = if last_tier < NO_VALUE { 20 } else { 45 };
+            let is_shouted = first.shape == Shape::Upper || last.shape == Shape::Upper;
+            score = if last_tier < NO_VALUE || is_shouted { 20 } else { 45 };
         }
         if first.shape == Shape::Upper && last.shape == Shape::Upper && (first_tier < NO_VALUE || last_tier < NO_VALUE) {
             score = score.saturating_sub(25);
