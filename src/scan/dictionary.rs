@@ -45,7 +45,8 @@ cues! {
     SubjectOfCare "subject_of_care", Allow "allow",
 }
 
-/// What a dictionary says a term means. The number is its weight: 2 speaks for itself, 1 needs support.
+/// What a dictionary says a term means. The number is its weight: 2 speaks for itself, 1 needs support, and 3 is an acronym
+/// that speaks for itself in capitals and else needs support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Meaning {
     Condition(u8),
@@ -59,6 +60,23 @@ pub enum Meaning {
 }
 
 impl Meaning {
+    /// The meaning of the term as it is written here.
+    pub(super) fn written(self, text: &[u8]) -> Meaning {
+        let weigh = |weight: u8| match weight {
+            3 if text.iter().any(u8::is_ascii_lowercase) => 1,
+            3 => 2,
+            other => other,
+        };
+        match self {
+            Meaning::Condition(weight) => Meaning::Condition(weigh(weight)),
+            Meaning::Symptom(weight) => Meaning::Symptom(weigh(weight)),
+            Meaning::Drug(weight) => Meaning::Drug(weigh(weight)),
+            Meaning::Lab(weight) => Meaning::Lab(weigh(weight)),
+            Meaning::Procedure(weight) => Meaning::Procedure(weigh(weight)),
+            Meaning::Insurer | Meaning::Specialty | Meaning::Cue(_) => self,
+        }
+    }
+
     /// When dictionaries disagree on a term, the more special one is right: a test rather than a condition.
     pub(super) fn rank(self) -> u8 {
         match self {
@@ -323,8 +341,9 @@ fn weighted<'a>(
         let weight = match weight {
             Some("2") => 2,
             Some("1") => 1,
+            Some("3") => 3,
             Some(_) | None => {
-                return Err(LoadError::Line { file: file.to_owned(), line, problem: "the weight after the term must be 1 or 2" });
+                return Err(LoadError::Line { file: file.to_owned(), line, problem: "the weight after the term must be 1, 2 or 3" });
             }
         };
         if term.is_empty() {
@@ -456,7 +475,7 @@ mod tests {
             files.extend(Scanner::shipped().filter(|(file, _)| *file != "conditions.tsv"));
             Scanner::load(&files).err()
         };
-        assert!(matches!(bad("conditions.tsv", "# header\ngout\t3"), Some(LoadError::Line { line: 2, .. })));
+        assert!(matches!(bad("conditions.tsv", "# header\ngout\t4"), Some(LoadError::Line { line: 2, .. })));
         assert!(matches!(bad("cues.tsv", "no_class\tx"), Some(LoadError::Line { line: 1, .. })));
         assert!(matches!(bad("notes.tsv", ""), Some(LoadError::UnknownFile { .. })));
         assert!(matches!(Scanner::load(&[]).err(), Some(LoadError::MissingFile { .. })));

@@ -200,7 +200,7 @@ impl<'a> Page<'a> {
                             Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
                             other => {
                                 if end > covered && longest.is_none_or(|term| term.end < end || (term.end == end && other.rank() < term.meaning.rank())) {
-                                    longest = Some(Term { start: at, end, meaning: *other });
+                                    longest = Some(Term { start: at, end, meaning: other.written(bytes.get(at..end).unwrap_or_default()) });
                                 }
                             }
                         }
