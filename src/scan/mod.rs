@@ -196,3 +196,7 @@ fn phrase(page: &Page<'_>, scanner: &Scanner, span: Range<usize>) -> Range<usize
     let end = page.words.get(to).map_or(span.end, |word| word.end.max(span.end));
     start..end
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

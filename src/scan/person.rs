@@ -254,7 +254,8 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
         }
         // "4532 Ricardo Course" is a street.
         let number = at.checked_sub(1).and_then(|i| page.words.get(i)).filter(|w| w.shape == Shape::Number && page.slice(w.end..first.start) == " ");
-        if number.is_some_and(|w| w.end - w.start >= 2 && page.slice(w.start..w.end).bytes().all(|b| b.is_ascii_digit())) && !before.is_strong() {
+        let is_time = number.is_some_and(|w| page.slice(0..w.start).ends_with(':'));
+        if number.is_some_and(|w| !is_time && w.end - w.start >= 2 && page.slice(w.start..w.end).bytes().all(|b| b.is_ascii_digit())) && !before.is_strong() {
             let is_room = number.is_some_and(|w| page.cues_in(w.start.saturating_sub(6)..w.start).any(|hit| hit.cue == Cue::SubjectOfCare));
             if !is_room {
                 score = score.saturating_sub(40);
