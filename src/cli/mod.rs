@@ -232,7 +232,7 @@ pub fn run() -> ExitCode {
         Verb::User(User::List { json, configured }) => admin::user_list(configured.config.as_deref(), json),
         Verb::User(User::Revoke { name, configured }) => admin::user_revoke(configured.config.as_deref(), name),
         Verb::Keys(Keys::Dkim { domain, selector, folder }) => keys::dkim(&domain, &selector, &folder),
-        Verb::ExtractWorker => return ExitCode::FAILURE,
+        Verb::ExtractWorker => return crate::sandbox::worker_main(),
     };
     match result {
         Ok(code) => code,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::extract::{self, Extracted, Fuel, InProcess, Place, ReadAttachment};
+use crate::extract::{self, Extracted, Fuel, HeaderField, InProcess, Place, ReadAttachment};
 use crate::message;
 use crate::scan::{self, Findings, Leg, Scanner};
 use crate::secret::Plaintext;
@@ -54,8 +54,15 @@ pub fn run_with(
 }
 
 /// One word for the message, for comparing with labelled sets.
-fn label(findings: &Findings) -> &'static str {
-    let certain = |leg| findings.hits.iter().any(|hit| hit.kind.leg() == leg && hit.score >= 60);
+fn label(extracted: &Extracted, findings: &Findings) -> &'static str {
+    // Every message has addresses; they make it nothing yet.
+    let is_address = |text: usize| {
+        extracted
+            .texts
+            .get(text)
+            .is_some_and(|text| matches!(text.place, Place::Header(_, field) if field != HeaderField::Subject))
+    };
+    let certain = |leg| findings.hits.iter().any(|hit| hit.kind.leg() == leg && hit.score >= 60 && !is_address(hit.text));
     if findings.phi.is_some() {
         "phi"
     } else if !findings.unreadable.is_empty()
@@ -89,8 +96,7 @@ fn as_json(file: &Path, extracted: &Extracted, findings: &Findings, ms: f64) -> 
             }))
         })
         .collect();
-    let mut object =
-        serde_json::json!({ "file": name(file), "label": label(findings), "hits": hits, "ms": (ms * 1_000.0).round() / 1_000.0 });
+    let mut object = serde_json::json!({ "file": name(file), "label": label(extracted, findings), "hits": hits, "ms": (ms * 1_000.0).round() / 1_000.0 });
     if let Some(map) = object.as_object_mut() {
         if let Some(phi) = &findings.phi {
             let reasons: Vec<&str> = phi.reasons.iter().map(|reason| reason.as_str()).collect();
@@ -106,7 +112,7 @@ fn as_json(file: &Path, extracted: &Extracted, findings: &Findings, ms: f64) -> 
 }
 
 fn as_text(file: &Path, extracted: &Extracted, findings: &Findings, ms: f64) -> String {
-    let mut out = format!("{}: {} ({ms:.1} ms)", name(file), label(findings));
+    let mut out = format!("{}: {} ({ms:.1} ms)", name(file), label(extracted, findings));
     if let Some(phi) = &findings.phi {
         let reasons: Vec<&str> = phi.reasons.iter().map(|reason| reason.as_str()).collect();
         out.push_str(&format!("\n  because: {} ({})", reasons.join(", "), phi.score));

@@ -1,10 +1,16 @@
 //! HTML as a reader finds it, in one pass without a tree: nesting costs nothing, and no element can hide text.
 
-/// The text of an HTML document: shown text, `alt` texts in place, then (behind blank lines) titles, other telling
-/// attributes, comments and what scripts hold. Blocks become lines, cells are parted by tabs; tags and comments inside a
-/// word leave it whole, as they do on the screen.
+/// The text of an HTML document.
+pub struct HtmlText {
+    /// What is shown, or hidden by a style, with `alt` texts in place. Blocks become lines, cells are parted by tabs; tags
+    /// and comments inside a word leave it whole, as they do on the screen.
+    pub shown: String,
+    /// Titles and other telling attributes, comments, what scripts and styles hold.
+    pub aside: String,
+}
+
 #[must_use]
-pub fn text(html: &str) -> String {
+pub fn text(html: &str) -> HtmlText {
     let mut page = Writer { shown: String::with_capacity(html.len() / 2), aside: String::new(), pre: 0, blank: false };
     let mut rest = html;
     while let Some(at) = rest.find('<') {
@@ -13,11 +19,7 @@ pub fn text(html: &str) -> String {
         rest = page.markup(tag);
     }
     page.words(rest);
-    if !page.aside.is_empty() {
-        page.shown.push_str("\n\n");
-        page.shown.push_str(&page.aside);
-    }
-    page.shown
+    HtmlText { shown: page.shown, aside: page.aside }
 }
 
 struct Writer {
@@ -382,15 +384,17 @@ mod tests {
             ("<div style=\"display:none\">hidden</div>", "hidden\n"),
             ("cut <b", "cut b"),
         ] {
-            assert_eq!(text(html).trim_end(), expected.trim_end(), "{html}");
+            let read = text(html);
+            let whole = if read.aside.is_empty() { read.shown } else { read.shown + "\n\n" + &read.aside };
+            assert_eq!(whole.trim_end(), expected.trim_end(), "{html}");
         }
     }
 
     #[test]
     fn deep_nesting_and_open_quotes_cost_linear_work() {
         let deep = "<div>".repeat(100_000) + "lupus";
-        assert!(text(&deep).contains("lupus"));
+        assert!(text(&deep).shown.contains("lupus"));
         let quotes = "<a title=\"".repeat(2_000) + "lupus";
-        assert!(text(&quotes).contains("lupus"));
+        assert!(text(&quotes).shown.contains("lupus"));
     }
 }

@@ -235,3 +235,7 @@ impl AttachmentText {
 pub trait ReadAttachment: Send + Sync {
     fn read(&self, format: Format, bytes: &[u8], fuel: Fuel) -> AttachmentText;
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

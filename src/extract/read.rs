@@ -176,7 +176,15 @@ fn with_place(picture: Picture, part: &PartPath, inline: bool) -> Image {
 /// The formats that are text already.
 fn textual(format: Format, text: &str, bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
     let content = match format {
-        Format::Html => html::text(text),
+        Format::Html => {
+            let read = html::text(text);
+            let texts = [read.shown, read.aside]
+                .into_iter()
+                .filter(|text| !text.trim().is_empty())
+                .map(|text| (TextKind::Content, text))
+                .collect();
+            return AttachmentText { texts, ..AttachmentText::default() };
+        }
         Format::Delimited => delimited::text(text),
         Format::Json => structured::json(text),
         Format::Xml => structured::xml(text),

@@ -204,7 +204,7 @@ pub fn folded_lines(text: &str) -> String {
             out.push_str(cn.split([';', ':']).next().unwrap_or_default().trim_matches('"'));
             out.push(' ');
         }
-        let shown = if field == "X-ALT-DESC" { super::html::text(&shown) } else { shown };
+        let shown = if field == "X-ALT-DESC" { super::html::text(&shown).shown } else { shown };
         out.push_str(label);
         out.push_str(&shown);
         out.push('\n');

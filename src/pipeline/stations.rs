@@ -472,7 +472,7 @@ impl Built {
                 copy.state = CopyState::InFlight;
                 CopyRow {
                     copy: copy.clone(),
-                    attempts: 0,
+                    attempts: 1,
                     generation: 1,
                     last_reason: None,
                     changed_at: copy.received_at,

@@ -63,7 +63,7 @@ pub(super) struct Circumstances {
 
 impl Sheet {
     pub(super) fn of(place: Place, page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Sheet {
-        let records = page.lines.iter().map(|line| page.slice(line.start..line.end).contains(['\t', '|'])).collect();
+        let records = page.lines.iter().map(|line| line.separator.is_some()).collect();
         let mut sheet =
             Sheet { place, anchors: anchors(page, persons, hits), statements: statements(page, persons, hits), records };
         sheet.anchors.truncate(COMPARED_MAX);
@@ -83,6 +83,8 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
         let is_beside = has_identifier_beside(page, &person.span, hits);
         let (strength, reason) = match person.role {
             Role::Patient => (40, Reason::PatientLabel),
+            // Who writes with name and birth date writes as a patient.
+            Role::Writer if is_beside => (40, Reason::WriterAboutSelf),
             Role::Writer => (35, Reason::WriterAboutSelf),
             Role::Reader => (30, Reason::ReaderByName),
             Role::Person if is_beside => (38, Reason::NameWithIdentifier),
@@ -138,7 +140,8 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
     for hit in &page.cues {
         let Some(tone) = tones.get_mut(page.sentence_at(hit.start)) else { continue };
         match hit.cue {
-            Cue::General | Cue::Bulk => tone.general = true,
+            // "sleep study" is a test, not a study.
+            Cue::General | Cue::Bulk => tone.general |= !is_inside_term(page, hit.start),
             Cue::Conditional => tone.conditional = true,
             Cue::You => tone.to_reader = true,
             Cue::FirstPerson => tone.of_writer = true,
@@ -178,7 +181,8 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
         }
     };
     for term in &page.terms {
-        if is_place(page, term.start, term.end) {
+        let is_name = persons.iter().any(|person| person.span.start < term.end && term.start < person.span.end);
+        if is_name || is_place(page, term.start, term.end) {
             continue;
         }
         let span = term.start..term.end;
@@ -229,6 +233,11 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
     out.truncate(COMPARED_MAX);
     out.sort_unstable_by_key(|statement| statement.at.start);
     out
+}
+
+fn is_inside_term(page: &Page<'_>, at: usize) -> bool {
+    let next = page.terms.partition_point(|term| term.start <= at);
+    next.checked_sub(1).and_then(|index| page.terms.get(index)).is_some_and(|term| term.end > at)
 }
 
 /// "Diabetes Institute", "hypertension congress", "Society for Asthma": a place or event, nobody's illness.
@@ -303,6 +312,21 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
         if circumstances.personal_reader && !circumstances.is_bulk {
             for statement in sheet.statements.iter().filter(|statement| statement.to_reader && statement.strength >= 20) {
                 take(25 + statement.strength + 25, [Reason::ReaderByAddress, statement.reason, Reason::SameSentence]);
+            }
+        }
+    }
+    if circumstances.personal_reader
+        && !circumstances.is_bulk
+        && !sheets.iter().any(|sheet| sheet.anchors.iter().any(|anchor| anchor.strength >= 25))
+    {
+        // A letter to one private person, nobody else named, that states an illness and speaks of care.
+        for sheet in sheets.iter().filter(|sheet| matches!(sheet.place, Place::Body(_))) {
+            let has_care =
+                sheet.statements.iter().any(|statement| statement.reason == Reason::CareWords && statement.strength >= 20);
+            let health =
+                sheet.statements.iter().filter(|statement| statement.strength >= 28).map(|statement| statement.strength).max();
+            if let Some(strength) = health.filter(|_| has_care) {
+                take(25 + strength + 18, [Reason::ReaderByAddress, Reason::HealthTerm, Reason::SameText]);
             }
         }
     }

@@ -45,7 +45,8 @@ cues! {
     SubjectOfCare "subject_of_care", Allow "allow",
 }
 
-/// What a dictionary says a term means. The number is its weight: 2 speaks for itself, 1 needs support.
+/// What a dictionary says a term means. The number is its weight: 2 speaks for itself, 1 needs support, and 3 is an acronym
+/// that speaks for itself in capitals and else needs support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Meaning {
     Condition(u8),
@@ -56,6 +57,39 @@ pub enum Meaning {
     Insurer,
     Specialty,
     Cue(Cue),
+}
+
+impl Meaning {
+    /// The meaning of the term as it is written here.
+    pub(super) fn written(self, text: &[u8]) -> Meaning {
+        let weigh = |weight: u8| match weight {
+            3 if text.iter().any(u8::is_ascii_lowercase) => 1,
+            3 => 2,
+            other => other,
+        };
+        match self {
+            Meaning::Condition(weight) => Meaning::Condition(weigh(weight)),
+            Meaning::Symptom(weight) => Meaning::Symptom(weigh(weight)),
+            Meaning::Drug(weight) => Meaning::Drug(weigh(weight)),
+            Meaning::Lab(weight) => Meaning::Lab(weigh(weight)),
+            Meaning::Procedure(weight) => Meaning::Procedure(weigh(weight)),
+            Meaning::Insurer | Meaning::Specialty | Meaning::Cue(_) => self,
+        }
+    }
+
+    /// When dictionaries disagree on a term, the more special one is right: a test rather than a condition.
+    pub(super) fn rank(self) -> u8 {
+        match self {
+            Meaning::Drug(_) => 0,
+            Meaning::Lab(_) => 1,
+            Meaning::Procedure(_) => 2,
+            Meaning::Condition(_) => 3,
+            Meaning::Symptom(_) => 4,
+            Meaning::Insurer => 5,
+            Meaning::Specialty => 6,
+            Meaning::Cue(_) => 7,
+        }
+    }
 }
 
 /// Every dictionary in the form the scan needs: one automaton for terms, sets for names and codes.
@@ -69,6 +103,7 @@ pub struct Scanner {
     pub(super) first_names: WordSet,
     pub(super) last_names: WordSet,
     pub(super) icd_words: WordSet,
+    pub(super) english: WordSet,
     icd_codes: WordSet,
     hcpcs: WordSet,
     zips: WordSet,
@@ -76,7 +111,7 @@ pub struct Scanner {
     version: String,
 }
 
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 15] = [
     ("conditions.tsv", include_str!("../../policies/dictionaries/conditions.tsv")),
     ("symptoms.tsv", include_str!("../../policies/dictionaries/symptoms.tsv")),
     ("drugs.tsv", include_str!("../../policies/dictionaries/drugs.tsv")),
@@ -90,6 +125,7 @@ const FILES: [(&str, &str); 14] = [
     ("icd10cm_codes.tsv", include_str!("../../policies/dictionaries/icd10cm_codes.tsv")),
     ("icd10_words.tsv", include_str!("../../policies/dictionaries/icd10_words.tsv")),
     ("hcpcs_codes.tsv", include_str!("../../policies/dictionaries/hcpcs_codes.tsv")),
+    ("english_words.tsv", include_str!("../../policies/dictionaries/english_words.tsv")),
     ("us_zip.tsv", include_str!("../../policies/dictionaries/us_zip.tsv")),
 ];
 const AREA_CODES: (&str, &str) = ("us_area_codes.tsv", include_str!("../../policies/dictionaries/us_area_codes.tsv"));
@@ -143,7 +179,7 @@ impl Scanner {
                     }
                 }
                 "first_names.tsv" | "last_names.tsv" | "icd10cm_codes.tsv" | "icd10_words.tsv" | "hcpcs_codes.tsv"
-                | "us_zip.tsv" | "us_area_codes.tsv" => {}
+                | "us_zip.tsv" | "us_area_codes.tsv" | "english_words.tsv" => {}
                 _ => return Err(LoadError::UnknownFile { file: (*name).to_owned() }),
             }
         }
@@ -185,6 +221,7 @@ impl Scanner {
             first_names: set("first_names.tsv")?,
             last_names: set("last_names.tsv")?,
             icd_words: set("icd10_words.tsv")?,
+            english: set("english_words.tsv")?,
             icd_codes: set("icd10cm_codes.tsv")?,
             hcpcs: set("hcpcs_codes.tsv")?,
             zips: set("us_zip.tsv")?,
@@ -203,10 +240,19 @@ impl Scanner {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.automaton.memory_usage()
-            + [&self.first_names, &self.last_names, &self.icd_words, &self.icd_codes, &self.hcpcs, &self.zips, &self.area_codes]
-                .iter()
-                .map(|set| set.text.len() + set.slots.len() * 4)
-                .sum::<usize>()
+            + [
+                &self.first_names,
+                &self.last_names,
+                &self.icd_words,
+                &self.english,
+                &self.icd_codes,
+                &self.hcpcs,
+                &self.zips,
+                &self.area_codes,
+            ]
+            .iter()
+            .map(|set| set.text.len() + set.slots.len() * 4)
+            .sum::<usize>()
     }
 
     /// Walks the automaton from `start` and calls `found(end, meanings)` for every term that begins there and ends at
@@ -310,8 +356,13 @@ fn weighted<'a>(
         let weight = match weight {
             Some("2") => 2,
             Some("1") => 1,
+            Some("3") => 3,
             Some(_) | None => {
-                return Err(LoadError::Line { file: file.to_owned(), line, problem: "the weight after the term must be 1 or 2" });
+                return Err(LoadError::Line {
+                    file: file.to_owned(),
+                    line,
+                    problem: "the weight after the term must be 1, 2 or 3",
+                });
             }
         };
         if term.is_empty() {
@@ -446,7 +497,7 @@ mod tests {
             files.extend(Scanner::shipped().filter(|(file, _)| *file != "conditions.tsv"));
             Scanner::load(&files).err()
         };
-        assert!(matches!(bad("conditions.tsv", "# header\ngout\t3"), Some(LoadError::Line { line: 2, .. })));
+        assert!(matches!(bad("conditions.tsv", "# header\ngout\t4"), Some(LoadError::Line { line: 2, .. })));
         assert!(matches!(bad("cues.tsv", "no_class\tx"), Some(LoadError::Line { line: 1, .. })));
         assert!(matches!(bad("notes.tsv", ""), Some(LoadError::UnknownFile { .. })));
         assert!(matches!(Scanner::load(&[]).err(), Some(LoadError::MissingFile { .. })));

@@ -151,8 +151,11 @@ fn circumstances(message: &Message, read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) 
     let readers: Vec<_> = header.all("To").chain(header.all("Cc")).flat_map(crate::message::Field::mailboxes).collect();
     let personal_reader = match &readers[..] {
         [only] => {
-            let has_name = only.name.as_ref().is_some_and(|name| name.split_whitespace().count() >= 2);
-            has_name && PERSONAL_DOMAINS.contains(&only.mailbox.domain().as_str())
+            // A role such as "info" has no letters of a name beside it.
+            let is_role = ["info", "office", "sales", "support", "admin", "contact", "billing", "list"]
+                .iter()
+                .any(|role| only.mailbox.local().as_str().eq_ignore_ascii_case(role));
+            !is_role && PERSONAL_DOMAINS.contains(&only.mailbox.domain().as_str())
         }
         _ => false,
     };
@@ -189,8 +192,12 @@ fn report(
             Meaning::Specialty => (Kind::Specialty, 40),
             Meaning::Cue(_) => continue,
         };
-        let span = if kind == Kind::Diagnosis { phrase(page, scanner, term.start..term.end) } else { term.start..term.end };
-        add(kind, &span, score);
+        let is_phrase = matches!(kind, Kind::Diagnosis | Kind::Procedure)
+            || (kind == Kind::Lab && page.slice(term.start..term.end).contains(' '));
+        let span = if is_phrase { phrase(page, scanner, term.start..term.end) } else { term.start..term.end };
+        if !persons.iter().any(|person| person.span.start < term.end && term.start < person.span.end) {
+            add(kind, &span, score);
+        }
     }
 }
 
@@ -199,8 +206,8 @@ fn phrase(page: &Page<'_>, scanner: &Scanner, span: Range<usize>) -> Range<usize
     const WORDS_MAX: usize = 24;
     let is_icd = |index: usize| {
         page.words.get(index).is_some_and(|word| {
-            word.shape == Shape::Number && word.end - word.start <= 2
-                || scanner.icd_words.value(&page.slice(word.start..word.end).to_ascii_lowercase()).is_some()
+            word.shape != Shape::Number
+                && scanner.icd_words.value(&page.slice(word.start..word.end).to_ascii_lowercase()).is_some()
         })
     };
     // Small words join but do not begin or end a phrase.
@@ -261,3 +268,7 @@ fn phrase(page: &Page<'_>, scanner: &Scanner, span: Range<usize>) -> Range<usize
     let end = page.words.get(to).map_or(span.end, |word| word.end.max(span.end));
     start..end
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

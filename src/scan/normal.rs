@@ -9,14 +9,14 @@ pub struct Normal<'a> {
     pub text: Cow<'a, str>,
     /// (place in `text`, place in the original), rising, one entry wherever the distance changes; between entries both run alike.
     shifts: Vec<(usize, usize)>,
-    original_len: usize,
+    original: &'a str,
 }
 
 /// Normalises `original`. Linear, and free of copies when nothing has to change.
 #[must_use]
 pub fn normalise(original: &str) -> Normal<'_> {
     if is_normal(original) {
-        return Normal { text: Cow::Borrowed(original), shifts: Vec::new(), original_len: original.len() };
+        return Normal { text: Cow::Borrowed(original), shifts: Vec::new(), original };
     }
     let mut text = String::with_capacity(original.len());
     let mut shifts: Vec<(usize, usize)> = Vec::new();
@@ -40,7 +40,7 @@ pub fn normalise(original: &str) -> Normal<'_> {
             note(&mut shifts, from, at);
         }
     }
-    Normal { text: Cow::Owned(text), shifts, original_len: original.len() }
+    Normal { text: Cow::Owned(text), shifts, original }
 }
 
 impl Normal<'_> {
@@ -51,17 +51,19 @@ impl Normal<'_> {
             return span.clone();
         }
         let start = self.place(span.start);
-        // The end is where the last character inside began, plus its length; take the place of the next character when the
-        // shift does not change in between.
-        let end = if span.end > span.start { self.place(span.end - 1) + 1 } else { start };
-        start..end.min(self.original_len).max(start)
+        // The end is where the last character inside began, plus its length.
+        let mut end = if span.end > span.start { self.place(span.end - 1) + 1 } else { start };
+        while end < self.original.len() && !self.original.is_char_boundary(end) {
+            end += 1;
+        }
+        start..end.min(self.original.len()).max(start)
     }
 
     fn place(&self, at: usize) -> usize {
         let index = self.shifts.partition_point(|(normal, _)| *normal <= at);
         match index.checked_sub(1).and_then(|i| self.shifts.get(i)) {
             Some((normal, original)) => {
-                let limit = self.shifts.get(index).map_or(self.original_len, |(_, next)| *next);
+                let limit = self.shifts.get(index).map_or(self.original.len(), |(_, next)| *next);
                 (original + (at - normal)).min(limit.saturating_sub(1).max(*original))
             }
             None => at,
@@ -279,6 +281,13 @@ mod tests {
             let text: String = original[back].chars().filter(|c| *c != '\u{200b}').collect();
             assert_eq!(text, "diabetes", "{original:?}");
         }
+    }
+
+    #[test]
+    fn a_span_that_ends_in_a_folded_letter_covers_the_whole_letter() {
+        let original = "BAD\u{cd}A, NO\u{c9} x";
+        let normal = normalise(original);
+        assert_eq!(&original[normal.original(&(0..10))], "BAD\u{cd}A, NO\u{c9}");
     }
 
     #[test]

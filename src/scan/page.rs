@@ -53,6 +53,8 @@ pub struct Line {
     pub start: usize,
     pub end: usize,
     pub zone: Zone,
+    /// What parts its cells, if it has any: a tab, or at least two bars or semicolons.
+    pub separator: Option<u8>,
     /// A row of a table: index of its header line and whether this is it.
     pub header: Option<usize>,
 }
@@ -162,25 +164,26 @@ impl<'a> Page<'a> {
         let index = self.line_at(at);
         let line = self.lines.get(index)?;
         let header = line.header.filter(|header| *header != index)?;
-        let column = self.slice(line.start..at).bytes().filter(|b| *b == b'\t').count();
-        let header = self.lines.get(header)?;
-        let mut start = header.start;
-        for (at, cell) in self.slice(header.start..header.end).split('\t').enumerate() {
-            if at == column {
-                return Some(start..start + cell.len());
-            }
-            start += cell.len() + 1;
-        }
-        None
+        let column = self.slice(line.start..at).bytes().filter(|b| Some(*b) == line.separator).count();
+        self.cells(self.lines.get(header)?).nth(column)
     }
 
     /// The cell, or the line outside of tables, that holds a place.
     #[must_use]
     pub fn cell(&self, at: usize) -> Range<usize> {
         let Some(line) = self.lines.get(self.line_at(at)) else { return at..at };
-        let start = self.slice(line.start..at).rfind('\t').map_or(line.start, |tab| line.start + tab + 1);
-        let end = self.slice(at..line.end).find('\t').map_or(line.end, |tab| at + tab);
-        start..end
+        self.cells(line).find(|cell| cell.end >= at).unwrap_or(line.start..line.end)
+    }
+
+    /// The cells of a line, blanks at their ends left out; the whole line if it has none.
+    fn cells(&self, line: &Line) -> impl Iterator<Item = Range<usize>> + '_ {
+        let mut start = line.start;
+        let separator = line.separator;
+        self.slice(line.start..line.end).split(move |c: char| separator.is_some_and(|s| c == char::from(s))).map(move |cell| {
+            let from = start + (cell.len() - cell.trim_start().len());
+            start += cell.len() + 1;
+            from..from + cell.trim().len()
+        })
     }
 
     /// One walk over all word starts: health terms (the longest at each place, none inside another) and cues.
@@ -198,9 +201,15 @@ impl<'a> Page<'a> {
                             Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
                             other => {
                                 if end > covered
-                                    && longest.is_none_or(|term| term.end < end || (term.end == end && term.meaning < *other))
+                                    && longest.is_none_or(|term| {
+                                        term.end < end || (term.end == end && other.rank() < term.meaning.rank())
+                                    })
                                 {
-                                    longest = Some(Term { start: at, end, meaning: *other });
+                                    longest = Some(Term {
+                                        start: at,
+                                        end,
+                                        meaning: other.written(bytes.get(at..end).unwrap_or_default()),
+                                    });
                                 }
                             }
                         }
@@ -236,7 +245,7 @@ impl<'a> Page<'a> {
                     let line = self.line_at(at);
                     let (this, next) = (self.lines.get(line), self.lines.get(line + 1));
                     let is_short = this.is_some_and(|line| line.end - line.start < 45);
-                    let is_row = [this, next].iter().flatten().any(|line| self.slice(line.start..line.end).contains('\t'));
+                    let is_row = [this, next].iter().flatten().any(|line| line.separator.is_some());
                     let is_blank = bytes.get(at + 1) == Some(&b'\n');
                     if is_short || is_row || is_blank { at + 1 } else { continue }
                 }
@@ -264,18 +273,21 @@ impl<'a> Page<'a> {
             .any(|known| known.eq_ignore_ascii_case(word))
     }
 
-    /// Runs of lines with tabs whose first line is made of labels get that line as header.
+    /// Runs of lines with cells whose first line is made of labels get that line as header. A wrapped line inside the run
+    /// belongs to the row before it.
     fn find_tables(&mut self) {
         let mut at = 0;
         while at < self.lines.len() {
-            let cells = |line: &Line| self.slice(line.start..line.end).matches('\t').count() + 1;
             let Some(first) = self.lines.get(at) else { break };
-            let columns = cells(first);
+            let separator = first.separator;
             let mut end = at + 1;
-            while self.lines.get(end).is_some_and(|line| columns > 1 && cells(line) > 1) {
+            while self.lines.get(end).is_some_and(|line| {
+                let next_goes_on = self.lines.get(end + 1).is_some_and(|next| next.separator == separator);
+                line.separator == separator || (line.separator.is_none() && next_goes_on && line.end > line.start)
+            }) {
                 end += 1;
             }
-            if columns > 1 && end > at + 1 && self.is_header(first) {
+            if separator.is_some() && end > at + 1 && self.is_header(first) {
                 for line in self.lines.get_mut(at..end).unwrap_or_default() {
                     line.header = Some(at);
                 }
@@ -288,19 +300,14 @@ impl<'a> Page<'a> {
 
     /// A header names things: at least half of its cells (and two) hold a label, and none holds a digit run like a value.
     fn is_header(&self, line: &Line) -> bool {
-        let (mut labelled, mut all, mut start) = (0, 0, line.start);
-        for cell in self.slice(line.start..line.end).split('\t') {
-            let span = start..start + cell.len();
-            start += cell.len() + 1;
-            if cell.trim().is_empty() {
-                continue;
-            }
+        let (mut labelled, mut all) = (0, 0);
+        for cell in self.cells(line).filter(|cell| !cell.is_empty()) {
             all += 1;
-            if cell.len() > 40 || cell.bytes().filter(u8::is_ascii_digit).count() > 2 {
+            if cell.len() > 40 || self.slice(cell.clone()).bytes().filter(u8::is_ascii_digit).count() > 2 {
                 return false;
             }
             if self
-                .cues_in(span)
+                .cues_in(cell)
                 .any(|hit| is_label(hit.cue) || matches!(hit.cue, Cue::HealthLabel | Cue::Care | Cue::ProviderBefore))
             {
                 labelled += 1;
@@ -433,9 +440,7 @@ impl<'a> Page<'a> {
     fn is_sender_block(&self, paragraph: &Range<usize>, scanner: &Scanner) -> bool {
         let lines = self.lines.get(paragraph.clone()).unwrap_or_default();
         let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return false };
-        if lines.len() > 6
-            || lines.iter().any(|line| line.end - line.start > 90 || self.slice(line.start..line.end).contains('\t'))
-        {
+        if lines.len() > 6 || lines.iter().any(|line| line.end - line.start > 90 || line.separator == Some(b'\t')) {
             return false;
         }
         let span = first.start..last.end;
@@ -506,7 +511,14 @@ fn lines(text: &str) -> Vec<Line> {
     let mut start = 0;
     text.split('\n')
         .map(|line| {
-            let this = Line { start, end: start + line.len(), zone: Zone::Body, header: None };
+            let count = |sign: u8| line.bytes().filter(|b| *b == sign).count();
+            let separator = match (count(b'\t'), count(b'|'), count(b';')) {
+                (1.., _, _) => Some(b'\t'),
+                (_, 2.., _) => Some(b'|'),
+                (_, _, 2..) => Some(b';'),
+                _ => None,
+            };
+            let this = Line { start, end: start + line.len(), zone: Zone::Body, separator, header: None };
             start += line.len() + 1;
             this
         })

@@ -60,13 +60,13 @@ fn name_at(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<(usize, Pers
     }
     let before = Before::of(page, first.start);
     let run = run(page, at);
-    let found = reversed(page, scanner, at, &before)
+    let Name { count, score, key } = reversed(page, scanner, at, &before)
         .or_else(|| full(page, scanner, &run, at, &before))
         .or_else(|| by_label(page, scanner, &run, at, &before))?;
-    let Name { count, score, key } = found;
     let last = page.words.get(at + count - 1)?;
     let span = first.start..last.end;
-    if score < ENOUGH || is_health_term(page, &span, before.is_patient || before.is_reader) || is_organisation(page, &span) {
+    let is_trusted = before.is_patient || before.is_reader || (score >= 90 && scanner.last_names.value(&key.1).is_some());
+    if score < ENOUGH || is_health_term(page, &span, is_trusted) || is_organisation(page, &span) {
         return None;
     }
     let role = role(page, &span, &before);
@@ -89,6 +89,10 @@ struct Before {
     is_writer: bool,
     is_honorific: bool,
     is_subject: bool,
+    /// "Re: " and the like.
+    is_re: bool,
+    /// "Dr." itself.
+    is_doctor: bool,
 }
 
 impl Before {
@@ -104,13 +108,19 @@ impl Before {
                 continue;
             }
             match hit.cue {
-                Cue::LabelPatient | Cue::LabelMember if !is_next_line || hit.cue == Cue::LabelPatient => before.is_patient = true,
+                Cue::LabelPatient => before.is_patient = true,
+                // "Board member Anna Baker" is no patient; "Member: Anna Baker" is.
+                Cue::LabelMember if gap.contains([':', '\t']) && !is_next_line => before.is_patient = true,
                 Cue::LabelName if !gap.is_empty() && gap.contains([':', '\t']) => before.is_name_label = true,
-                Cue::ProviderBefore if !is_next_line => before.is_provider = true,
+                Cue::ProviderBefore if !is_next_line => {
+                    before.is_provider = true;
+                    before.is_doctor |= matches!(page.slice(hit.start..hit.end), "Dr" | "Dr." | "DR" | "DR." | "Doctor");
+                }
                 Cue::Greeting => before.is_reader = true,
                 Cue::SelfNamed => before.is_writer = true,
                 Cue::Honorific => before.is_honorific = true,
                 Cue::SubjectOfCare => before.is_subject = true,
+                Cue::LabelRe => before.is_re = true,
                 _ => {}
             }
         }
@@ -124,7 +134,7 @@ impl Before {
         }
         // "Patient Name: Dr ..." is a patient; a column "Referring physician" is none.
         if before.is_patient {
-            before.is_provider &= before.is_honorific;
+            before.is_provider &= before.is_doctor;
         }
         before
     }
@@ -175,12 +185,30 @@ fn tier(set: &super::dictionary::WordSet, name: &str) -> Option<u8> {
     })
 }
 
+/// No English word, and long enough to be somebody's name.
+fn is_strange(scanner: &Scanner, word: &str) -> bool {
+    word.len() >= 3
+        && word.bytes().all(|b| b.is_ascii_alphabetic() || b == b'\'' || b == b'-')
+        && scanner.english.value(word).is_none()
+        && !(word.ends_with('s') && scanner.english.value(word.trim_end_matches('s')).is_some())
+        && scanner.icd_words.value(word).is_none()
+}
+
 /// "First Last", "First M. Last", "J. Last" after a sign, "First Middle Last".
 fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Before) -> Option<Name> {
     let first = run.first()?;
     let first_lower = lower(page, first);
-    let first_tier =
-        if first.shape == Shape::Initial { before.is_strong().then_some(30)? } else { tier(&scanner.first_names, &first_lower)? };
+    let known_first = tier(&scanner.first_names, &first_lower);
+    // Names from everywhere: a word that is no English word counts as a first name before a known last name.
+    let is_foreign = first.shape != Shape::Initial && known_first.is_none();
+    let first_tier = match known_first {
+        _ if first.shape == Shape::Initial => before.is_strong().then_some(30)?,
+        Some(tier) => tier,
+        None if is_strange(scanner, &first_lower) || tier(&scanner.last_names, &first_lower).is_some_and(|t| t == NO_VALUE) => {
+            NO_VALUE
+        }
+        None => return None,
+    };
     let mut best: Option<Name> = None;
     for count in 2..=run.len().min(4) {
         let last = run.get(count - 1)?;
@@ -188,19 +216,32 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
             continue;
         }
         let last_lower = lower(page, last);
-        let Some(last_tier) = tier(&scanner.last_names, &last_lower) else { continue };
+        // ... and behind a known first name as a last name.
+        let is_unknown_last = tier(&scanner.last_names, &last_lower).is_none();
+        let last_tier = match tier(&scanner.last_names, &last_lower) {
+            Some(tier) => tier,
+            None if !is_foreign && is_strange(scanner, &last_lower) => NO_VALUE,
+            None => continue,
+        };
+        if page.cues_in(last.start..last.start + 1).any(|hit| hit.cue == Cue::Facility && hit.end >= last.end) {
+            continue;
+        }
         let middles = run.get(1..count - 1)?;
         let is_middle = |word: &Word| {
             let name = lower(page, word);
             word.shape == Shape::Initial
                 || word.shape == Shape::Lower
-                || tier(&scanner.first_names, &name).is_some()
-                || tier(&scanner.last_names, &name).is_some()
+                || [&scanner.first_names, &scanner.last_names].iter().any(|set| tier(set, &name).is_some_and(|t| t > 35))
         };
         if !middles.iter().all(is_middle) {
             continue;
         }
         let mut score = sureness(first_tier, last_tier);
+        if is_foreign || is_unknown_last {
+            // Two words like these are also brands and places.
+            let is_shouted = first.shape == Shape::Upper || last.shape == Shape::Upper;
+            score = if last_tier < NO_VALUE || is_shouted { 20 } else { 45 };
+        }
         if first.shape == Shape::Upper && last.shape == Shape::Upper && (first_tier < NO_VALUE || last_tier < NO_VALUE) {
             score = score.saturating_sub(25);
         }
@@ -215,6 +256,22 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
         if is_run_on {
             score = score.saturating_sub(15);
         }
+        // "4532 Ricardo Course" is a street.
+        let number = at
+            .checked_sub(1)
+            .and_then(|i| page.words.get(i))
+            .filter(|w| w.shape == Shape::Number && page.slice(w.end..first.start) == " ");
+        let is_time = number.is_some_and(|w| page.slice(0..w.start).ends_with(':'));
+        if number
+            .is_some_and(|w| !is_time && w.end - w.start >= 2 && page.slice(w.start..w.end).bytes().all(|b| b.is_ascii_digit()))
+            && !before.is_strong()
+        {
+            let is_room =
+                number.is_some_and(|w| page.cues_in(w.start.saturating_sub(6)..w.start).any(|hit| hit.cue == Cue::SubjectOfCare));
+            if !is_room {
+                score = score.saturating_sub(40);
+            }
+        }
         let previous = at.checked_sub(1).and_then(|i| page.words.get(i));
         if previous.is_some_and(|w| {
             w.shape == Shape::Capital && page.slice(w.end..first.start) == " " && !before.is_strong() && !before.is_subject
@@ -225,7 +282,11 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
             score = score.saturating_add(30);
         }
         if has_sign_after(page, last.end) {
-            score = score.saturating_add(25);
+            score = score.saturating_add(30);
+        }
+        let starts_text = page.cell(first.start).start == first.start || before.is_re;
+        if starts_text && (is_foreign || is_unknown_last) {
+            score = score.saturating_add(15);
         }
         let score = score.min(99);
         if best.as_ref().is_none_or(|name| score >= name.score) {
@@ -248,7 +309,7 @@ fn sureness(first: u8, last: u8) -> u8 {
 
 /// A birth date, credential or record number right behind.
 fn has_sign_after(page: &Page<'_>, at: usize) -> bool {
-    page.cues_in(at..at + 6).any(|hit| matches!(hit.cue, Cue::LabelDob | Cue::LabelMrn | Cue::Credential))
+    page.cues_in(at..at + 6).any(|hit| matches!(hit.cue, Cue::LabelDob | Cue::LabelMrn | Cue::Credential | Cue::SubjectOfCare))
         || date_follows(page, at)
 }
 
@@ -281,8 +342,13 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
         return None;
     }
     let (last_lower, first_lower) = (lower(page, last), lower(page, first));
-    let last_tier = tier(&scanner.last_names, &last_lower)?;
-    let first_tier = tier(&scanner.first_names, &first_lower)?;
+    let either = |known: Option<u8>, word: &str| known.or_else(|| is_strange(scanner, word).then_some(NO_VALUE));
+    let (known_last, known_first) = (tier(&scanner.last_names, &last_lower), tier(&scanner.first_names, &first_lower));
+    if known_last.is_none() && known_first.is_none() {
+        return None;
+    }
+    let last_tier = either(known_last, &last_lower)?;
+    let first_tier = either(known_first.or(tier(&scanner.last_names, &first_lower)), &first_lower)?;
     let starts_cell = page.cell(last.start).start == last.start
         || page.slice(0..last.start).trim_end_matches([' ', '"', '>']).ends_with([':', '|', '\n', '\t', '(', '-', ';']);
     // A comma also separates items: what follows must not go on as a name of its own.
@@ -292,7 +358,7 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
         .checked_sub(1)
         .and_then(|i| page.words.get(i))
         .is_some_and(|w| w.shape == Shape::Number && page.slice(w.end..last.start) == " ");
-    let mut score = sureness(first_tier, last_tier);
+    let mut score = if known_last.is_none() || known_first.is_none() { 60 } else { sureness(first_tier, last_tier) };
     if !(starts_cell || before.is_strong() || before.is_subject || room) {
         score = score.saturating_sub(35);
     }
@@ -334,10 +400,13 @@ fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before:
         0 => return None,
         // "Dear Jason," "Mrs. Okafor" "Dr. Curry"
         1 => {
-            known(first) && (before.is_honorific || before.is_provider || (before.is_reader && ends_field))
-                || (before.is_honorific && first.shape == Shape::Capital)
+            known(first) && (before.is_provider || (before.is_reader && ends_field))
+                || ((before.is_honorific || before.is_doctor) && first.shape == Shape::Capital)
         }
-        _ => words.iter().any(|word| known(word)) && (ends_field || is_labelled_field || before.is_honorific),
+        _ => {
+            words.iter().any(|word| known(word) || is_strange(scanner, &lower(page, word)))
+                && (ends_field || is_labelled_field || before.is_honorific)
+        }
     };
     if !is_name {
         return None;
@@ -352,14 +421,18 @@ fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before:
 }
 
 /// A name that is (part of) a term of a health dictionary is the term: eponyms, brands, clinics.
-fn is_health_term(page: &Page<'_>, span: &Range<usize>, is_labelled: bool) -> bool {
+fn is_health_term(page: &Page<'_>, span: &Range<usize>, is_trusted: bool) -> bool {
     let from = page.terms.partition_point(|term| term.end <= span.start);
     page.terms.get(from..).unwrap_or_default().iter().take_while(|term| term.start < span.end).any(|term| {
         let sticks_out = term.start < span.start || term.end > span.end;
         let is_half = page.slice(term.start..term.end).contains(' ') || term.end - term.start >= span.end - span.start;
         match term.meaning {
             Meaning::Condition(w) | Meaning::Symptom(w) | Meaning::Drug(w) | Meaning::Lab(w) | Meaning::Procedure(w) => {
-                !is_labelled && (sticks_out || is_half || w == 2)
+                if is_trusted {
+                    sticks_out
+                } else {
+                    sticks_out || is_half || w == 2
+                }
             }
             Meaning::Insurer | Meaning::Specialty => sticks_out || is_half,
             Meaning::Cue(_) => false,

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use rules::{examine, load_rules, scanner};
-pub use start::{DEMO_MARK, Source, refuse_demo_folder, start};
+pub use start::{DEMO_MARK, Source, refuse_demo_folder, start, start_with};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;

@@ -17,6 +17,7 @@ use crate::observe::{self, Event};
 use crate::pipeline::{Dkim, Gate, Signers};
 use crate::policy::Policy;
 use crate::portal::Portal;
+use crate::sandbox;
 use crate::smtp_in::{self, TlsAcceptorSource};
 use crate::store::{self, UserRow};
 use crate::transport::Evidence;
@@ -57,6 +58,14 @@ pub(super) fn open(settings: &Settings) -> Result<(Arc<Vault>, store::Handle), F
 /// # Errors
 /// With place, problem and way out; nothing listens then.
 pub async fn start(source: Source<'_>) -> Result<Running, Failure> {
+    start_with(source, sandbox::Settings::own()?).await
+}
+
+/// As [`start`], with another program that reads attachments: for gateways inside a test program.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Result<Running, Failure> {
     let settings = match source {
         Source::BuiltIn => Settings::built_in()?,
         Source::File(path) => Settings::load(path)?,
@@ -73,7 +82,7 @@ pub async fn start(source: Source<'_>) -> Result<Running, Failure> {
 
     let lookup = Arc::new(Lookup::new(settings.lookup.clone(), store.clone(), vault.clone())?);
     let deliver = Deliver::start(settings.deliver.clone(), lookup.clone(), store.clone(), vault.clone());
-    let attachments = Box::new(crate::extract::InProcess);
+    let attachments = Box::new(attachment_readers(readers)?);
     let gate = Arc::new(Gate::new(
         settings.gate.clone(),
         vault.clone(),
@@ -142,6 +151,18 @@ pub async fn start(source: Source<'_>) -> Result<Running, Failure> {
     tasks.spawn(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
     tasks.spawn(housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
     Ok(Running { parts, gate, listening, stop, tasks, deliver, reload, broken, ready, first })
+}
+
+/// The children that read documents; says so if the kernel cannot wall them in.
+fn attachment_readers(settings: sandbox::Settings) -> Result<sandbox::Pool, Failure> {
+    let readers = sandbox::Pool::start(settings).map_err(|error| format!("the reader of attachments could not be started: {error}"))?;
+    let walls = readers.protection();
+    for (name, stands) in [("Landlock", walls.landlock), ("seccomp", walls.seccomp)] {
+        if !stands {
+            observe::log(&Event::SettingsNote { what: format!("this kernel has no {name}: documents are read with fewer walls around the reader") });
+        }
+    }
+    Ok(readers)
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {

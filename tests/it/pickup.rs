@@ -128,7 +128,7 @@ async fn all_mailed_bytes_together_open_nothing() {
     codes.extend((0..digits.len().saturating_sub(8)).step_by(digits.len() / 4).map(|at| digits[at..at + 9].to_owned()));
     let numbers: Vec<String> = words.iter().filter(|word| word.len() == 9 && word.find('-') == Some(4)).cloned().collect();
     assert_eq!(numbers.len(), 3, "{numbers:?}");
-    let mut to_visit: Vec<String> = transcript
+    let links: BTreeSet<String> = transcript
         .split("https://")
         .skip(1)
         .filter_map(|rest| rest.split_whitespace().next())

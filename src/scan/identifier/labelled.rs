@@ -12,6 +12,9 @@ pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
         ("Patient\tMRN\nX\t1101457", Kind::Mrn),
         ("member ID HPX809994540", Kind::HealthPlan),
         ("Aetna 30487502018", Kind::HealthPlan),
+        ("the Aetna card ABC948025285", Kind::HealthPlan),
+        ("Patient ; DOB ; MRN\nBAKER, ANNA ; 11/6/74 ; MRN155964", Kind::Mrn),
+        ("BAKER, ANNA | 06/20/2010 | 00329187", Kind::Mrn),
         ("Medicaid # GH61317F", Kind::Medicaid),
         ("Acct: A6210561", Kind::Account),
         ("Claim 5786214765", Kind::Account),
@@ -35,11 +38,34 @@ fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
     }
     // An insurer's name right before a number makes it the number of a member.
     let insurer = c.page.terms.iter().rev().find(|term| term.end <= c.start);
-    if insurer.is_some_and(|term| term.meaning == Meaning::Insurer && c.start - term.end <= 4 && text.len() >= 7) {
+    let is_insurers = |gap: &str| {
+        gap.len() <= 20
+            && gap.split(|x: char| !x.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).all(|word| {
+                matches!(
+                    word.to_ascii_lowercase().as_str(),
+                    "card"
+                        | "plan"
+                        | "id"
+                        | "no"
+                        | "number"
+                        | "policy"
+                        | "member"
+                        | "gold"
+                        | "plus"
+                        | "ppo"
+                        | "hmo"
+                        | "is"
+                        | "with"
+                )
+            })
+    };
+    if insurer
+        .is_some_and(|term| term.meaning == Meaning::Insurer && is_insurers(c.page.slice(term.end..c.start)) && text.len() >= 7)
+    {
         let is_medicaid = c.nearest_is(Cue::LabelMedicaid);
         return Some((if is_medicaid { Kind::Medicaid } else { Kind::HealthPlan }, 85));
     }
-    let (cues, distance) = c.page.label_before(c.start, 44)?;
+    let Some((cues, distance)) = c.page.label_before(c.start, 44) else { return behind_birth_date(c) };
     let between = c.page.slice(c.start - distance..c.start);
     // Another number, or the end of a sentence, between label and number: the label is not for this one.
     if distance > 0 && (between.bytes().any(|b| b.is_ascii_digit()) || between.contains(". ") || words(between) > 4) {

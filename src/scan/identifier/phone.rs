@@ -2,7 +2,7 @@
 use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
-    pattern: r"(?:\+?1[-. ]?)?(?:\(\d{3}\) ?|\b\d{3}[-. /]?)\d{3}[-. ]?\d{4}\b",
+    pattern: r"(?:\+?1[-. \n]?)?(?:\(\d{3}\)[ \n]?|\b\d{3}[-. /\n]?)\d{3}[-. \n]?\d{4}\b",
     check,
     hits: &[
         ("call 804.660.7476", Kind::Phone),

@@ -60,7 +60,9 @@ impl Gateway {
     pub async fn start_with(world: World, change: impl Fn(String) -> String) -> Gateway {
         let folder = Folder::new();
         let config = write_config(&folder.0, &world, change);
-        let running = server::start(server::Source::File(&config)).await.unwrap();
+        let mut readers = wardpost::sandbox::Settings::own().unwrap();
+        readers.program = env!("CARGO_BIN_EXE_wardpost").into();
+        let running = server::start_with(server::Source::File(&config), readers).await.unwrap();
         running.until_ready().await;
         let user = "ann@practice.example".to_owned();
         let request = Request::UserAdd { name: user.clone(), send_as: vec![], bound_address: None };
