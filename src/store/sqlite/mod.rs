@@ -219,7 +219,7 @@ impl Store for SqliteStore {
             .iter()
             .map(|order| {
                 let is_new = |file: &Written| names.insert(file.name.clone()) && !self.bodies.is_taken(&file.name);
-                !files_of(order).iter().map(is_new).fold(true, |all, one| all && one)
+                !files_of(order).iter().all(is_new)
             })
             .collect();
         let is_named = |n: usize, order: &Order| clashes.get(n) == Some(&false) && (has_room || !brings_mail(order));
