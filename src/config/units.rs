@@ -68,6 +68,7 @@ fn parse_bytes(text: &str) -> Option<Bytes> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -260,6 +260,7 @@ impl fmt::Display for ReversePath {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

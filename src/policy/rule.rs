@@ -115,7 +115,7 @@ impl Condition {
             Condition::Phi(wanted) => facts.message.phi_score.is_some() == *wanted,
             Condition::PhiScoreAtLeast(least) => facts.message.phi_score.is_some_and(|score| score >= *least),
             Condition::Found(kinds) => kinds.iter().any(|kind| facts.message.found.contains_key(kind.as_str())),
-            Condition::Unreadable(wanted) => !facts.message.unreadable.is_empty() == *wanted,
+            Condition::Unreadable(wanted) => facts.message.unreadable.is_empty() != *wanted,
             Condition::LimitsExceeded(wanted) => facts.message.limits_exceeded == *wanted,
             Condition::Picture(wanted) => facts.message.has_picture == *wanted,
             Condition::ScannedPage(wanted) => facts.message.has_scanned_page == *wanted,

@@ -38,6 +38,7 @@ impl std::fmt::Debug for Plaintext {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

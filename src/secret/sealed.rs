@@ -222,6 +222,7 @@ fn chunk_nonce(prefix: Nonce, index: u32, last: bool) -> GcmNonce {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

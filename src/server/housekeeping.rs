@@ -71,16 +71,12 @@ async fn measure(parts: &Parts) {
 
 /// Signs the end of the log and keeps the head in a second place: with the keys, away from the data.
 async fn sign_head(parts: &Parts) {
-    match parts.store.sign_head(now()).await {
-        Ok(head) => {
-            if let Err(error) = replace(&parts.settings.keys.join("head.json"), &head) {
-                observe::log(&observe::Event::SettingsNote {
-                    what: format!("the head of the log could not be written beside the keys: {error}"),
-                });
-            }
-        }
-        // A closed store is reported where it broke.
-        Err(_) => {}
+    // A closed store is reported where it broke.
+    let Ok(head) = parts.store.sign_head(now()).await else { return };
+    if let Err(error) = replace(&parts.settings.keys.join("head.json"), &head) {
+        observe::log(&observe::Event::SettingsNote {
+            what: format!("the head of the log could not be written beside the keys: {error}"),
+        });
     }
 }
 

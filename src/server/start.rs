@@ -155,11 +155,14 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
 
 /// The children that read documents; says so if the kernel cannot wall them in.
 fn attachment_readers(settings: sandbox::Settings) -> Result<sandbox::Pool, Failure> {
-    let readers = sandbox::Pool::start(settings).map_err(|error| format!("the reader of attachments could not be started: {error}"))?;
+    let readers =
+        sandbox::Pool::start(settings).map_err(|error| format!("the reader of attachments could not be started: {error}"))?;
     let walls = readers.protection();
     for (name, stands) in [("Landlock", walls.landlock), ("seccomp", walls.seccomp)] {
         if !stands {
-            observe::log(&Event::SettingsNote { what: format!("this kernel has no {name}: documents are read with fewer walls around the reader") });
+            observe::log(&Event::SettingsNote {
+                what: format!("this kernel has no {name}: documents are read with fewer walls around the reader"),
+            });
         }
     }
     Ok(readers)
@@ -255,12 +258,12 @@ async fn make_ready(
     }
     let signers = signers(&parts.settings, &lookup).await;
     gate.set_signers(signers);
-    if parts.settings.is_configured {
-        if let Err(error) = lookup.self_test().await {
-            observe::log(&Event::SettingsNote { what: error.to_string() });
-            if let Some(address) = parts.settings.lookup.resolver {
-                observe::log(&Event::ResolverDoesNotValidate { address });
-            }
+    if parts.settings.is_configured
+        && let Err(error) = lookup.self_test().await
+    {
+        observe::log(&Event::SettingsNote { what: error.to_string() });
+        if let Some(address) = parts.settings.lookup.resolver {
+            observe::log(&Event::ResolverDoesNotValidate { address });
         }
     }
 }
