@@ -20,7 +20,13 @@ pub fn run(files: &[PathBuf], json: bool) -> ExitCode {
 }
 
 /// As [`run`], with the reader of attachments and the outputs given.
-pub fn run_with(files: &[PathBuf], json: bool, attachments: &dyn ReadAttachment, out: &mut dyn Write, errors: &mut dyn Write) -> ExitCode {
+pub fn run_with(
+    files: &[PathBuf],
+    json: bool,
+    attachments: &dyn ReadAttachment,
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+) -> ExitCode {
     let scanner = Scanner::shared();
     let mut failed = false;
     for file in files {
@@ -50,11 +56,19 @@ pub fn run_with(files: &[PathBuf], json: bool, attachments: &dyn ReadAttachment,
 /// One word for the message, for comparing with labelled sets.
 fn label(extracted: &Extracted, findings: &Findings) -> &'static str {
     // Every message has addresses; they make it nothing yet.
-    let is_address = |text: usize| extracted.texts.get(text).is_some_and(|text| matches!(text.place, Place::Header(_, field) if field != HeaderField::Subject));
+    let is_address = |text: usize| {
+        extracted
+            .texts
+            .get(text)
+            .is_some_and(|text| matches!(text.place, Place::Header(_, field) if field != HeaderField::Subject))
+    };
     let certain = |leg| findings.hits.iter().any(|hit| hit.kind.leg() == leg && hit.score >= 60 && !is_address(hit.text));
     if findings.phi.is_some() {
         "phi"
-    } else if !findings.unreadable.is_empty() || findings.limits_exceeded || findings.images.iter().any(|image| !image.inline && image.may_be_page()) {
+    } else if !findings.unreadable.is_empty()
+        || findings.limits_exceeded
+        || findings.images.iter().any(|image| !image.inline && image.may_be_page())
+    {
         "unscannable"
     } else if certain(Leg::Identifier) {
         "identifiers_only"

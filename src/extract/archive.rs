@@ -91,7 +91,8 @@ pub(super) fn measure(bytes: &[u8], fuel: &Fuel) -> Result<(), UnreadableWhy> {
             ZipError::UnsupportedArchive(why) if why == ZipError::PASSWORD_REQUIRED => UnreadableWhy::Encrypted,
             _ => UnreadableWhy::Damaged,
         })?;
-        let size = std::io::copy(&mut file.take(left.saturating_add(1)), &mut std::io::sink()).map_err(|_| UnreadableWhy::Damaged)?;
+        let size =
+            std::io::copy(&mut file.take(left.saturating_add(1)), &mut std::io::sink()).map_err(|_| UnreadableWhy::Damaged)?;
         left = left.checked_sub(size).ok_or(UnreadableWhy::TooLarge)?;
     }
     Ok(())

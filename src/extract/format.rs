@@ -59,7 +59,14 @@ impl Format {
     pub fn is_document(self) -> bool {
         matches!(
             self,
-            Format::Rtf | Format::Docx | Format::Xlsx | Format::Pptx | Format::OpenDocument | Format::Xls | Format::Pdf | Format::Zip
+            Format::Rtf
+                | Format::Docx
+                | Format::Xlsx
+                | Format::Pptx
+                | Format::OpenDocument
+                | Format::Xls
+                | Format::Pdf
+                | Format::Zip
         )
     }
 
@@ -103,7 +110,11 @@ fn by_magic(bytes: &[u8]) -> Option<Format> {
         if find(bytes, &wide("EncryptedPackage")).is_some() {
             return Some(Format::Sealed);
         }
-        return Some(if find(bytes, &wide("Workbook")).is_some() || find(bytes, &wide("Book")).is_some() { Format::Xls } else { Format::Unknown });
+        return Some(if find(bytes, &wide("Workbook")).is_some() || find(bytes, &wide("Book")).is_some() {
+            Format::Xls
+        } else {
+            Format::Unknown
+        });
     }
     let is_image = starts(b"\x89PNG\r\n\x1a\n")
         || starts(b"\xff\xd8\xff")
@@ -113,7 +124,8 @@ fn by_magic(bytes: &[u8]) -> Option<Format> {
         || starts(b"MM\0*")
         || (starts(b"BM") && bytes.len() > 26 && !is_text(bytes))
         || (starts(b"RIFF") && bytes.get(8..12) == Some(b"WEBP"))
-        || (bytes.get(4..8) == Some(b"ftyp") && bytes.get(8..12).is_some_and(|b| matches!(b, b"heic" | b"heix" | b"mif1" | b"avif")));
+        || (bytes.get(4..8) == Some(b"ftyp")
+            && bytes.get(8..12).is_some_and(|b| matches!(b, b"heic" | b"heix" | b"mif1" | b"avif")));
     is_image.then_some(Format::Image)
 }
 
@@ -143,7 +155,11 @@ fn by_text(bytes: &[u8], media_type: &str, extension: &str) -> Format {
         Format::Calendar
     } else if head.starts_with("begin:vcard") {
         Format::Card
-    } else if head.starts_with("<!doctype html") || head.starts_with("<html") || head.contains("<body") || media_type == "text/html" || matches!(extension, "htm" | "html" | "xhtml")
+    } else if head.starts_with("<!doctype html")
+        || head.starts_with("<html")
+        || head.contains("<body")
+        || media_type == "text/html"
+        || matches!(extension, "htm" | "html" | "xhtml")
     {
         Format::Html
     } else if head.starts_with("<?xml") || extension == "xml" {

@@ -65,7 +65,12 @@ fn inside(format: Format, name: &str) -> Inside {
     let lower = name.to_ascii_lowercase();
     let is_xml = lower.ends_with(".xml");
     let is_text = match format {
-        Format::Docx => is_xml && ["word/document", "word/header", "word/footer", "word/footnotes", "word/endnotes", "word/comments"].iter().any(|p| lower.starts_with(p)),
+        Format::Docx => {
+            is_xml
+                && ["word/document", "word/header", "word/footer", "word/footnotes", "word/endnotes", "word/comments"]
+                    .iter()
+                    .any(|p| lower.starts_with(p))
+        }
         Format::Pptx => is_xml && ["ppt/slides/slide", "ppt/notesslides/", "ppt/comments"].iter().any(|p| lower.starts_with(p)),
         _ => matches!(lower.as_str(), "content.xml" | "styles.xml"),
     } || matches!(lower.as_str(), "docprops/core.xml" | "docprops/custom.xml" | "meta.xml")
@@ -129,7 +134,9 @@ fn xml_text(content: &[u8]) -> Option<String> {
                     }
                     out.push('\n');
                 }
-                "title" | "subject" | "creator" | "keywords" | "description" | "lastModifiedBy" | "initial-creator" => out.push('\n'),
+                "title" | "subject" | "creator" | "keywords" | "description" | "lastModifiedBy" | "initial-creator" => {
+                    out.push('\n')
+                }
                 _ => {}
             },
             Event::Text(inner) => {
@@ -138,7 +145,7 @@ fn xml_text(content: &[u8]) -> Option<String> {
                     out.push_str(&inner);
                 }
             }
-            Event::CData(inner) => out.push_str(&&inner),
+            Event::CData(inner) => out.push_str(&inner),
             Event::GeneralRef(inner) => out.push_str(&reference(&inner)),
             Event::Eof => return Some(out),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
@@ -218,7 +225,11 @@ fn beside_the_sheets(bytes: &[u8], fuel: &mut Fuel, out: &mut AttachmentText) {
     let names = super::archive::names(&mut archive);
     for (index, name) in names {
         let lower = name.to_ascii_lowercase();
-        let is_text = lower.ends_with(".xml") && (lower.starts_with("xl/comments") || lower.contains("/drawings/drawing") || lower.contains("threadedcomment") || lower == "docprops/core.xml");
+        let is_text = lower.ends_with(".xml")
+            && (lower.starts_with("xl/comments")
+                || lower.contains("/drawings/drawing")
+                || lower.contains("threadedcomment")
+                || lower == "docprops/core.xml");
         let is_picture = lower.starts_with("xl/media/");
         let is_file = lower.starts_with("xl/embeddings/") && !name.ends_with('/');
         if !(is_text || is_picture || is_file) {
@@ -228,7 +239,9 @@ fn beside_the_sheets(bytes: &[u8], fuel: &mut Fuel, out: &mut AttachmentText) {
             Err(why) => out.unreadable.push(why),
             Ok(content) if is_picture => out.images.push(image::picture(&content)),
             Ok(content) if is_file => super::archive::member(&name, &content, fuel, out),
-            Ok(content) => out.texts.extend(xml_text(&content).filter(|text| !text.trim().is_empty()).map(|text| (TextKind::Content, text))),
+            Ok(content) => {
+                out.texts.extend(xml_text(&content).filter(|text| !text.trim().is_empty()).map(|text| (TextKind::Content, text)))
+            }
         }
     }
 }

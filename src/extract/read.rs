@@ -2,8 +2,8 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{
-    AttachmentText, Extracted, Format, Fuel, HeaderField, Image, Picture, Place, ReadAttachment, Text, TextKind, Unreadable, UnreadableWhy, archive,
-    delimited, format, html, image, office, pdf, rtf, structured,
+    AttachmentText, Extracted, Format, Fuel, HeaderField, Image, Picture, Place, ReadAttachment, Text, TextKind, Unreadable,
+    UnreadableWhy, archive, delimited, format, html, image, office, pdf, rtf, structured,
 };
 use crate::message::{Message, Part, PartPath};
 
@@ -43,7 +43,14 @@ fn headers(part: &Part, out: &mut Extracted) {
             "from" => HeaderField::From,
             "to" => HeaderField::To,
             "cc" => HeaderField::Cc,
-            "reply-to" | "sender" | "comments" | "keywords" | "thread-topic" | "content-description" | "organization" | "summary" => HeaderField::Other,
+            "reply-to"
+            | "sender"
+            | "comments"
+            | "keywords"
+            | "thread-topic"
+            | "content-description"
+            | "organization"
+            | "summary" => HeaderField::Other,
             _ => continue,
         };
         let content = field.decoded();
@@ -171,7 +178,11 @@ fn textual(format: Format, text: &str, bytes: &[u8], fuel: &mut Fuel) -> Attachm
     let content = match format {
         Format::Html => {
             let read = html::text(text);
-            let texts = [read.shown, read.aside].into_iter().filter(|text| !text.trim().is_empty()).map(|text| (TextKind::Content, text)).collect();
+            let texts = [read.shown, read.aside]
+                .into_iter()
+                .filter(|text| !text.trim().is_empty())
+                .map(|text| (TextKind::Content, text))
+                .collect();
             return AttachmentText { texts, ..AttachmentText::default() };
         }
         Format::Delimited => delimited::text(text),
@@ -185,7 +196,14 @@ fn textual(format: Format, text: &str, bytes: &[u8], fuel: &mut Fuel) -> Attachm
         Format::Sealed => return AttachmentText::unreadable(UnreadableWhy::Encrypted),
         Format::Unknown => return AttachmentText::unreadable(UnreadableWhy::UnknownFormat),
         Format::Image => return AttachmentText { images: vec![image::picture(bytes)], ..AttachmentText::default() },
-        Format::Rtf | Format::Docx | Format::Xlsx | Format::Pptx | Format::OpenDocument | Format::Xls | Format::Pdf | Format::Zip => {
+        Format::Rtf
+        | Format::Docx
+        | Format::Xlsx
+        | Format::Pptx
+        | Format::OpenDocument
+        | Format::Xls
+        | Format::Pdf
+        | Format::Zip => {
             return AttachmentText::unreadable(UnreadableWhy::UnknownFormat);
         }
     };
@@ -201,12 +219,21 @@ fn message_file(bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
     let message = crate::message::parse(crate::secret::Plaintext::new(bytes.to_vec()));
     let read = read(&message, &InProcess, inner);
     AttachmentText {
-        texts: read.texts.into_iter().map(|text| (if matches!(text.place, Place::FileName(_)) { TextKind::Name } else { TextKind::Content }, text.content)).collect(),
+        texts: read
+            .texts
+            .into_iter()
+            .map(|text| (if matches!(text.place, Place::FileName(_)) { TextKind::Name } else { TextKind::Content }, text.content))
+            .collect(),
         unreadable: read.unreadable.into_iter().map(|unreadable| unreadable.why).collect(),
         images: read
             .images
             .into_iter()
-            .map(|image| Picture { size_bytes: image.size_bytes, pixels: image.pixels, sha256: image.sha256, is_document: image.is_document })
+            .map(|image| Picture {
+                size_bytes: image.size_bytes,
+                pixels: image.pixels,
+                sha256: image.sha256,
+                is_document: image.is_document,
+            })
             .collect(),
         fuel_left: None,
     }

@@ -1,8 +1,22 @@
 //! Rich Text Format: control words out, text in its code page in; cells parted by tabs.
 
 /// Destinations whose text no reader shows in the letter.
-const SILENT: [&str; 14] =
-    ["fonttbl", "colortbl", "stylesheet", "listtable", "listoverridetable", "pict", "themedata", "datastore", "latentstyles", "generator", "rsidtbl", "xmlnstbl", "fldinst", "objdata"];
+const SILENT: [&str; 14] = [
+    "fonttbl",
+    "colortbl",
+    "stylesheet",
+    "listtable",
+    "listoverridetable",
+    "pict",
+    "themedata",
+    "datastore",
+    "latentstyles",
+    "generator",
+    "rsidtbl",
+    "xmlnstbl",
+    "fldinst",
+    "objdata",
+];
 
 #[derive(Clone, Copy)]
 struct Group {
@@ -41,7 +55,10 @@ pub fn text(bytes: &[u8]) -> String {
             }
             b'\\' => match bytes.get(at).copied() {
                 Some(b'\'') => {
-                    let hex = bytes.get(at + 1..at + 3).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok());
+                    let hex = bytes
+                        .get(at + 1..at + 3)
+                        .and_then(|h| std::str::from_utf8(h).ok())
+                        .and_then(|h| u8::from_str_radix(h, 16).ok());
                     at += 3;
                     if drop > 0 {
                         drop -= 1;
@@ -109,7 +126,11 @@ fn control(bytes: &[u8], from: usize) -> (&str, Option<i32>, usize) {
     let word = rest.get(..letters).and_then(|word| std::str::from_utf8(word).ok()).unwrap_or_default();
     let sign = usize::from(rest.get(letters) == Some(&b'-'));
     let digits = rest.get(letters + sign..).unwrap_or_default().iter().take(9).take_while(|b| b.is_ascii_digit()).count();
-    let number = (digits > 0).then(|| rest.get(letters..letters + sign + digits)).flatten().and_then(|n| std::str::from_utf8(n).ok()).and_then(|n| n.parse().ok());
+    let number = (digits > 0)
+        .then(|| rest.get(letters..letters + sign + digits))
+        .flatten()
+        .and_then(|n| std::str::from_utf8(n).ok())
+        .and_then(|n| n.parse().ok());
     let mut next = from + letters + if digits > 0 { sign + digits } else { 0 };
     if bytes.get(next) == Some(&b' ') {
         next += 1;

@@ -43,7 +43,15 @@ pub fn hl7(text: &str) -> String {
             }
             "DG1" => line("Diagnosis", &format!("{} {}", part(3, 0), part(3, 1))),
             "PR1" => line("Procedure", &format!("{} {}", part(3, 0), part(3, 1))),
-            "OBX" => line("Test", &format!("{} {} {}", if part(3, 1).is_empty() { part(3, 0) } else { part(3, 1) }, field(5).replace('^', " "), part(6, 0))),
+            "OBX" => line(
+                "Test",
+                &format!(
+                    "{} {} {}",
+                    if part(3, 1).is_empty() { part(3, 0) } else { part(3, 1) },
+                    field(5).replace('^', " "),
+                    part(6, 0)
+                ),
+            ),
             "OBR" => line("Test", part(4, 1)),
             "RXA" | "RXE" | "RXO" => line("Medication", &format!("{} {}", part(2, 1), part(5, 1))),
             "AL1" => line("Allergy", part(3, 1)),
@@ -59,7 +67,9 @@ pub fn hl7(text: &str) -> String {
 fn title(name: &str) -> String {
     name.split(' ')
         .map(|word| match word.chars().next() {
-            Some(first) if word.len() > 1 && word.chars().all(|c| !c.is_lowercase()) => first.to_string() + &word.get(first.len_utf8()..).unwrap_or_default().to_lowercase(),
+            Some(first) if word.len() > 1 && word.chars().all(|c| !c.is_lowercase()) => {
+                first.to_string() + &word.get(first.len_utf8()..).unwrap_or_default().to_lowercase()
+            }
             _ => word.to_owned(),
         })
         .collect::<Vec<_>>()
@@ -90,7 +100,9 @@ fn walk(value: &serde_json::Value, key: &str, resource: &str, out: &mut String) 
                 let label = if matches!(resource, "Practitioner" | "PractitionerRole") { "Provider" } else { "Patient" };
                 out.push_str(&format!("{label}: {} {}\n", joined(given), joined(family)));
             }
-            if let (Some(number), Some(unit)) = (object.get("value").filter(|v| v.is_number()), object.get("unit").and_then(Value::as_str)) {
+            if let (Some(number), Some(unit)) =
+                (object.get("value").filter(|v| v.is_number()), object.get("unit").and_then(Value::as_str))
+            {
                 if out.ends_with('\n') {
                     out.pop();
                 }
@@ -141,8 +153,8 @@ pub fn xml(text: &str) -> String {
                     out.push_str(&format!("{name}: {}\n", inner.trim()));
                 }
             }
-            Ok(Event::CData(inner)) => out.push_str(&&inner),
-            Ok(Event::Comment(inner)) => out.push_str(&&inner),
+            Ok(Event::CData(inner)) => out.push_str(&inner),
+            Ok(Event::Comment(inner)) => out.push_str(&inner),
             Ok(Event::GeneralRef(reference)) => {
                 if out.ends_with('\n') {
                     out.pop();
@@ -166,7 +178,8 @@ pub fn folded_lines(text: &str) -> String {
         let (name, value) = line.split_once(':').unwrap_or(("", line));
         let field = name.split(';').next().unwrap_or_default().to_ascii_uppercase();
         let label = match field.as_str() {
-            "BEGIN" | "END" | "VERSION" | "PRODID" | "METHOD" | "UID" | "DTSTAMP" | "SEQUENCE" | "TRANSP" | "CLASS" | "PRIORITY" => continue,
+            "BEGIN" | "END" | "VERSION" | "PRODID" | "METHOD" | "UID" | "DTSTAMP" | "SEQUENCE" | "TRANSP" | "CLASS"
+            | "PRIORITY" => continue,
             "SUMMARY" | "DESCRIPTION" | "LOCATION" | "COMMENT" | "FN" | "NOTE" | "TITLE" | "X-ALT-DESC" => "",
             "BDAY" => "birth date: ",
             "TEL" => "phone: ",
@@ -205,11 +218,14 @@ mod tests {
 
     #[test]
     fn machine_formats_read_like_forms() {
-        let message = hl7("MSH|^~\\&|LAB\rPID|1||00123^^^X||BAKER^ANNA^M||19510216|F|||1 Main St^^Parma^MI^49269\rOBX|1|NM|2160-0^Creatinine^LN||5.9|mg/dL");
+        let message = hl7(
+            "MSH|^~\\&|LAB\rPID|1||00123^^^X||BAKER^ANNA^M||19510216|F|||1 Main St^^Parma^MI^49269\rOBX|1|NM|2160-0^Creatinine^LN||5.9|mg/dL",
+        );
         for line in ["MRN: 00123\n", "Patient: Anna Baker\n", "DOB: 19510216\n", "Test: Creatinine 5.9 mg/dL\n"] {
             assert!(message.contains(line), "{line:?} in {message:?}");
         }
-        let fhir = json(r#"{"resourceType":"Patient","name":[{"family":"Baker","given":["Anna","M"]}],"birthDate":"1951-02-16"}"#);
+        let fhir =
+            json(r#"{"resourceType":"Patient","name":[{"family":"Baker","given":["Anna","M"]}],"birthDate":"1951-02-16"}"#);
         assert!(fhir.contains("Patient: Anna M Baker\n") && fhir.contains("birth date: 1951-02-16\n"), "{fhir}");
         assert!(json(r#"{"valueQuantity":{"value":5.9,"unit":"mg/dL"}}"#).contains("5.9 mg/dL"));
         assert!(xml("<a><diagnosis code='E11.9'>Max &amp; Co</diagnosis></a>").contains("code: E11.9\n"));

@@ -27,7 +27,11 @@ const DOCX: &str = "<?xml version=\"1.0\"?><w:document xmlns:w=\"w\"><w:body><w:
 
 #[test]
 fn word_documents_come_as_lines_and_cells() {
-    let bytes = zip(&[("[Content_Types].xml", b"<x/>"), ("word/document.xml", DOCX.as_bytes()), ("word/media/image1.png", b"\x89PNG\r\n\x1a\n")]);
+    let bytes = zip(&[
+        ("[Content_Types].xml", b"<x/>"),
+        ("word/document.xml", DOCX.as_bytes()),
+        ("word/media/image1.png", b"\x89PNG\r\n\x1a\n"),
+    ]);
     assert_eq!(Format::of(&bytes, "", ""), Format::Docx);
     let read = document(Format::Docx, &bytes);
     assert_eq!(content(&read), "Max & Company\nPatient\tDOB\nBaker, Anna\t1/2/1960\n");
@@ -84,7 +88,9 @@ fn a_locked_archive_is_never_clean() {
     let read = document(Format::Zip, &bytes);
     assert_eq!(read.unreadable, [UnreadableWhy::Encrypted]);
     assert!(content(&read).contains("notes.txt"), "names stand in the open");
-    let ole = [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec(), "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect()].concat();
+    let ole =
+        [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec(), "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect()]
+            .concat();
     assert_eq!(Format::of(&ole, "", "x.docx"), Format::Sealed);
 }
 
@@ -130,7 +136,9 @@ fn every_text_of_a_message_is_found_with_its_place() {
     assert!(has(&read, "asthma", |place| matches!(place, Place::Attachment(_))));
     assert!(has(&read, "inner subject", |place| matches!(place, Place::Header(_, HeaderField::Subject))));
     assert!(has(&read, "inner words", |place| matches!(place, Place::Body(_))));
-    assert!(has(&read, "preamble words", |place| *place == Place::Gap) && has(&read, "epilogue words", |place| *place == Place::Gap));
+    assert!(
+        has(&read, "preamble words", |place| *place == Place::Gap) && has(&read, "epilogue words", |place| *place == Place::Gap)
+    );
     assert_eq!(read.images.iter().map(|image| image.inline).collect::<Vec<_>>(), [true, false]);
 }
 
@@ -141,7 +149,8 @@ fn what_cannot_be_read_is_said_with_its_part() {
          --b1\nContent-Type: application/octet-stream\nContent-Transfer-Encoding: base64\n\nAAECAwQFBgcICQ==\n\
          --b1\nContent-Type: application/pkcs7-mime; smime-type=enveloped-data\nContent-Transfer-Encoding: base64\n\nMIIBAAYJ\n",
     );
-    let found: Vec<(String, UnreadableWhy)> = read.unreadable.iter().map(|unreadable| (unreadable.part.to_string(), unreadable.why)).collect();
+    let found: Vec<(String, UnreadableWhy)> =
+        read.unreadable.iter().map(|unreadable| (unreadable.part.to_string(), unreadable.why)).collect();
     assert!(found.contains(&("1.1".into(), UnreadableWhy::MimeProblem)), "{found:?}");
     assert!(found.contains(&("1.2".into(), UnreadableWhy::UnknownFormat)), "{found:?}");
     assert!(found.contains(&("1.3".into(), UnreadableWhy::Encrypted)), "{found:?}");

@@ -142,7 +142,11 @@ impl ReadAttachment for Pool {
         let Ok(worker) = self.take() else { return AttachmentText::unreadable(UnreadableWhy::Crashed) };
         let mut text = worker.read(format, bytes, fuel, self.settings.deadline);
         // The child's word on the fuel it left is not trusted further than that it is less.
-        text.fuel_left = text.fuel_left.map(|left| Fuel { bytes: left.bytes.min(fuel.bytes), parts: left.parts.min(fuel.parts), depth: fuel.depth });
+        text.fuel_left = text.fuel_left.map(|left| Fuel {
+            bytes: left.bytes.min(fuel.bytes),
+            parts: left.parts.min(fuel.parts),
+            depth: fuel.depth,
+        });
         // The next child starts now, so that the next document does not wait for it.
         self.release(Worker::start(&self.settings).ok());
         text
@@ -244,7 +248,11 @@ mod tests {
 
     #[test]
     fn a_reply_that_is_no_frame_is_a_crash() {
-        for script in ["printf '\\377\\377\\377\\377\\377\\377\\377\\377'", "printf '\\0\\0\\0\\0\\0\\0\\0\\2ab'", "echo hello world, hello"] {
+        for script in [
+            "printf '\\377\\377\\377\\377\\377\\377\\377\\377'",
+            "printf '\\0\\0\\0\\0\\0\\0\\0\\2ab'",
+            "echo hello world, hello",
+        ] {
             assert_eq!(why(&pool(script, 10_000), b"x"), [UnreadableWhy::Crashed], "{script}");
         }
     }

@@ -64,12 +64,29 @@ pub(super) struct Circumstances {
 impl Sheet {
     pub(super) fn of(place: Place, page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Sheet {
         let records = page.lines.iter().map(|line| line.separator.is_some()).collect();
-        let mut sheet = Sheet { place, anchors: anchors(page, persons, hits), statements: statements(page, persons, hits), records };
+        let mut sheet =
+            Sheet { place, anchors: anchors(page, persons, hits), statements: statements(page, persons, hits), records };
         sheet.anchors.truncate(COMPARED_MAX);
         if sheet.statements.len() > COMPARED_MAX {
             sheet.statements.truncate(COMPARED_MAX);
         }
         sheet
+    }
+}
+
+impl Sheet {
+    /// The anchors that speak for the text towards others: the strongest bare one and the strongest other one.
+    fn spokesmen(&self) -> impl Iterator<Item = &Anchor> {
+        let strongest =
+            |bare: bool| self.anchors.iter().filter(|anchor| anchor.is_bare() == bare).max_by_key(|anchor| anchor.strength);
+        [strongest(true), strongest(false)].into_iter().flatten()
+    }
+}
+
+impl Anchor {
+    /// Named, and no more.
+    fn is_bare(&self) -> bool {
+        matches!(self.reason, Reason::PersonNamed | Reason::ReaderByName | Reason::WriterAboutSelf)
     }
 }
 
@@ -113,13 +130,15 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
 /// A birth date, record or insurance number in the same line or shortly behind the name.
 fn has_identifier_beside(page: &Page<'_>, span: &Range<usize>, hits: &[Hit]) -> bool {
     let line = page.lines.get(page.line_at(span.start)).map_or(0..0, |line| line.start..line.end);
-    let reach = span.start..span.end + 90;
-    let from = hits.partition_point(|hit| hit.span.end <= line.start.min(reach.start));
+    let (from, to) = (line.start.max(span.start.saturating_sub(200)), line.end.min(span.end + 200).max(span.end + 90));
+    let first = hits.partition_point(|hit| hit.span.end <= from);
     date_follows(page, span.end)
-        || hits.get(from..).unwrap_or_default().iter().take_while(|hit| hit.span.start < line.end.max(reach.end)).any(|hit| {
-            let is_near = reach.contains(&hit.span.start) || (line.contains(&hit.span.start) && hit.span.start.abs_diff(span.end) < 200);
-            is_near && matches!(hit.kind, Kind::Dob | Kind::Mrn | Kind::Ssn | Kind::Mbi | Kind::HealthPlan | Kind::Medicaid)
-        })
+        || hits
+            .get(first..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(|hit| hit.span.start < to)
+            .any(|hit| matches!(hit.kind, Kind::Dob | Kind::Mrn | Kind::Ssn | Kind::Mbi | Kind::HealthPlan | Kind::Medicaid))
 }
 
 /// What a sentence says about all statements in it.
@@ -179,7 +198,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
         }
     };
     for term in &page.terms {
-        let is_name = persons.iter().any(|person| person.span.start < term.end && term.start < person.span.end);
+        let is_name = is_in_name(persons, term.start, term.end);
         if is_name || is_place(page, term.start, term.end) {
             continue;
         }
@@ -195,7 +214,9 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
             Meaning::Procedure(2) => (28, Reason::HealthTerm),
             Meaning::Lab(_) if value_follows(hits, term.end) => (40, Reason::ClinicalFact),
             Meaning::Lab(2) => (22, Reason::HealthTerm),
-            Meaning::Condition(_) | Meaning::Symptom(_) | Meaning::Drug(_) | Meaning::Procedure(_) | Meaning::Lab(_) => (weak, Reason::HealthTerm),
+            Meaning::Condition(_) | Meaning::Symptom(_) | Meaning::Drug(_) | Meaning::Procedure(_) | Meaning::Lab(_) => {
+                (weak, Reason::HealthTerm)
+            }
             Meaning::Insurer => (if tone.payment { 16 } else { 10 }, Reason::PaymentForCare),
             Meaning::Specialty | Meaning::Cue(_) => continue,
         };
@@ -231,6 +252,12 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
     out
 }
 
+/// Whether a span overlaps a person's name.
+pub(super) fn is_in_name(persons: &[Person], start: usize, end: usize) -> bool {
+    let from = persons.partition_point(|person| person.span.end <= start);
+    persons.get(from).is_some_and(|person| person.span.start < end)
+}
+
 fn is_inside_term(page: &Page<'_>, at: usize) -> bool {
     let next = page.terms.partition_point(|term| term.start <= at);
     next.checked_sub(1).and_then(|index| page.terms.get(index)).is_some_and(|term| term.end > at)
@@ -253,7 +280,10 @@ fn is_place(page: &Page<'_>, start: usize, end: usize) -> bool {
     });
     let before = page.cues_in(start.saturating_sub(28)..start).any(|hit| {
         let between = page.slice(hit.end.min(start)..start);
-        hit.cue == Cue::Facility && hit.end <= start && matches!(between.trim(), "of" | "for" | "on" | "for the" | "of the") && page.slice(hit.start..hit.end).starts_with(|c: char| c.is_ascii_uppercase())
+        hit.cue == Cue::Facility
+            && hit.end <= start
+            && matches!(between.trim(), "of" | "for" | "on" | "for the" | "of the")
+            && page.slice(hit.start..hit.end).starts_with(|c: char| c.is_ascii_uppercase())
     });
     behind || before
 }
@@ -269,7 +299,9 @@ fn has_dose(page: &Page<'_>, at: usize) -> bool {
     let rest = page.slice(at..(at + 24).min(page.text.len())).to_ascii_lowercase();
     let digits = rest.find(|c: char| c.is_ascii_digit());
     digits.is_some_and(|from| from <= 8)
-        && ["mg", "mcg", " g ", "ml", "unit", "iu", "%", "tab", "cap", "puff"].iter().any(|unit| rest.get(digits.unwrap_or(0)..).is_some_and(|rest| rest.contains(unit)))
+        && ["mg", "mcg", " g ", "ml", "unit", "iu", "%", "tab", "cap", "puff"]
+            .iter()
+            .any(|unit| rest.get(digits.unwrap_or(0)..).is_some_and(|rest| rest.contains(unit)))
 }
 
 fn value_follows(hits: &[Hit], at: usize) -> bool {
@@ -285,18 +317,30 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
             best = Some((score, reasons));
         }
     };
+    let doubt = |anchor: &Anchor| {
+        if circumstances.is_bulk && matches!(anchor.reason, Reason::PersonNamed | Reason::ReaderByName) { 15 } else { 0 }
+    };
+    let strongest: Vec<(usize, (&Statement, &Sheet))> = sheets
+        .iter()
+        .enumerate()
+        .filter_map(|(index, sheet)| {
+            sheet.statements.iter().max_by_key(|statement| statement.strength).map(|statement| (index, (statement, sheet)))
+        })
+        .collect();
     for (index, sheet) in sheets.iter().enumerate() {
         for anchor in &sheet.anchors {
-            let doubt = if circumstances.is_bulk && matches!(anchor.reason, Reason::PersonNamed | Reason::ReaderByName) { 15 } else { 0 };
+            let doubt =
+                if circumstances.is_bulk && matches!(anchor.reason, Reason::PersonNamed | Reason::ReaderByName) { 15 } else { 0 };
             for statement in &sheet.statements {
                 let (link, how) = inside(sheet, anchor, statement);
                 take(anchor.strength - doubt + statement.strength + link, [anchor.reason, statement.reason, how]);
             }
-            for (_, other) in sheets.iter().enumerate().filter(|(other, _)| *other != index) {
-                if let Some(strongest) = other.statements.iter().max_by_key(|statement| statement.strength) {
-                    let (link, how) = across(sheet, other, anchor);
-                    take(anchor.strength - doubt + strongest.strength + link, [anchor.reason, strongest.reason, how]);
-                }
+        }
+        for anchor in sheet.spokesmen() {
+            let doubt = doubt(anchor);
+            for (strongest, other) in strongest.iter().filter(|(other, _)| *other != index).map(|(_, pair)| pair) {
+                let (link, how) = across(sheet, other, anchor);
+                take(anchor.strength - doubt + strongest.strength + link, [anchor.reason, strongest.reason, how]);
             }
         }
         if circumstances.personal_reader && !circumstances.is_bulk {
@@ -305,11 +349,16 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
             }
         }
     }
-    if circumstances.personal_reader && !circumstances.is_bulk && !sheets.iter().any(|sheet| sheet.anchors.iter().any(|anchor| anchor.strength >= 25)) {
+    if circumstances.personal_reader
+        && !circumstances.is_bulk
+        && !sheets.iter().any(|sheet| sheet.anchors.iter().any(|anchor| anchor.strength >= 25))
+    {
         // A letter to one private person, nobody else named, that states an illness and speaks of care.
         for sheet in sheets.iter().filter(|sheet| matches!(sheet.place, Place::Body(_))) {
-            let has_care = sheet.statements.iter().any(|statement| statement.reason == Reason::CareWords && statement.strength >= 20);
-            let health = sheet.statements.iter().filter(|statement| statement.strength >= 28).map(|statement| statement.strength).max();
+            let has_care =
+                sheet.statements.iter().any(|statement| statement.reason == Reason::CareWords && statement.strength >= 20);
+            let health =
+                sheet.statements.iter().filter(|statement| statement.strength >= 28).map(|statement| statement.strength).max();
             if let Some(strength) = health.filter(|_| has_care) {
                 take(25 + strength + 18, [Reason::ReaderByAddress, Reason::HealthTerm, Reason::SameText]);
             }
@@ -325,7 +374,8 @@ fn inside(sheet: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason
     if overlaps {
         return (-100, Reason::SameText);
     }
-    let distance = if anchor.at.end <= statement.at.start { statement.at.start - anchor.at.end } else { anchor.at.start - statement.at.end };
+    let distance =
+        if anchor.at.end <= statement.at.start { statement.at.start - anchor.at.end } else { anchor.at.start - statement.at.end };
     match anchor.reason {
         // The reader's or writer's own health is spoken of as "your" and "my".
         Reason::ReaderByName => return if statement.to_reader { (26, Reason::SameSentence) } else { (8, Reason::SameText) },
@@ -352,7 +402,7 @@ fn across(anchor_sheet: &Sheet, other: &Sheet, anchor: &Anchor) -> (i32, Reason)
         }
     };
     let is_subject = |place: &Place| matches!(place, Place::Header(_, HeaderField::Subject));
-    let is_bare = matches!(anchor.reason, Reason::PersonNamed | Reason::ReaderByName | Reason::WriterAboutSelf);
+    let is_bare = anchor.is_bare();
     if is_subject(&anchor_sheet.place) || is_subject(&other.place) {
         // A subject is about what follows.
         return (if is_bare { 18 } else { 20 }, Reason::SameText);

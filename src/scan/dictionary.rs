@@ -178,8 +178,8 @@ impl Scanner {
                         terms.push((fold(term), Meaning::Cue(cue)));
                     }
                 }
-                "first_names.tsv" | "last_names.tsv" | "icd10cm_codes.tsv" | "icd10_words.tsv" | "hcpcs_codes.tsv" | "us_zip.tsv"
-                | "us_area_codes.tsv" | "english_words.tsv" => {}
+                "first_names.tsv" | "last_names.tsv" | "icd10cm_codes.tsv" | "icd10_words.tsv" | "hcpcs_codes.tsv"
+                | "us_zip.tsv" | "us_area_codes.tsv" | "english_words.tsv" => {}
                 _ => return Err(LoadError::UnknownFile { file: (*name).to_owned() }),
             }
         }
@@ -207,7 +207,11 @@ impl Scanner {
         let meanings = terms.iter().map(|(_, meaning)| *meaning).collect();
         let set = |name: &'static str| -> Result<WordSet, LoadError> {
             let texts: Vec<&str> = files.iter().filter(|(file, _)| *file == name).map(|(_, text)| *text).collect();
-            if texts.is_empty() { Err(LoadError::MissingFile { file: name }) } else { WordSet::of(&texts).ok_or(LoadError::TooLarge) }
+            if texts.is_empty() {
+                Err(LoadError::MissingFile { file: name })
+            } else {
+                WordSet::of(&texts).ok_or(LoadError::TooLarge)
+            }
         };
         Ok(Scanner {
             automaton,
@@ -236,10 +240,19 @@ impl Scanner {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.automaton.memory_usage()
-            + [&self.first_names, &self.last_names, &self.icd_words, &self.english, &self.icd_codes, &self.hcpcs, &self.zips, &self.area_codes]
-                .iter()
-                .map(|set| set.text.len() + set.slots.len() * 4)
-                .sum::<usize>()
+            + [
+                &self.first_names,
+                &self.last_names,
+                &self.icd_words,
+                &self.english,
+                &self.icd_codes,
+                &self.hcpcs,
+                &self.zips,
+                &self.area_codes,
+            ]
+            .iter()
+            .map(|set| set.text.len() + set.slots.len() * 4)
+            .sum::<usize>()
     }
 
     /// Walks the automaton from `start` and calls `found(end, meanings)` for every term that begins there and ends at
@@ -266,12 +279,9 @@ impl Scanner {
             let Some(end) = word_end(text, at, at - start) else { continue };
             for index in 0..self.automaton.match_len(state) {
                 let pattern = self.automaton.match_pattern(state, index);
-                if self.automaton.pattern_len(pattern) == at - start {
-                    if let Some(meanings) =
-                        self.ranges.get(pattern.as_usize()).and_then(|(from, to)| self.meanings.get(*from as usize..*to as usize))
-                    {
-                        found(end, meanings);
-                    }
+                let range = self.ranges.get(pattern.as_usize()).filter(|_| self.automaton.pattern_len(pattern) == at - start);
+                if let Some(meanings) = range.and_then(|(from, to)| self.meanings.get(*from as usize..*to as usize)) {
+                    found(end, meanings);
                 }
             }
         }
@@ -306,7 +316,9 @@ fn word_end(text: &[u8], at: usize, length: usize) -> Option<usize> {
     let rest = text.get(at..).unwrap_or_default();
     if length >= 5 {
         for ending in [&b"s"[..], b"es"] {
-            if rest.len() >= ending.len() && rest.get(..ending.len()).is_some_and(|r| r.eq_ignore_ascii_case(ending)) && !inside(at + ending.len())
+            if rest.len() >= ending.len()
+                && rest.get(..ending.len()).is_some_and(|r| r.eq_ignore_ascii_case(ending))
+                && !inside(at + ending.len())
             {
                 return Some(at + ending.len());
             }
@@ -343,7 +355,11 @@ fn weighted<'a>(
             Some("1") => 1,
             Some("3") => 3,
             Some(_) | None => {
-                return Err(LoadError::Line { file: file.to_owned(), line, problem: "the weight after the term must be 1, 2 or 3" });
+                return Err(LoadError::Line {
+                    file: file.to_owned(),
+                    line,
+                    problem: "the weight after the term must be 1, 2 or 3",
+                });
             }
         };
         if term.is_empty() {
@@ -414,7 +430,10 @@ impl WordSet {
                     return Some(NO_VALUE);
                 }
                 if let Some(number) = after.strip_prefix('\t') {
-                    let number = number.bytes().take_while(u8::is_ascii_digit).fold(0u8, |n, b| n.saturating_mul(10).saturating_add(b - b'0'));
+                    let number = number
+                        .bytes()
+                        .take_while(u8::is_ascii_digit)
+                        .fold(0u8, |n, b| n.saturating_mul(10).saturating_add(b - b'0'));
                     return Some(number);
                 }
             }

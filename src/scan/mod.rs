@@ -56,20 +56,22 @@ pub fn scan(scanner: &Scanner, message: &Message, extracted: &Extracted) -> Find
     let mut sheets = Vec::new();
     for (index, (page, persons, hits)) in read.iter_mut().enumerate() {
         let (Some(normal), Some(text)) = (normals.get(index), extracted.texts.get(index)) else { continue };
-        hits.retain(|hit| page.zone_at(hit.span.start) == Zone::Body || !matches!(hit.kind, Kind::Phone | Kind::Fax | Kind::Email | Kind::Address | Kind::Url));
-        persons.retain(|person| !page.cues_in(person.span.clone()).any(|hit| hit.cue == Cue::Allow && hit.end >= person.span.end));
+        hits.retain(|hit| {
+            page.zone_at(hit.span.start) == Zone::Body
+                || !matches!(hit.kind, Kind::Phone | Kind::Fax | Kind::Email | Kind::Address | Kind::Url)
+        });
+        persons
+            .retain(|person| !page.cues_in(person.span.clone()).any(|hit| hit.cue == Cue::Allow && hit.end >= person.span.end));
         hits.retain(|hit| !page.cues_in(hit.span.clone()).any(|cue| cue.cue == Cue::Allow));
         report(&mut findings, index, page, persons, hits, normal, scanner);
-        let is_address = matches!(text.place, Place::Header(_, HeaderField::From | HeaderField::To | HeaderField::Cc | HeaderField::Other));
+        let is_address =
+            matches!(text.place, Place::Header(_, HeaderField::From | HeaderField::To | HeaderField::Cc | HeaderField::Other));
         if !is_address {
             sheets.push(Sheet::of(text.place.clone(), page, persons, hits));
         }
     }
     findings.phi = combine::combine(&sheets, &circumstances);
-    if findings.hits.len() > FINDINGS_MAX {
-        findings.hits.truncate(FINDINGS_MAX);
-        findings.limits_exceeded = true;
-    }
+    findings.hits.truncate(FINDINGS_MAX);
     findings
 }
 
@@ -110,21 +112,46 @@ fn settle_roles(message: &Message, extracted: &Extracted, read: &mut [(Page<'_>,
 
 /// Domains where people have their private mail.
 const PERSONAL_DOMAINS: [&str; 24] = [
-    "gmail.com", "googlemail.com", "yahoo.com", "hotmail.com", "outlook.com", "live.com", "msn.com", "icloud.com", "me.com", "mac.com", "aol.com",
-    "comcast.net", "verizon.net", "att.net", "sbcglobal.net", "bellsouth.net", "cox.net", "charter.net", "earthlink.net", "protonmail.com", "proton.me",
-    "gmx.com", "ymail.com", "mail.com",
+    "gmail.com",
+    "googlemail.com",
+    "yahoo.com",
+    "hotmail.com",
+    "outlook.com",
+    "live.com",
+    "msn.com",
+    "icloud.com",
+    "me.com",
+    "mac.com",
+    "aol.com",
+    "comcast.net",
+    "verizon.net",
+    "att.net",
+    "sbcglobal.net",
+    "bellsouth.net",
+    "cox.net",
+    "charter.net",
+    "earthlink.net",
+    "protonmail.com",
+    "proton.me",
+    "gmx.com",
+    "ymail.com",
+    "mail.com",
 ];
 
 fn circumstances(message: &Message, read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) -> Circumstances {
     let header = message.header();
     let is_list = ["List-Id", "List-Unsubscribe", "List-Post", "Mailing-List"].iter().any(|name| header.first(name).is_some())
-        || header.first("Precedence").is_some_and(|field| matches!(field.decoded().trim().to_ascii_lowercase().as_str(), "bulk" | "list" | "junk"));
+        || header
+            .first("Precedence")
+            .is_some_and(|field| matches!(field.decoded().trim().to_ascii_lowercase().as_str(), "bulk" | "list" | "junk"));
     let is_bulk = is_list || read.iter().any(|(page, ..)| page.cues.iter().any(|hit| hit.cue == Cue::Bulk));
     let readers: Vec<_> = header.all("To").chain(header.all("Cc")).flat_map(crate::message::Field::mailboxes).collect();
     let personal_reader = match &readers[..] {
         [only] => {
             // A role such as "info" has no letters of a name beside it.
-            let is_role = ["info", "office", "sales", "support", "admin", "contact", "billing", "list"].iter().any(|role| only.mailbox.local().as_str().eq_ignore_ascii_case(role));
+            let is_role = ["info", "office", "sales", "support", "admin", "contact", "billing", "list"]
+                .iter()
+                .any(|role| only.mailbox.local().as_str().eq_ignore_ascii_case(role));
             !is_role && PERSONAL_DOMAINS.contains(&only.mailbox.domain().as_str())
         }
         _ => false,
@@ -133,8 +160,17 @@ fn circumstances(message: &Message, read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) 
 }
 
 /// Writes down what was found in one text.
-fn report(findings: &mut Findings, text: usize, page: &Page<'_>, persons: &[Person], hits: &[Hit], normal: &normal::Normal<'_>, scanner: &Scanner) {
-    let mut add = |kind, span: &Range<usize>, score| findings.hits.push(Finding { kind, text, span: normal.original(span), score });
+fn report(
+    findings: &mut Findings,
+    text: usize,
+    page: &Page<'_>,
+    persons: &[Person],
+    hits: &[Hit],
+    normal: &normal::Normal<'_>,
+    scanner: &Scanner,
+) {
+    let mut add =
+        |kind, span: &Range<usize>, score| findings.hits.push(Finding { kind, text, span: normal.original(span), score });
     for person in persons {
         let kind = if matches!(person.role, Role::Provider | Role::Sender) { Kind::Provider } else { Kind::Name };
         add(kind, &person.span, person.score);
@@ -153,9 +189,10 @@ fn report(findings: &mut Findings, text: usize, page: &Page<'_>, persons: &[Pers
             Meaning::Specialty => (Kind::Specialty, 40),
             Meaning::Cue(_) => continue,
         };
-        let is_phrase = matches!(kind, Kind::Diagnosis | Kind::Procedure) || (kind == Kind::Lab && page.slice(term.start..term.end).contains(' '));
+        let is_phrase = matches!(kind, Kind::Diagnosis | Kind::Procedure)
+            || (kind == Kind::Lab && page.slice(term.start..term.end).contains(' '));
         let span = if is_phrase { phrase(page, scanner, term.start..term.end) } else { term.start..term.end };
-        if !persons.iter().any(|person| person.span.start < term.end && term.start < person.span.end) {
+        if !combine::is_in_name(persons, term.start, term.end) {
             add(kind, &span, score);
         }
     }
@@ -166,18 +203,47 @@ fn phrase(page: &Page<'_>, scanner: &Scanner, span: Range<usize>) -> Range<usize
     const WORDS_MAX: usize = 24;
     let is_icd = |index: usize| {
         page.words.get(index).is_some_and(|word| {
-            word.shape != Shape::Number && scanner.icd_words.value(&page.slice(word.start..word.end).to_ascii_lowercase()).is_some()
+            word.shape != Shape::Number
+                && scanner.icd_words.value(&page.slice(word.start..word.end).to_ascii_lowercase()).is_some()
         })
     };
     // Small words join but do not begin or end a phrase.
-    let is_small = |index: usize| matches!(page.word_text(index).to_ascii_lowercase().as_str(), "of" | "the" | "and" | "or" | "with" | "to" | "in" | "by" | "for" | "on" | "at" | "as" | "is" | "not" | "from" | "be" | "a" | "an" | "was" | "has" | "now");
+    let is_small = |index: usize| {
+        matches!(
+            page.word_text(index).to_ascii_lowercase().as_str(),
+            "of" | "the"
+                | "and"
+                | "or"
+                | "with"
+                | "to"
+                | "in"
+                | "by"
+                | "for"
+                | "on"
+                | "at"
+                | "as"
+                | "is"
+                | "not"
+                | "from"
+                | "be"
+                | "a"
+                | "an"
+                | "was"
+                | "has"
+                | "now"
+        )
+    };
     let joins = |gap: &str| matches!(gap, " " | ", " | "\n" | ",\n" | " [" | "] " | " (" | "-" | "/" | "; " | "], " | "), ");
     let first = page.words.partition_point(|word| word.end <= span.start);
     let last = page.words.partition_point(|word| word.start < span.end).saturating_sub(1);
     let (mut from, mut to) = (first, last);
     let (mut at, mut gap_ok) = (first, true);
     while gap_ok && at > 0 && first - at < WORDS_MAX && is_icd(at - 1) {
-        gap_ok = page.words.get(at).zip(page.words.get(at - 1)).is_some_and(|(this, before)| joins(page.slice(before.end..this.start)));
+        gap_ok = page
+            .words
+            .get(at)
+            .zip(page.words.get(at - 1))
+            .is_some_and(|(this, before)| joins(page.slice(before.end..this.start)));
         if gap_ok {
             at -= 1;
             if !is_small(at) {
@@ -186,7 +252,10 @@ fn phrase(page: &Page<'_>, scanner: &Scanner, span: Range<usize>) -> Range<usize
         }
     }
     let mut at = last;
-    while at - last < WORDS_MAX && is_icd(at + 1) && page.words.get(at).zip(page.words.get(at + 1)).is_some_and(|(this, next)| joins(page.slice(this.end..next.start))) {
+    while at - last < WORDS_MAX
+        && is_icd(at + 1)
+        && page.words.get(at).zip(page.words.get(at + 1)).is_some_and(|(this, next)| joins(page.slice(this.end..next.start)))
+    {
         at += 1;
         if !is_small(at) {
             to = at;

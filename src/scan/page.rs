@@ -59,6 +59,11 @@ pub struct Line {
     pub header: Option<usize>,
 }
 
+/// Longest cell, row and sentence that are looked at as one; so no text costs the square of its length.
+const CELL_MAX: usize = 1_000;
+const ROW_MAX: usize = 8_000;
+const SENTENCE_MAX: usize = 1_200;
+
 /// One normalised text, taken apart once for all detectors. Everything is sorted by place.
 pub struct Page<'a> {
     pub text: &'a str,
@@ -117,6 +122,12 @@ impl<'a> Page<'a> {
         start..self.sentences.get(sentence + 1).copied().unwrap_or(self.text.len())
     }
 
+    /// Health terms that overlap a span.
+    pub fn terms_in(&self, span: Range<usize>) -> impl Iterator<Item = &Term> {
+        let from = self.terms.partition_point(|term| term.end <= span.start);
+        self.terms.get(from..).unwrap_or_default().iter().take_while(move |term| term.start < span.end)
+    }
+
     /// Cues that begin inside a span.
     pub fn cues_in(&self, span: Range<usize>) -> impl Iterator<Item = &CueHit> {
         let from = self.cues.partition_point(|cue| cue.start < span.start);
@@ -131,7 +142,8 @@ impl<'a> Page<'a> {
     /// Whether a cue of `wanted` stands within `reach` bytes before a place, or in the column header above it.
     #[must_use]
     pub fn is_labelled(&self, at: usize, reach: usize, wanted: Cue) -> bool {
-        self.cues_in(at.saturating_sub(reach)..at).any(|hit| hit.cue == wanted && hit.end <= at) || self.column(at).any(|cue| cue == wanted)
+        self.cues_in(at.saturating_sub(reach)..at).any(|hit| hit.cue == wanted && hit.end <= at)
+            || self.column(at).any(|cue| cue == wanted)
     }
 
     /// The nearest identifier label before a place: its cues, and how far away. A column header counts as nearest.
@@ -162,7 +174,8 @@ impl<'a> Page<'a> {
     fn header_cell(&self, at: usize) -> Option<Range<usize>> {
         let index = self.line_at(at);
         let line = self.lines.get(index)?;
-        let header = line.header.filter(|header| *header != index)?;
+        // A row longer than this is no row that a person reads; it must not cost its square.
+        let header = line.header.filter(|header| *header != index && at - line.start <= ROW_MAX)?;
         let column = self.slice(line.start..at).bytes().filter(|b| Some(*b) == line.separator).count();
         self.cells(self.lines.get(header)?).nth(column)
     }
@@ -171,7 +184,18 @@ impl<'a> Page<'a> {
     #[must_use]
     pub fn cell(&self, at: usize) -> Range<usize> {
         let Some(line) = self.lines.get(self.line_at(at)) else { return at..at };
-        self.cells(line).find(|cell| cell.end >= at).unwrap_or(line.start..line.end)
+        let Some(separator) = line.separator else { return line.start..line.end };
+        let bytes = self.text.as_bytes();
+        let from = at.saturating_sub(CELL_MAX).max(line.start);
+        let to = (at + CELL_MAX).min(line.end);
+        let before = bytes.get(from..at).unwrap_or_default();
+        let after = bytes.get(at..to).unwrap_or_default();
+        let mut start = before.iter().rposition(|b| *b == separator).map_or(from, |tab| from + tab + 1);
+        let end = after.iter().position(|b| *b == separator).map_or(to, |tab| at + tab);
+        while start < at && bytes.get(start) == Some(&b' ') {
+            start += 1;
+        }
+        start..end
     }
 
     /// The cells of a line, blanks at their ends left out; the whole line if it has none.
@@ -199,8 +223,16 @@ impl<'a> Page<'a> {
                         match meaning {
                             Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
                             other => {
-                                if end > covered && longest.is_none_or(|term| term.end < end || (term.end == end && other.rank() < term.meaning.rank())) {
-                                    longest = Some(Term { start: at, end, meaning: other.written(bytes.get(at..end).unwrap_or_default()) });
+                                if end > covered
+                                    && longest.is_none_or(|term| {
+                                        term.end < end || (term.end == end && other.rank() < term.meaning.rank())
+                                    })
+                                {
+                                    longest = Some(Term {
+                                        start: at,
+                                        end,
+                                        meaning: other.written(bytes.get(at..end).unwrap_or_default()),
+                                    });
                                 }
                             }
                         }
@@ -220,6 +252,7 @@ impl<'a> Page<'a> {
         let mut out = vec![0];
         for (at, byte) in bytes.iter().enumerate() {
             let next = match byte {
+                b' ' if out.last().is_some_and(|last| at.saturating_sub(*last) > SENTENCE_MAX) => at + 1,
                 b'.' | b'!' | b'?' => {
                     let after = bytes.get(at + 1).copied().unwrap_or(b'\n');
                     let begins = bytes.get(at + 2).copied().unwrap_or(b'A');
@@ -256,9 +289,12 @@ impl<'a> Page<'a> {
         let start = self.slice(0..at).rfind(|c: char| !c.is_ascii_alphabetic()).map_or(0, |i| i + 1);
         let word = self.slice(start..at);
         word.len() == 1 && word.bytes().all(|b| b.is_ascii_uppercase())
-            || ["dr", "mr", "mrs", "ms", "st", "jr", "sr", "no", "vs", "apt", "ste", "prof", "pt", "dx", "rx", "inc", "dept", "approx", "ext", "tel"]
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(word))
+            || [
+                "dr", "mr", "mrs", "ms", "st", "jr", "sr", "no", "vs", "apt", "ste", "prof", "pt", "dx", "rx", "inc", "dept",
+                "approx", "ext", "tel",
+            ]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(word))
     }
 
     /// Runs of lines with cells whose first line is made of labels get that line as header. A wrapped line inside the run
@@ -268,14 +304,17 @@ impl<'a> Page<'a> {
         while at < self.lines.len() {
             let Some(first) = self.lines.get(at) else { break };
             let separator = first.separator;
+            let is_header = separator.is_some() && self.is_header(first);
             let mut end = at + 1;
-            while self.lines.get(end).is_some_and(|line| {
-                let next_goes_on = self.lines.get(end + 1).is_some_and(|next| next.separator == separator);
-                line.separator == separator || (line.separator.is_none() && next_goes_on && line.end > line.start)
-            }) {
+            while is_header
+                && self.lines.get(end).is_some_and(|line| {
+                    let next_goes_on = self.lines.get(end + 1).is_some_and(|next| next.separator == separator);
+                    line.separator == separator || (line.separator.is_none() && next_goes_on && line.end > line.start)
+                })
+            {
                 end += 1;
             }
-            if separator.is_some() && end > at + 1 && self.is_header(first) {
+            if is_header && end > at + 1 {
                 for line in self.lines.get_mut(at..end).unwrap_or_default() {
                     line.header = Some(at);
                 }
@@ -294,7 +333,10 @@ impl<'a> Page<'a> {
             if cell.len() > 40 || self.slice(cell.clone()).bytes().filter(u8::is_ascii_digit).count() > 2 {
                 return false;
             }
-            if self.cues_in(cell).any(|hit| is_label(hit.cue) || matches!(hit.cue, Cue::HealthLabel | Cue::Care | Cue::ProviderBefore)) {
+            if self
+                .cues_in(cell)
+                .any(|hit| is_label(hit.cue) || matches!(hit.cue, Cue::HealthLabel | Cue::Care | Cue::ProviderBefore))
+            {
                 labelled += 1;
             }
         }
@@ -304,7 +346,9 @@ impl<'a> Page<'a> {
     /// Confidentiality notices: a paragraph that begins with such words, or holds two of them.
     fn find_footers(&mut self) {
         for paragraph in self.paragraphs() {
-            let (Some(first), Some(last)) = (self.lines.get(paragraph.start), self.lines.get(paragraph.end - 1)) else { continue };
+            let (Some(first), Some(last)) = (self.lines.get(paragraph.start), self.lines.get(paragraph.end - 1)) else {
+                continue;
+            };
             let span = first.start..last.end;
             let mut footers = 0;
             let mut first_at = usize::MAX;
@@ -355,7 +399,10 @@ impl<'a> Page<'a> {
             let is_dashes = text == "--" || (text.len() >= 2 && text.len() < 12 && text.bytes().all(|b| b == b'_'));
             let is_closing = text.len() < 32
                 && self.cues_in(line.start..line.start + 1).any(|hit| {
-                    hit.cue == Cue::Signoff && text.get(hit.end - line.start..).is_some_and(|rest| rest.trim_matches([',', '.', '!', '-', ' ']).is_empty())
+                    hit.cue == Cue::Signoff
+                        && text
+                            .get(hit.end - line.start..)
+                            .is_some_and(|rest| rest.trim_matches([',', '.', '!', '-', ' ']).is_empty())
                 });
             let is_device = self.cues_in(line.start..line.end).any(|hit| hit.cue == Cue::DeviceNote);
             if is_dashes || is_closing {
@@ -375,7 +422,9 @@ impl<'a> Page<'a> {
         }
         // The last block of what is left of the letter.
         let paragraphs = self.paragraphs();
-        let is_body = |page: &Page<'_>, p: &Range<usize>| page.lines.get(p.clone()).unwrap_or_default().iter().any(|l| l.zone == Zone::Body);
+        let is_body = |page: &Page<'_>, p: &Range<usize>| {
+            page.lines.get(p.clone()).unwrap_or_default().iter().any(|l| l.zone == Zone::Body)
+        };
         let last = paragraphs.iter().rposition(|p| is_body(self, p));
         if let Some(last) = last.filter(|last| *last > 0)
             && let Some(paragraph) = paragraphs.get(last).cloned()
@@ -403,7 +452,10 @@ impl<'a> Page<'a> {
             if line.zone == Zone::Footer || text.len() > 70 || text.starts_with('>') || end > at + 8 {
                 break;
             }
-            if self.cues_in(line.start..line.end).any(|hit| matches!(hit.cue, Cue::LabelPatient | Cue::LabelDob | Cue::LabelMrn | Cue::HealthLabel)) {
+            if self
+                .cues_in(line.start..line.end)
+                .any(|hit| matches!(hit.cue, Cue::LabelPatient | Cue::LabelDob | Cue::LabelMrn | Cue::HealthLabel))
+            {
                 break;
             }
             end += 1;
@@ -420,7 +472,10 @@ impl<'a> Page<'a> {
         }
         let span = first.start..last.end;
         if self.cues_in(span.clone()).any(|hit| {
-            matches!(hit.cue, Cue::LabelPatient | Cue::LabelDob | Cue::LabelMrn | Cue::LabelSsn | Cue::LabelPlan | Cue::HealthLabel)
+            matches!(
+                hit.cue,
+                Cue::LabelPatient | Cue::LabelDob | Cue::LabelMrn | Cue::LabelSsn | Cue::LabelPlan | Cue::HealthLabel
+            )
         }) {
             return false;
         }
@@ -429,11 +484,20 @@ impl<'a> Page<'a> {
             scanner.first_names.value(&lower).is_some() || scanner.last_names.value(&lower).is_some()
         };
         let opening: Vec<&Word> = self.words.iter().filter(|w| w.start >= first.start && w.end <= first.end).collect();
-        let name: Vec<&&Word> = opening.iter().take_while(|w| matches!(w.shape, Shape::Capital | Shape::Initial | Shape::Upper)).collect();
-        let is_all_name = name.len() == opening.len() || self.cues_in(first.start..first.end).any(|h| matches!(h.cue, Cue::Credential | Cue::StaffRole));
-        let health = self.terms.iter().any(|t| t.start >= span.start && t.end <= span.end && !matches!(t.meaning, Meaning::Specialty | Meaning::Insurer));
+        let name: Vec<&&Word> =
+            opening.iter().take_while(|w| matches!(w.shape, Shape::Capital | Shape::Initial | Shape::Upper)).collect();
+        let is_all_name = name.len() == opening.len()
+            || self.cues_in(first.start..first.end).any(|h| matches!(h.cue, Cue::Credential | Cue::StaffRole));
+        let health = self
+            .terms
+            .iter()
+            .any(|t| t.start >= span.start && t.end <= span.end && !matches!(t.meaning, Meaning::Specialty | Meaning::Insurer));
         // Clinic names hold words such as "eye" and "heart"; a sentence with a verb does not come in lines this short.
-        (2..=6).contains(&name.len().max(opening.len().min(6))) && is_all_name && name.len() >= 2 && name.iter().any(|w| spoken(w)) && !health
+        (2..=6).contains(&name.len().max(opening.len().min(6)))
+            && is_all_name
+            && name.len() >= 2
+            && name.iter().any(|w| spoken(w))
+            && !health
             || name.len() >= 2 && is_all_name && lines.len() > 1 && name.iter().any(|w| spoken(w))
     }
 }
@@ -443,10 +507,30 @@ impl<'a> Page<'a> {
 pub fn is_label(cue: Cue) -> bool {
     matches!(
         cue,
-        Cue::LabelMrn | Cue::LabelPlan | Cue::LabelMedicaid | Cue::LabelSsn | Cue::LabelDea | Cue::LabelNpi | Cue::LabelLicense | Cue::LabelVin
-            | Cue::LabelDevice | Cue::LabelAccount | Cue::LabelDob | Cue::LabelPhone | Cue::LabelFax | Cue::LabelIcd | Cue::LabelCpt
-            | Cue::LabelNdc | Cue::LabelLoinc | Cue::LabelDate | Cue::LabelRouting | Cue::LabelCard | Cue::LabelPatient | Cue::LabelMember
-            | Cue::LabelName | Cue::LabelOther
+        Cue::LabelMrn
+            | Cue::LabelPlan
+            | Cue::LabelMedicaid
+            | Cue::LabelSsn
+            | Cue::LabelDea
+            | Cue::LabelNpi
+            | Cue::LabelLicense
+            | Cue::LabelVin
+            | Cue::LabelDevice
+            | Cue::LabelAccount
+            | Cue::LabelDob
+            | Cue::LabelPhone
+            | Cue::LabelFax
+            | Cue::LabelIcd
+            | Cue::LabelCpt
+            | Cue::LabelNdc
+            | Cue::LabelLoinc
+            | Cue::LabelDate
+            | Cue::LabelRouting
+            | Cue::LabelCard
+            | Cue::LabelPatient
+            | Cue::LabelMember
+            | Cue::LabelName
+            | Cue::LabelOther
     )
 }
 
@@ -480,7 +564,11 @@ fn words(text: &str) -> Vec<Word> {
             continue;
         }
         let start = at;
-        while is_inside(at) || (matches!(bytes.get(at), Some(b'\'' | b'-')) && is_inside(at + 1) && bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic)) {
+        while is_inside(at)
+            || (matches!(bytes.get(at), Some(b'\'' | b'-'))
+                && is_inside(at + 1)
+                && bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic))
+        {
             at += 1;
         }
         let mut end = at;

@@ -101,7 +101,8 @@ impl Before {
         for hit in page.cues_in(at.saturating_sub(48)..at).filter(|hit| hit.end <= at) {
             let gap = page.slice(hit.end..at);
             // A label: "Patient: ", "Patient - ", "patient ", or the cell before.
-            let touches = gap.len() <= 4 && gap.bytes().all(|b| matches!(b, b' ' | b':' | b'-' | b'\t' | b'#' | b'.' | b'(' | b'"' | b'\n' | b'|' | b'='));
+            let touches = gap.len() <= 4
+                && gap.bytes().all(|b| matches!(b, b' ' | b':' | b'-' | b'\t' | b'#' | b'.' | b'(' | b'"' | b'\n' | b'|' | b'='));
             let is_next_line = gap.contains('\n') && !gap.contains(':');
             if !touches || gap.contains("\n\n") {
                 continue;
@@ -158,7 +159,8 @@ fn run(page: &Page<'_>, at: usize) -> Vec<Word> {
             },
         };
         let lower = page.slice(word.start..word.end);
-        let is_particle = !out.is_empty() && matches!(lower, "de" | "la" | "del" | "van" | "von" | "der" | "da" | "di" | "bin" | "al");
+        let is_particle =
+            !out.is_empty() && matches!(lower, "de" | "la" | "del" | "van" | "von" | "der" | "da" | "di" | "bin" | "al");
         if !follows || !(matches!(word.shape, Shape::Capital | Shape::Upper | Shape::Initial) || is_particle) {
             break;
         }
@@ -202,7 +204,9 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
     let first_tier = match known_first {
         _ if first.shape == Shape::Initial => before.is_strong().then_some(30)?,
         Some(tier) => tier,
-        None if is_strange(scanner, &first_lower) || tier(&scanner.last_names, &first_lower).is_some_and(|t| t == NO_VALUE) => NO_VALUE,
+        None if is_strange(scanner, &first_lower) || tier(&scanner.last_names, &first_lower).is_some_and(|t| t == NO_VALUE) => {
+            NO_VALUE
+        }
         None => return None,
     };
     let mut best: Option<Name> = None;
@@ -253,16 +257,25 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
             score = score.saturating_sub(15);
         }
         // "4532 Ricardo Course" is a street.
-        let number = at.checked_sub(1).and_then(|i| page.words.get(i)).filter(|w| w.shape == Shape::Number && page.slice(w.end..first.start) == " ");
+        let number = at
+            .checked_sub(1)
+            .and_then(|i| page.words.get(i))
+            .filter(|w| w.shape == Shape::Number && page.slice(w.end..first.start) == " ");
         let is_time = number.is_some_and(|w| page.slice(0..w.start).ends_with(':'));
-        if number.is_some_and(|w| !is_time && w.end - w.start >= 2 && page.slice(w.start..w.end).bytes().all(|b| b.is_ascii_digit())) && !before.is_strong() {
-            let is_room = number.is_some_and(|w| page.cues_in(w.start.saturating_sub(6)..w.start).any(|hit| hit.cue == Cue::SubjectOfCare));
+        if number
+            .is_some_and(|w| !is_time && w.end - w.start >= 2 && page.slice(w.start..w.end).bytes().all(|b| b.is_ascii_digit()))
+            && !before.is_strong()
+        {
+            let is_room =
+                number.is_some_and(|w| page.cues_in(w.start.saturating_sub(6)..w.start).any(|hit| hit.cue == Cue::SubjectOfCare));
             if !is_room {
                 score = score.saturating_sub(40);
             }
         }
         let previous = at.checked_sub(1).and_then(|i| page.words.get(i));
-        if previous.is_some_and(|w| w.shape == Shape::Capital && page.slice(w.end..first.start) == " " && !before.is_strong() && !before.is_subject) {
+        if previous.is_some_and(|w| {
+            w.shape == Shape::Capital && page.slice(w.end..first.start) == " " && !before.is_strong() && !before.is_subject
+        }) {
             score = score.saturating_sub(10);
         }
         if before.is_strong() || before.is_subject {
@@ -296,7 +309,8 @@ fn sureness(first: u8, last: u8) -> u8 {
 
 /// A birth date, credential or record number right behind.
 fn has_sign_after(page: &Page<'_>, at: usize) -> bool {
-    page.cues_in(at..at + 6).any(|hit| matches!(hit.cue, Cue::LabelDob | Cue::LabelMrn | Cue::Credential | Cue::SubjectOfCare)) || date_follows(page, at)
+    page.cues_in(at..at + 6).any(|hit| matches!(hit.cue, Cue::LabelDob | Cue::LabelMrn | Cue::Credential | Cue::SubjectOfCare))
+        || date_follows(page, at)
 }
 
 /// ", 03/28/1945", " (born 1945-...": a date right behind a name reads as the birth date.
@@ -306,8 +320,14 @@ pub fn date_follows(page: &Page<'_>, at: usize) -> bool {
     let digits = rest.iter().take(8).position(u8::is_ascii_digit);
     let Some(digits) = digits else { return false };
     let gap = rest.get(..digits).unwrap_or_default();
-    let looks_like_date = rest.get(digits..).unwrap_or_default().iter().take(10).filter(|b| matches!(b, b'/' | b'-' | b'.')).count() == 2
-        && rest.get(digits..).unwrap_or_default().iter().take(6).all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'-' | b'.'));
+    let looks_like_date =
+        rest.get(digits..).unwrap_or_default().iter().take(10).filter(|b| matches!(b, b'/' | b'-' | b'.')).count() == 2
+            && rest
+                .get(digits..)
+                .unwrap_or_default()
+                .iter()
+                .take(6)
+                .all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'-' | b'.'));
     gap.iter().all(|b| matches!(b, b' ' | b',' | b'(' | b'|' | b'\t' | b';')) && looks_like_date
 }
 
@@ -315,7 +335,10 @@ pub fn date_follows(page: &Page<'_>, at: usize) -> bool {
 fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> Option<Name> {
     let last = page.words.get(at)?;
     let first = page.words.get(at + 1)?;
-    if !matches!(last.shape, Shape::Capital | Shape::Upper) || !matches!(first.shape, Shape::Capital | Shape::Upper) || page.slice(last.end..first.start) != ", " {
+    if !matches!(last.shape, Shape::Capital | Shape::Upper)
+        || !matches!(first.shape, Shape::Capital | Shape::Upper)
+        || page.slice(last.end..first.start) != ", "
+    {
         return None;
     }
     let (last_lower, first_lower) = (lower(page, last), lower(page, first));
@@ -326,11 +349,15 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
     }
     let last_tier = either(known_last, &last_lower)?;
     let first_tier = either(known_first.or(tier(&scanner.last_names, &first_lower)), &first_lower)?;
-    let starts_cell = page.cell(last.start).start == last.start || page.slice(0..last.start).trim_end_matches([' ', '"', '>']).ends_with([':', '|', '\n', '\t', '(', '-', ';']);
+    let starts_cell = page.cell(last.start).start == last.start
+        || page.slice(0..last.start).trim_end_matches([' ', '"', '>']).ends_with([':', '|', '\n', '\t', '(', '-', ';']);
     // A comma also separates items: what follows must not go on as a name of its own.
     let third = page.words.get(at + 2).filter(|word| page.slice(first.end..word.start) == " " && word.shape == Shape::Capital);
     let goes_on = third.is_some_and(|word| tier(&scanner.last_names, &lower(page, word)).is_some_and(|t| t == NO_VALUE));
-    let room = at.checked_sub(1).and_then(|i| page.words.get(i)).is_some_and(|w| w.shape == Shape::Number && page.slice(w.end..last.start) == " ");
+    let room = at
+        .checked_sub(1)
+        .and_then(|i| page.words.get(i))
+        .is_some_and(|w| w.shape == Shape::Number && page.slice(w.end..last.start) == " ");
     let mut score = if known_last.is_none() || known_first.is_none() { 60 } else { sureness(first_tier, last_tier) };
     if !(starts_cell || before.is_strong() || before.is_subject || room) {
         score = score.saturating_sub(35);
@@ -341,7 +368,8 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
     if before.is_strong() || has_sign_after(page, first.end) {
         score = score.saturating_add(30);
     }
-    let initial = page.words.get(at + 2).is_some_and(|word| word.shape == Shape::Initial && page.slice(first.end..word.start) == " ");
+    let initial =
+        page.words.get(at + 2).is_some_and(|word| word.shape == Shape::Initial && page.slice(first.end..word.start) == " ");
     Some(Name { count: if initial { 3 } else { 2 }, score: score.min(99), key: (first_lower, last_lower) })
 }
 
@@ -349,7 +377,9 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
 fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Before) -> Option<Name> {
     let first = run.first()?;
     let is_labelled_field = before.is_patient || before.is_name_label;
-    if !(is_labelled_field || before.is_honorific || before.is_reader || before.is_provider || before.is_writer) || first.shape == Shape::Initial {
+    if !(is_labelled_field || before.is_honorific || before.is_reader || before.is_provider || before.is_writer)
+        || first.shape == Shape::Initial
+    {
         return None;
     }
     let known = |word: &Word| {
@@ -357,7 +387,11 @@ fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before:
         tier(&scanner.first_names, &name).is_some_and(|t| t > 20) || tier(&scanner.last_names, &name).is_some_and(|t| t > 20)
     };
     // Words that are labels or terms themselves end the name.
-    let is_free = |word: &Word| !page.cues_in(word.start..word.start + 1).any(|hit| hit.end >= word.end && !matches!(hit.cue, Cue::Allow | Cue::Credential));
+    let is_free = |word: &Word| {
+        !page
+            .cues_in(word.start..word.start + 1)
+            .any(|hit| hit.end >= word.end && !matches!(hit.cue, Cue::Allow | Cue::Credential))
+    };
     let words: Vec<&Word> = run.iter().take(3).take_while(|word| is_free(word)).collect();
     let count = words.len();
     let after = page.slice(words.last()?.end..(words.last()?.end + 1).min(page.text.len()));
@@ -365,8 +399,14 @@ fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before:
     let is_name = match count {
         0 => return None,
         // "Dear Jason," "Mrs. Okafor" "Dr. Curry"
-        1 => known(first) && (before.is_provider || (before.is_reader && ends_field)) || ((before.is_honorific || before.is_doctor) && first.shape == Shape::Capital),
-        _ => words.iter().any(|word| known(word) || is_strange(scanner, &lower(page, word))) && (ends_field || is_labelled_field || before.is_honorific),
+        1 => {
+            known(first) && (before.is_provider || (before.is_reader && ends_field))
+                || ((before.is_honorific || before.is_doctor) && first.shape == Shape::Capital)
+        }
+        _ => {
+            words.iter().any(|word| known(word) || is_strange(scanner, &lower(page, word)))
+                && (ends_field || is_labelled_field || before.is_honorific)
+        }
     };
     if !is_name {
         return None;
@@ -388,7 +428,11 @@ fn is_health_term(page: &Page<'_>, span: &Range<usize>, is_trusted: bool) -> boo
         let is_half = page.slice(term.start..term.end).contains(' ') || term.end - term.start >= span.end - span.start;
         match term.meaning {
             Meaning::Condition(w) | Meaning::Symptom(w) | Meaning::Drug(w) | Meaning::Lab(w) | Meaning::Procedure(w) => {
-                if is_trusted { sticks_out } else { sticks_out || is_half || w == 2 }
+                if is_trusted {
+                    sticks_out
+                } else {
+                    sticks_out || is_half || w == 2
+                }
             }
             Meaning::Insurer | Meaning::Specialty => sticks_out || is_half,
             Meaning::Cue(_) => false,
@@ -399,7 +443,8 @@ fn is_health_term(page: &Page<'_>, span: &Range<usize>, is_trusted: bool) -> boo
 /// "Johnson Family Medicine", "Anna Baker Clinic", "Martin Luther University": what follows makes it no person.
 fn is_organisation(page: &Page<'_>, span: &Range<usize>) -> bool {
     let starts_with_capital = |hit: &CueHit| page.slice(hit.start..hit.end).starts_with(|c: char| c.is_ascii_uppercase());
-    page.cues_in(span.end..span.end + 2).any(|hit| hit.cue == Cue::Facility && page.slice(span.end..hit.start) == " " && starts_with_capital(hit))
+    page.cues_in(span.end..span.end + 2)
+        .any(|hit| hit.cue == Cue::Facility && page.slice(span.end..hit.start) == " " && starts_with_capital(hit))
         || page
             .terms
             .get(page.terms.partition_point(|term| term.start < span.end)..)
@@ -427,14 +472,18 @@ fn role(page: &Page<'_>, span: &Range<usize>, before: &Before) -> Role {
     if before.is_reader {
         return Role::Reader;
     }
-    let is_treated = before.is_subject || is_labelled_re(page, span.start) || page.cues_in(span.end..span.end + 3).any(|hit| hit.cue == Cue::SubjectOfCare);
+    let is_treated = before.is_subject
+        || is_labelled_re(page, span.start)
+        || page.cues_in(span.end..span.end + 3).any(|hit| hit.cue == Cue::SubjectOfCare);
     if is_treated { Role::Patient } else { Role::Person }
 }
 
 /// "Re: Anna Baker" at the start of a line.
 fn is_labelled_re(page: &Page<'_>, at: usize) -> bool {
     page.cues_in(at.saturating_sub(14)..at).any(|hit| {
-        hit.cue == Cue::LabelRe && page.slice(hit.end..at).trim() == ":" && page.lines.get(page.line_at(at)).is_some_and(|line| line.start + 2 >= hit.start)
+        hit.cue == Cue::LabelRe
+            && page.slice(hit.end..at).trim() == ":"
+            && page.lines.get(page.line_at(at)).is_some_and(|line| line.start + 2 >= hit.start)
     })
 }
 

@@ -14,13 +14,19 @@ pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
         ("seen on 10/03/2024", Kind::Date),
         ("Patient\tDOB\tPhone\nX\t10/03/1984\t1", Kind::Dob),
     ],
-    misses: &[("DOB: 13/45/48", Kind::Dob), ("on 10/03/2024", Kind::Dob), ("DOB 99/99/9999", Kind::Dob), ("order 20240101", Kind::Date)],
+    misses: &[
+        ("DOB: 13/45/48", Kind::Dob),
+        ("on 10/03/2024", Kind::Dob),
+        ("DOB 99/99/9999", Kind::Dob),
+        ("order 20240101", Kind::Date),
+    ],
 };
 
 fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
     let text = c.text();
     let is_compact = text.bytes().all(|b| b.is_ascii_digit());
-    let numbers: Vec<u32> = text.split(|x: char| !x.is_ascii_digit()).filter(|n| !n.is_empty()).filter_map(|n| n.parse().ok()).collect();
+    let numbers: Vec<u32> =
+        text.split(|x: char| !x.is_ascii_digit()).filter(|n| !n.is_empty()).filter_map(|n| n.parse().ok()).collect();
     let is_valid = match numbers[..] {
         _ if is_compact => {
             let part = |range| text.get(range).and_then(|n: &str| n.parse::<u32>().ok()).unwrap_or(0);
@@ -28,7 +34,8 @@ fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
         }
         [year, month, day] if year > 31 => (1900..2100).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day),
         [a, b, year] => {
-            let is_month_day = ((1..=12).contains(&a) && (1..=31).contains(&b)) || ((1..=31).contains(&a) && (1..=12).contains(&b));
+            let is_month_day =
+                ((1..=12).contains(&a) && (1..=31).contains(&b)) || ((1..=31).contains(&a) && (1..=12).contains(&b));
             is_month_day && (year < 100 || (1900..2100).contains(&year))
         }
         [day, year] => (1..=31).contains(&day) && (year < 100 || (1900..2100).contains(&year)),

@@ -12,7 +12,12 @@ pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
         ("U07.1", Kind::Icd10),
         ("S52.501A was coded", Kind::Icd10),
     ],
-    misses: &[("Take I95 north", Kind::Icd10), ("room E11", Kind::Icd10), ("version B02.97", Kind::Icd10), ("paper size A10", Kind::Icd10)],
+    misses: &[
+        ("Take I95 north", Kind::Icd10),
+        ("room E11", Kind::Icd10),
+        ("version B02.97", Kind::Icd10),
+        ("paper size A10", Kind::Icd10),
+    ],
 };
 
 fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {

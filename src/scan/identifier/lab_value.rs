@@ -22,12 +22,14 @@ fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
     }
     // The nearest test named shortly before.
     let before = c.page.terms.partition_point(|term| term.end <= c.start);
-    let behind_test = before.checked_sub(1).and_then(|i| c.page.terms.get(i)).is_some_and(|term| {
-        matches!(term.meaning, Meaning::Lab(_)) && is_link(c.page.slice(term.end..c.start))
-    });
+    let behind_test = before
+        .checked_sub(1)
+        .and_then(|i| c.page.terms.get(i))
+        .is_some_and(|term| matches!(term.meaning, Meaning::Lab(_)) && is_link(c.page.slice(term.end..c.start)));
     if text.contains('/') && text.bytes().all(|b| b.is_ascii_digit() || b == b'/') {
         let lead = c.page.slice(c.start.saturating_sub(24)..c.start).to_ascii_lowercase();
-        let is_pressure = ["bp ", "bp: ", "b/p ", "blood pressure ", "pressure was ", "pressure of "].iter().any(|word| lead.ends_with(word));
+        let is_pressure =
+            ["bp ", "bp: ", "b/p ", "blood pressure ", "pressure was ", "pressure of "].iter().any(|word| lead.ends_with(word));
         return is_pressure.then_some((Kind::LabValue, 90));
     }
     let has_unit = text.bytes().any(|b| b.is_ascii_alphabetic());
@@ -37,8 +39,23 @@ fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
 /// Words that may stand between a test and its value.
 fn is_link(between: &str) -> bool {
     between.len() <= 24
-        && between
-            .split(|c: char| !c.is_ascii_alphanumeric())
-            .filter(|word| !word.is_empty())
-            .all(|word| matches!(word.to_ascii_lowercase().as_str(), "was" | "is" | "of" | "at" | "now" | "came" | "back" | "level" | "result" | "value" | "today" | "up" | "to" | "down"))
+        && between.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).all(|word| {
+            matches!(
+                word.to_ascii_lowercase().as_str(),
+                "was"
+                    | "is"
+                    | "of"
+                    | "at"
+                    | "now"
+                    | "came"
+                    | "back"
+                    | "level"
+                    | "result"
+                    | "value"
+                    | "today"
+                    | "up"
+                    | "to"
+                    | "down"
+            )
+        })
 }

@@ -37,14 +37,32 @@ fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
         return None;
     }
     // An insurer's name right before a number makes it the number of a member.
-    let insurer = c.page.terms.iter().rev().find(|term| term.end <= c.start);
+    let behind = c.page.terms.partition_point(|term| term.end <= c.start);
+    let insurer = behind.checked_sub(1).and_then(|index| c.page.terms.get(index));
     let is_insurers = |gap: &str| {
         gap.len() <= 20
             && gap.split(|x: char| !x.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).all(|word| {
-                matches!(word.to_ascii_lowercase().as_str(), "card" | "plan" | "id" | "no" | "number" | "policy" | "member" | "gold" | "plus" | "ppo" | "hmo" | "is" | "with")
+                matches!(
+                    word.to_ascii_lowercase().as_str(),
+                    "card"
+                        | "plan"
+                        | "id"
+                        | "no"
+                        | "number"
+                        | "policy"
+                        | "member"
+                        | "gold"
+                        | "plus"
+                        | "ppo"
+                        | "hmo"
+                        | "is"
+                        | "with"
+                )
             })
     };
-    if insurer.is_some_and(|term| term.meaning == Meaning::Insurer && is_insurers(c.page.slice(term.end..c.start)) && text.len() >= 7) {
+    if insurer
+        .is_some_and(|term| term.meaning == Meaning::Insurer && is_insurers(c.page.slice(term.end..c.start)) && text.len() >= 7)
+    {
         let is_medicaid = c.nearest_is(Cue::LabelMedicaid);
         return Some((if is_medicaid { Kind::Medicaid } else { Kind::HealthPlan }, 85));
     }

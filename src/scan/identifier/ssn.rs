@@ -36,7 +36,9 @@ fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
 }
 
 fn is_valid(digits: &str) -> bool {
-    let (Some(area), Some(group), Some(serial)) = (number(digits, 0..3), number(digits, 3..5), number(digits, 5..9)) else { return false };
+    let (Some(area), Some(group), Some(serial)) = (number(digits, 0..3), number(digits, 3..5), number(digits, 5..9)) else {
+        return false;
+    };
     // Numbers once printed in advertisements and forms.
     let is_known_sample = matches!(digits, "078051120" | "219099999") || digits.starts_with("98765432");
     // 9xx with these groups is a taxpayer number for persons without an SSN.
