@@ -11,7 +11,8 @@ pub struct HtmlText {
 
 #[must_use]
 pub fn text(html: &str) -> HtmlText {
-    let mut page = Writer { shown: String::with_capacity(html.len() / 2), aside: String::new(), pre: 0, blank: false };
+    let mut page =
+        Writer { shown: String::with_capacity(html.len() / 2), aside: String::new(), pre: 0, blank: false, closes: true };
     let mut rest = html;
     while let Some(at) = rest.find('<') {
         let (before, tag) = rest.split_at(at);
@@ -30,6 +31,8 @@ struct Writer {
     pre: usize,
     /// White space waits until a word follows.
     blank: bool,
+    /// Whether a `>` is still to come; once there is none, nothing is a tag.
+    closes: bool,
 }
 
 impl Writer {
@@ -80,7 +83,8 @@ impl Writer {
             return after;
         }
         let is_tag = text.as_bytes().get(1).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'/');
-        if !is_tag {
+        self.closes = self.closes && (!is_tag || text.contains('>'));
+        if !is_tag || !self.closes {
             self.push('<');
             return text.get(1..).unwrap_or_default();
         }
@@ -382,7 +386,7 @@ mod tests {
             ("<script>var a = 'lupus'</script>b", "b\n\nvar a = 'lupus'\n"),
             ("<!-- Anna Baker -->b", "b\n\nAnna Baker\n"),
             ("<div style=\"display:none\">hidden</div>", "hidden\n"),
-            ("cut <b", "cut b"),
+            ("cut <b", "cut <b"),
         ] {
             let read = text(html);
             let whole = if read.aside.is_empty() { read.shown } else { read.shown + "\n\n" + &read.aside };
@@ -394,7 +398,9 @@ mod tests {
     fn deep_nesting_and_open_quotes_cost_linear_work() {
         let deep = "<div>".repeat(100_000) + "lupus";
         assert!(text(&deep).shown.contains("lupus"));
-        let quotes = "<a title=\"".repeat(2_000) + "lupus";
+        let open = "<b ".repeat(100_000) + "lupus";
+        assert!(text(&open).shown.contains("lupus"));
+        let quotes = "<a title=\"".repeat(100_000) + "lupus";
         assert!(text(&quotes).shown.contains("lupus"));
     }
 }

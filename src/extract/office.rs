@@ -145,7 +145,7 @@ fn xml_text(content: &[u8]) -> Option<String> {
                     out.push_str(&inner);
                 }
             }
-            Event::CData(inner) => out.push_str(&&inner),
+            Event::CData(inner) => out.push_str(&inner),
             Event::GeneralRef(inner) => out.push_str(&reference(&inner)),
             Event::Eof => return Some(out),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}

@@ -153,8 +153,8 @@ pub fn xml(text: &str) -> String {
                     out.push_str(&format!("{name}: {}\n", inner.trim()));
                 }
             }
-            Ok(Event::CData(inner)) => out.push_str(&&inner),
-            Ok(Event::Comment(inner)) => out.push_str(&&inner),
+            Ok(Event::CData(inner)) => out.push_str(&inner),
+            Ok(Event::Comment(inner)) => out.push_str(&inner),
             Ok(Event::GeneralRef(reference)) => {
                 if out.ends_with('\n') {
                     out.pop();

@@ -74,6 +74,22 @@ impl Sheet {
     }
 }
 
+impl Sheet {
+    /// The anchors that speak for the text towards others: the strongest bare one and the strongest other one.
+    fn spokesmen(&self) -> impl Iterator<Item = &Anchor> {
+        let strongest =
+            |bare: bool| self.anchors.iter().filter(|anchor| anchor.is_bare() == bare).max_by_key(|anchor| anchor.strength);
+        [strongest(true), strongest(false)].into_iter().flatten()
+    }
+}
+
+impl Anchor {
+    /// Named, and no more.
+    fn is_bare(&self) -> bool {
+        matches!(self.reason, Reason::PersonNamed | Reason::ReaderByName | Reason::WriterAboutSelf)
+    }
+}
+
 fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
     let mut out = Vec::new();
     let mut add = |at: Range<usize>, strength: i32, reason| {
@@ -114,14 +130,15 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
 /// A birth date, record or insurance number in the same line or shortly behind the name.
 fn has_identifier_beside(page: &Page<'_>, span: &Range<usize>, hits: &[Hit]) -> bool {
     let line = page.lines.get(page.line_at(span.start)).map_or(0..0, |line| line.start..line.end);
-    let reach = span.start..span.end + 90;
-    let from = hits.partition_point(|hit| hit.span.end <= line.start.min(reach.start));
+    let (from, to) = (line.start.max(span.start.saturating_sub(200)), line.end.min(span.end + 200).max(span.end + 90));
+    let first = hits.partition_point(|hit| hit.span.end <= from);
     date_follows(page, span.end)
-        || hits.get(from..).unwrap_or_default().iter().take_while(|hit| hit.span.start < line.end.max(reach.end)).any(|hit| {
-            let is_near =
-                reach.contains(&hit.span.start) || (line.contains(&hit.span.start) && hit.span.start.abs_diff(span.end) < 200);
-            is_near && matches!(hit.kind, Kind::Dob | Kind::Mrn | Kind::Ssn | Kind::Mbi | Kind::HealthPlan | Kind::Medicaid)
-        })
+        || hits
+            .get(first..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(|hit| hit.span.start < to)
+            .any(|hit| matches!(hit.kind, Kind::Dob | Kind::Mrn | Kind::Ssn | Kind::Mbi | Kind::HealthPlan | Kind::Medicaid))
 }
 
 /// What a sentence says about all statements in it.
@@ -181,7 +198,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
         }
     };
     for term in &page.terms {
-        let is_name = persons.iter().any(|person| person.span.start < term.end && term.start < person.span.end);
+        let is_name = is_in_name(persons, term.start, term.end);
         if is_name || is_place(page, term.start, term.end) {
             continue;
         }
@@ -233,6 +250,12 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
     out.truncate(COMPARED_MAX);
     out.sort_unstable_by_key(|statement| statement.at.start);
     out
+}
+
+/// Whether a span overlaps a person's name.
+pub(super) fn is_in_name(persons: &[Person], start: usize, end: usize) -> bool {
+    let from = persons.partition_point(|person| person.span.end <= start);
+    persons.get(from).is_some_and(|person| person.span.start < end)
 }
 
 fn is_inside_term(page: &Page<'_>, at: usize) -> bool {
@@ -294,6 +317,16 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
             best = Some((score, reasons));
         }
     };
+    let doubt = |anchor: &Anchor| {
+        if circumstances.is_bulk && matches!(anchor.reason, Reason::PersonNamed | Reason::ReaderByName) { 15 } else { 0 }
+    };
+    let strongest: Vec<(usize, (&Statement, &Sheet))> = sheets
+        .iter()
+        .enumerate()
+        .filter_map(|(index, sheet)| {
+            sheet.statements.iter().max_by_key(|statement| statement.strength).map(|statement| (index, (statement, sheet)))
+        })
+        .collect();
     for (index, sheet) in sheets.iter().enumerate() {
         for anchor in &sheet.anchors {
             let doubt =
@@ -302,11 +335,12 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
                 let (link, how) = inside(sheet, anchor, statement);
                 take(anchor.strength - doubt + statement.strength + link, [anchor.reason, statement.reason, how]);
             }
-            for (_, other) in sheets.iter().enumerate().filter(|(other, _)| *other != index) {
-                if let Some(strongest) = other.statements.iter().max_by_key(|statement| statement.strength) {
-                    let (link, how) = across(sheet, other, anchor);
-                    take(anchor.strength - doubt + strongest.strength + link, [anchor.reason, strongest.reason, how]);
-                }
+        }
+        for anchor in sheet.spokesmen() {
+            let doubt = doubt(anchor);
+            for (strongest, other) in strongest.iter().filter(|(other, _)| *other != index).map(|(_, pair)| pair) {
+                let (link, how) = across(sheet, other, anchor);
+                take(anchor.strength - doubt + strongest.strength + link, [anchor.reason, strongest.reason, how]);
             }
         }
         if circumstances.personal_reader && !circumstances.is_bulk {
@@ -368,7 +402,7 @@ fn across(anchor_sheet: &Sheet, other: &Sheet, anchor: &Anchor) -> (i32, Reason)
         }
     };
     let is_subject = |place: &Place| matches!(place, Place::Header(_, HeaderField::Subject));
-    let is_bare = matches!(anchor.reason, Reason::PersonNamed | Reason::ReaderByName | Reason::WriterAboutSelf);
+    let is_bare = anchor.is_bare();
     if is_subject(&anchor_sheet.place) || is_subject(&other.place) {
         // A subject is about what follows.
         return (if is_bare { 18 } else { 20 }, Reason::SameText);

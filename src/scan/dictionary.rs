@@ -279,12 +279,9 @@ impl Scanner {
             let Some(end) = word_end(text, at, at - start) else { continue };
             for index in 0..self.automaton.match_len(state) {
                 let pattern = self.automaton.match_pattern(state, index);
-                if self.automaton.pattern_len(pattern) == at - start {
-                    if let Some(meanings) =
-                        self.ranges.get(pattern.as_usize()).and_then(|(from, to)| self.meanings.get(*from as usize..*to as usize))
-                    {
-                        found(end, meanings);
-                    }
+                let range = self.ranges.get(pattern.as_usize()).filter(|_| self.automaton.pattern_len(pattern) == at - start);
+                if let Some(meanings) = range.and_then(|(from, to)| self.meanings.get(*from as usize..*to as usize)) {
+                    found(end, meanings);
                 }
             }
         }

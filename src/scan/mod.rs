@@ -71,10 +71,7 @@ pub fn scan(scanner: &Scanner, message: &Message, extracted: &Extracted) -> Find
         }
     }
     findings.phi = combine::combine(&sheets, &circumstances);
-    if findings.hits.len() > FINDINGS_MAX {
-        findings.hits.truncate(FINDINGS_MAX);
-        findings.limits_exceeded = true;
-    }
+    findings.hits.truncate(FINDINGS_MAX);
     findings
 }
 
@@ -195,7 +192,7 @@ fn report(
         let is_phrase = matches!(kind, Kind::Diagnosis | Kind::Procedure)
             || (kind == Kind::Lab && page.slice(term.start..term.end).contains(' '));
         let span = if is_phrase { phrase(page, scanner, term.start..term.end) } else { term.start..term.end };
-        if !persons.iter().any(|person| person.span.start < term.end && term.start < person.span.end) {
+        if !combine::is_in_name(persons, term.start, term.end) {
             add(kind, &span, score);
         }
     }

@@ -21,7 +21,20 @@ pub fn normalise(original: &str) -> Normal<'_> {
     let mut text = String::with_capacity(original.len());
     let mut shifts: Vec<(usize, usize)> = Vec::new();
     let mut blank = Blank::default();
-    for (at, c) in original.char_indices() {
+    let bytes = original.as_bytes();
+    let mut next = 0;
+    while let Some(c) = original.get(next..).and_then(|rest| rest.chars().next()) {
+        let at = next;
+        if c.is_ascii_graphic() {
+            // A run of plain characters goes over as it is.
+            let run = bytes.get(at..).unwrap_or_default().iter().take_while(|b| b.is_ascii_graphic()).count();
+            next = at + run;
+            blank.flush(&mut text, &mut shifts);
+            note(&mut shifts, text.len(), at);
+            text.push_str(original.get(at..next).unwrap_or_default());
+            continue;
+        }
+        next = at + c.len_utf8();
         if is_invisible(c) {
             continue;
         }
@@ -31,11 +44,7 @@ pub fn normalise(original: &str) -> Normal<'_> {
         }
         blank.flush(&mut text, &mut shifts);
         let from = text.len();
-        if c.is_ascii() {
-            text.push(c);
-        } else {
-            fold(c, &mut text);
-        }
+        fold(c, &mut text);
         if text.len() > from {
             note(&mut shifts, from, at);
         }
@@ -50,7 +59,10 @@ impl Normal<'_> {
         if self.shifts.is_empty() {
             return span.clone();
         }
-        let start = self.place(span.start);
+        let mut start = self.place(span.start);
+        while !self.original.is_char_boundary(start) {
+            start -= 1;
+        }
         // The end is where the last character inside began, plus its length.
         let mut end = if span.end > span.start { self.place(span.end - 1) + 1 } else { start };
         while end < self.original.len() && !self.original.is_char_boundary(end) {
@@ -288,6 +300,10 @@ mod tests {
         let original = "BAD\u{cd}A, NO\u{c9} x";
         let normal = normalise(original);
         assert_eq!(&original[normal.original(&(0..10))], "BAD\u{cd}A, NO\u{c9}");
+        // A letter read as two, cut in its middle.
+        let original = "stra\u{df}e \u{200b}x";
+        let normal = normalise(original);
+        assert_eq!(&original[normal.original(&(5..7))], "\u{df}e");
     }
 
     #[test]

@@ -59,6 +59,11 @@ pub struct Line {
     pub header: Option<usize>,
 }
 
+/// Longest cell, row and sentence that are looked at as one; so no text costs the square of its length.
+const CELL_MAX: usize = 1_000;
+const ROW_MAX: usize = 8_000;
+const SENTENCE_MAX: usize = 1_200;
+
 /// One normalised text, taken apart once for all detectors. Everything is sorted by place.
 pub struct Page<'a> {
     pub text: &'a str,
@@ -117,6 +122,12 @@ impl<'a> Page<'a> {
         start..self.sentences.get(sentence + 1).copied().unwrap_or(self.text.len())
     }
 
+    /// Health terms that overlap a span.
+    pub fn terms_in(&self, span: Range<usize>) -> impl Iterator<Item = &Term> {
+        let from = self.terms.partition_point(|term| term.end <= span.start);
+        self.terms.get(from..).unwrap_or_default().iter().take_while(move |term| term.start < span.end)
+    }
+
     /// Cues that begin inside a span.
     pub fn cues_in(&self, span: Range<usize>) -> impl Iterator<Item = &CueHit> {
         let from = self.cues.partition_point(|cue| cue.start < span.start);
@@ -163,7 +174,8 @@ impl<'a> Page<'a> {
     fn header_cell(&self, at: usize) -> Option<Range<usize>> {
         let index = self.line_at(at);
         let line = self.lines.get(index)?;
-        let header = line.header.filter(|header| *header != index)?;
+        // A row longer than this is no row that a person reads; it must not cost its square.
+        let header = line.header.filter(|header| *header != index && at - line.start <= ROW_MAX)?;
         let column = self.slice(line.start..at).bytes().filter(|b| Some(*b) == line.separator).count();
         self.cells(self.lines.get(header)?).nth(column)
     }
@@ -172,7 +184,18 @@ impl<'a> Page<'a> {
     #[must_use]
     pub fn cell(&self, at: usize) -> Range<usize> {
         let Some(line) = self.lines.get(self.line_at(at)) else { return at..at };
-        self.cells(line).find(|cell| cell.end >= at).unwrap_or(line.start..line.end)
+        let Some(separator) = line.separator else { return line.start..line.end };
+        let bytes = self.text.as_bytes();
+        let from = at.saturating_sub(CELL_MAX).max(line.start);
+        let to = (at + CELL_MAX).min(line.end);
+        let before = bytes.get(from..at).unwrap_or_default();
+        let after = bytes.get(at..to).unwrap_or_default();
+        let mut start = before.iter().rposition(|b| *b == separator).map_or(from, |tab| from + tab + 1);
+        let end = after.iter().position(|b| *b == separator).map_or(to, |tab| at + tab);
+        while start < at && bytes.get(start) == Some(&b' ') {
+            start += 1;
+        }
+        start..end
     }
 
     /// The cells of a line, blanks at their ends left out; the whole line if it has none.
@@ -229,6 +252,7 @@ impl<'a> Page<'a> {
         let mut out = vec![0];
         for (at, byte) in bytes.iter().enumerate() {
             let next = match byte {
+                b' ' if out.last().is_some_and(|last| at.saturating_sub(*last) > SENTENCE_MAX) => at + 1,
                 b'.' | b'!' | b'?' => {
                     let after = bytes.get(at + 1).copied().unwrap_or(b'\n');
                     let begins = bytes.get(at + 2).copied().unwrap_or(b'A');
@@ -280,14 +304,17 @@ impl<'a> Page<'a> {
         while at < self.lines.len() {
             let Some(first) = self.lines.get(at) else { break };
             let separator = first.separator;
+            let is_header = separator.is_some() && self.is_header(first);
             let mut end = at + 1;
-            while self.lines.get(end).is_some_and(|line| {
-                let next_goes_on = self.lines.get(end + 1).is_some_and(|next| next.separator == separator);
-                line.separator == separator || (line.separator.is_none() && next_goes_on && line.end > line.start)
-            }) {
+            while is_header
+                && self.lines.get(end).is_some_and(|line| {
+                    let next_goes_on = self.lines.get(end + 1).is_some_and(|next| next.separator == separator);
+                    line.separator == separator || (line.separator.is_none() && next_goes_on && line.end > line.start)
+                })
+            {
                 end += 1;
             }
-            if separator.is_some() && end > at + 1 && self.is_header(first) {
+            if is_header && end > at + 1 {
                 for line in self.lines.get_mut(at..end).unwrap_or_default() {
                     line.header = Some(at);
                 }

@@ -13,8 +13,8 @@ fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
     let is_labelled = c.page.is_labelled(c.start, 40, Cue::LabelCpt);
     // In brackets behind the name of what was done.
     let is_after_procedure = c.page.slice(0..c.start).ends_with('(')
-        && c.page.terms.iter().any(|term| {
-            matches!(term.meaning, Meaning::Procedure(_) | Meaning::Lab(_)) && term.end + 3 >= c.start && term.end < c.start
-        });
+        && c.page
+            .terms_in(c.start.saturating_sub(4)..c.start)
+            .any(|term| matches!(term.meaning, Meaning::Procedure(_) | Meaning::Lab(_)));
     (c.stands_alone() && (is_labelled || is_after_procedure)).then_some((Kind::Cpt, 80))
 }

@@ -37,7 +37,8 @@ fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
         return None;
     }
     // An insurer's name right before a number makes it the number of a member.
-    let insurer = c.page.terms.iter().rev().find(|term| term.end <= c.start);
+    let behind = c.page.terms.partition_point(|term| term.end <= c.start);
+    let insurer = behind.checked_sub(1).and_then(|index| c.page.terms.get(index));
     let is_insurers = |gap: &str| {
         gap.len() <= 20
             && gap.split(|x: char| !x.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).all(|word| {

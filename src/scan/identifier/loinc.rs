@@ -10,11 +10,7 @@ pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
 
 fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
     use crate::scan::dictionary::Meaning;
-    let is_lab_near = || {
-        c.page
-            .terms
-            .iter()
-            .any(|term| matches!(term.meaning, Meaning::Lab(_)) && term.start < c.end + 80 && term.end + 80 > c.start)
-    };
+    let is_lab_near =
+        || c.page.terms_in(c.start.saturating_sub(80)..c.end + 80).any(|term| matches!(term.meaning, Meaning::Lab(_)));
     (c.stands_alone() && luhn(&c.digits()) && (c.labelled(Cue::LabelLoinc) || is_lab_near())).then_some((Kind::Loinc, 85))
 }

@@ -79,7 +79,7 @@ impl<'c> Candidate<'c> {
 
     /// Whether the match is a word of its own: no letter, digit, or joining sign at its ends.
     pub fn stands_alone(&self) -> bool {
-        let before = self.page.slice(0..self.start).bytes().last();
+        let before = self.page.slice(0..self.start).bytes().next_back();
         let after = self.page.text.as_bytes().get(self.end).copied();
         let then = self.page.text.as_bytes().get(self.end + 1).copied();
         let joins = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b >= 0x80;
@@ -231,7 +231,7 @@ fn luhn(digits: &str) -> bool {
             }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 fn all_same(digits: &str) -> bool {
