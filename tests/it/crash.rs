@@ -168,7 +168,7 @@ async fn crash_run_loses_nothing_that_was_answered_250() {
             *ends.entry((id, "nobody@verified.example".into())).or_default() += 1;
         }
     }
-    let acknowledged = acknowledged.lock().unwrap();
+    let acknowledged = acknowledged.lock().unwrap().clone();
     assert_eq!(acknowledged.len(), MESSAGES);
     let mut lost = BTreeSet::new();
     let mut twice = 0;
