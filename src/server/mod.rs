@@ -34,6 +34,9 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// How long tasks may take to end after they were told.
 const STOP_MAX: Duration = Duration::from_secs(9);
 
+/// Each waits up to two seconds for the store's lock.
+const OPEN_TRIES: u32 = 2;
+
 /// The system's clock, read here and handed down as a value.
 #[must_use]
 pub fn now() -> Timestamp {
@@ -176,10 +179,18 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
         Some(path) => Settings::load(path)?,
         None => Settings::built_in()?,
     };
-    if let Some(answered) = control::ask(&settings.store.folder, &request).await {
-        return Ok(answered?);
-    }
-    let (vault, store) = start::open(&settings)?;
+    // A gateway that is just starting or ending holds the store without answering yet.
+    let mut tries = 0;
+    let (vault, store) = loop {
+        if let Some(answered) = control::ask(&settings.store.folder, &request).await {
+            return Ok(answered?);
+        }
+        match start::open(&settings) {
+            Ok(opened) => break opened,
+            Err(error) if tries >= OPEN_TRIES => return Err(error),
+            Err(_) => tries += 1,
+        }
+    };
     let parts = Parts { store: store.clone(), vault, settings: Arc::new(settings) };
     let answer = control::answer(&parts, request, now()).await;
     store.close().await;

@@ -74,6 +74,12 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
         observe::log(note);
     }
     let (vault, store) = open(&settings)?;
+    let first = first_credential(&store, &vault).await?;
+    let (stop, stopped) = watch::channel(false);
+    let settings = Arc::new(settings);
+    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone() };
+    // Before the listeners: who sees a listener may give commands.
+    control::listen(parts.clone(), &settings.store.folder, stopped.clone()).await?;
     if settings.deliver.portal.notice_address.is_none() && settings.is_configured {
         observe::log(&Event::SettingsNote {
             what: "portal.notice_address is not set: recipients of parcels hear nothing by mail".into(),
@@ -92,7 +98,6 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
         Some(deliver.warm()),
     ));
 
-    let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let mut listening = Vec::new();
 
@@ -134,13 +139,10 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
     let (site, router) = observation::site(&settings, bound, gate.clone(), store.clone());
     tasks.spawn(web::serve_plain(listener, site, web::Limits::default(), router, stopped.clone()));
 
-    let first = first_credential(&store, &vault).await?;
     // The SMTP listeners say so themselves.
     for (what, address) in listening.iter().filter(|(what, _)| ["portal", "metrics"].contains(what)) {
         observe::log(&Event::Listening { what, address: *address });
     }
-    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: Arc::new(settings) };
-    control::listen(parts.clone(), &parts.settings.store.folder, stopped.clone()).await?;
 
     // Behind the listeners.
     let file = match source {
