@@ -5,5 +5,6 @@ mod commands;
 mod crash;
 mod pickup;
 mod road;
+mod sandbox;
 mod support;
 mod tidy;
