@@ -62,7 +62,12 @@ fn copy_folder(from: &Path, to: &Path) {
         if entry.file_type().unwrap().is_dir() {
             copy_folder(&entry.path(), &target);
         } else {
-            std::fs::copy(entry.path(), target).unwrap();
+            match std::fs::copy(entry.path(), target) {
+                Ok(_) => {}
+                // A half-made file that its writer has just taken away: a crash may leave it or not.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => panic!("{error}"),
+            }
         }
     }
 }
@@ -559,8 +564,6 @@ async fn a_fault_at_any_step_loses_nothing_that_was_answered() {
         }
         if failed {
             handle.failed().await;
-            // A store that failed closes its files by itself; the copy is taken when it has.
-            handle.close().await;
         }
         let crashed = world.as_after_a_crash();
         let again = crashed.open();
