@@ -145,7 +145,7 @@ impl Inner {
                     ..Commit::default()
                 };
                 self.store.commit(commit).await?;
-                self.store.clear_tries(row.id).await?;
+                self.store.give_back_try(row.id).await?;
                 self.tell(Incident::Opened(row.id));
                 Ok(Unlocked::Open { row: Box::new(row), key })
             }

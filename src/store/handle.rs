@@ -291,9 +291,10 @@ impl Handle {
             _ => Err(mixed_up()),
         }
     }
-    /// Gives back the tries after a right code.
-    pub async fn clear_tries(&self, id: ParcelId) -> Result<(), Error> {
-        self.done(Order::ClearTries { parcel: id }).await
+    /// Gives back the one try that was a right code. Wrong ones stay counted for as long as the code lives: a reader
+    /// who comes often must not give a stranger new tries each time.
+    pub async fn give_back_try(&self, id: ParcelId) -> Result<(), Error> {
+        self.done(Order::GiveBackTry { parcel: id }).await
     }
     /// Voids every code in force, as after restoring a backup: tries made since would otherwise be given back.
     pub async fn void_codes(&self) -> Result<u64, Error> {

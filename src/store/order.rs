@@ -19,7 +19,7 @@ pub enum Order {
         parcel: ParcelId,
         at: Timestamp,
     },
-    ClearTries {
+    GiveBackTry {
         parcel: ParcelId,
     },
     VoidCodes,

@@ -385,8 +385,9 @@ async fn ten_tries_void_a_code_and_only_a_new_code_resets_them() {
     again.commit(Commit { parcel_changes: vec![ParcelChange::Code(id, code(2))], ..Commit::default() }).await.unwrap();
     assert_eq!(again.count_try(id, NOW).await.unwrap(), Some(1));
     assert!(again.is_live_code([2; 32]).await.unwrap() && !again.is_live_code([1; 32]).await.unwrap());
-    again.clear_tries(id).await.unwrap();
-    assert_eq!(again.count_try(id, NOW).await.unwrap(), Some(1));
+    assert_eq!(again.count_try(id, NOW).await.unwrap(), Some(2));
+    again.give_back_try(id).await.unwrap();
+    assert_eq!(again.count_try(id, NOW).await.unwrap(), Some(2), "one was right, the wrong one before it stays");
     assert_eq!(again.void_codes().await.unwrap(), 1);
     assert_eq!(again.count_try(id, NOW).await.unwrap(), None);
 }

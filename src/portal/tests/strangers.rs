@@ -92,7 +92,9 @@ async fn after_three_wrong_codes_there_is_a_pause_that_costs_no_try() {
     assert_eq!(world.row(made.id).await.tries, 3);
     world.pass_secs(6);
     assert!(browser.open(&made).await.text().contains("Your biopsy"));
-    assert_eq!(world.row(made.id).await.tries, 0, "a right code gives the tries back");
+    assert_eq!(world.row(made.id).await.tries, 3, "a right code gives back its own try and no other");
+    assert!(browser.open(&made).await.text().contains("Your biopsy"), "and makes nobody wait who has the code");
+    assert_eq!(world.row(made.id).await.tries, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

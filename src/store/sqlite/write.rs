@@ -52,8 +52,9 @@ impl SqliteStore {
             Order::Commit { commit, .. } => self.commit(commit, batch),
             Order::Claim { now, max } => self.claim(*now, *max),
             Order::CountTry { parcel, at } => self.count_try(*parcel, *at),
-            Order::ClearTries { parcel } => {
-                self.run_with("UPDATE parcels SET tries = 0 WHERE id = ?1", [parcel.as_bytes()])?;
+            Order::GiveBackTry { parcel } => {
+                let sql = "UPDATE parcels SET tries = max(tries - 1, 0), last_try_at = NULL WHERE id = ?1";
+                self.run_with(sql, [parcel.as_bytes()])?;
                 Ok(Answer::Done)
             }
             Order::VoidCodes => {
