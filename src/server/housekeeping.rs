@@ -16,7 +16,6 @@ use crate::escrow::{self, Occasion};
 use crate::mail::Timestamp;
 use crate::observe::{self, metrics};
 use crate::portal::Incident;
-use crate::queue::CopyState;
 use crate::store::{self, Commit, ParcelChange};
 
 /// Gauges are as fresh as this.
@@ -91,10 +90,10 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 
 /// A message that nobody released in time goes to the portal, never out.
 async fn end_holds(parts: &Parts, parcels: &Parcels) {
-    let Ok(rows) = parts.store.copies(true, SWEEP_MAX).await else { return };
     let limit = i64::try_from(parts.settings.release_hold_after.as_millis()).unwrap_or(i64::MAX);
     let now = now();
-    for row in rows.iter().filter(|row| row.copy.state == CopyState::Held && now.since_ms(row.copy.received_at) >= limit) {
+    let Ok(rows) = parts.store.held_since(now.plus_ms(limit.saturating_neg()), SWEEP_MAX).await else { return };
+    for row in &rows {
         let Ok(open) = OpenCopy::of(&parts.vault, row) else { continue };
         let Ok(Some(body)) = parts.store.body(row.copy.body).await else { continue };
         if let Err(error) = parcels.to_portal(row, &open, body, escrow::Why::Policy, now).await {
@@ -107,7 +106,8 @@ async fn end_holds(parts: &Parts, parcels: &Parcels) {
 
 /// Parcels that ended lose keys and content; the row stays as a fact.
 async fn end_parcels(parts: &Parts, now: Timestamp) {
-    let Ok(rows) = parts.store.parcels(true, SWEEP_MAX).await else { return };
+    let opened = now.plus_secs(-escrow::READ_DAYS_MIN * 86_400);
+    let Ok(rows) = parts.store.parcels_ended(now, opened, SWEEP_MAX).await else { return };
     for row in rows.iter().filter(|row| escrow::effective_expiry(row.expires_at, row.first_opened_at) <= now) {
         let mut record = Record::of(Event::Expired, now);
         record.message = Some(row.message.to_string());

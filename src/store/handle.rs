@@ -270,6 +270,10 @@ impl Handle {
     pub async fn copies(&self, open_only: bool, max: usize) -> Result<Vec<CopyRow>, Error> {
         self.read(move |store| store.copies(open_only, max)).await
     }
+    /// Held copies received at or before `at`, oldest first.
+    pub async fn held_since(&self, at: Timestamp, max: usize) -> Result<Vec<CopyRow>, Error> {
+        self.read(move |store| store.held_since(at, max)).await
+    }
     pub async fn parcel(&self, id: ParcelId) -> Result<Option<ParcelRow>, Error> {
         self.read(move |store| store.parcel(id)).await
     }
@@ -278,6 +282,10 @@ impl Handle {
     }
     pub async fn parcels(&self, open_only: bool, max: usize) -> Result<Vec<ParcelRow>, Error> {
         self.read(move |store| store.parcels(open_only, max)).await
+    }
+    /// Parcels still open that ended by `expired` and, if they were opened, were first opened by `opened`; oldest first.
+    pub async fn parcels_ended(&self, expired: Timestamp, opened: Timestamp, max: usize) -> Result<Vec<ParcelRow>, Error> {
+        self.read(move |store| store.parcels_ended(expired, opened, max)).await
     }
     /// (header section, body), sealed under the parcel's key.
     pub async fn parcel_content(&self, id: ParcelId) -> Result<Option<(Sealed, Sealed)>, Error> {
