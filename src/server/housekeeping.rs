@@ -1,15 +1,12 @@
 //! What happens by the clock: gauges, signed heads, holds that ran out, parcels that ended, codes that were used up.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Parts, now};
+use super::{Parts, continuity, now};
 use crate::audit::{Event, Record};
 use crate::deliver::{OpenCopy, Parcels};
 use crate::escrow::{self, Occasion};
@@ -42,7 +39,7 @@ pub(super) async fn keep(
         tokio::select! {
             _ = stop.changed() => break,
             _ = gauges.tick() => measure(&parts).await,
-            _ = heads.tick() => sign_head(&parts).await,
+            _ = heads.tick() => continuity::sign_head(&parts.settings, &parts.store).await,
             _ = sweep.tick() => {
                 end_holds(&parts, &parcels).await;
                 end_parcels(&parts, now()).await;
@@ -54,7 +51,7 @@ pub(super) async fn keep(
         }
     }
     // The last word of this run, so that a later one can show that nothing was cut off.
-    sign_head(&parts).await;
+    continuity::sign_head(&parts.settings, &parts.store).await;
 }
 
 async fn measure(parts: &Parts) {
@@ -66,26 +63,6 @@ async fn measure(parts: &Parts) {
     }
     let age = depth.oldest_queued_at.map_or(0, |at| now().since_ms(at) / 1000);
     metrics().queue_oldest_age_seconds.set(age.max(0));
-}
-
-/// Signs the end of the log and keeps the head in a second place: with the keys, away from the data.
-async fn sign_head(parts: &Parts) {
-    // A closed store is reported where it broke.
-    let Ok(head) = parts.store.sign_head(now()).await else { return };
-    if let Err(error) = replace(&parts.settings.keys.join("head.json"), &head) {
-        observe::log(&observe::Event::SettingsNote {
-            what: format!("the head of the log could not be written beside the keys: {error}"),
-        });
-    }
-}
-
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)
 }
 
 /// A message that nobody released in time goes to the portal, never out.

@@ -2,8 +2,9 @@
 //!
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
-//! Reading order: this file → `start` → `rules` → `housekeeping` → `control`.
+//! Reading order: this file → `start` → `continuity` → `rules` → `housekeeping` → `control`.
 
+mod continuity;
 mod control;
 mod housekeeping;
 mod observation;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use continuity::accept_restored;
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use rules::{examine, load_rules, scanner};
 pub use start::{DEMO_MARK, Source, refuse_demo_folder, start, start_with};
@@ -185,7 +187,7 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
         if let Some(answered) = control::ask(&settings.store.folder, &request).await {
             return Ok(answered?);
         }
-        match start::open(&settings) {
+        match start::open(&settings).await {
             Ok(opened) => break opened,
             Err(error) if tries >= OPEN_TRIES => return Err(error),
             Err(_) => tries += 1,

@@ -1,8 +1,12 @@
 //! What a hostile client, reader or thief tries, against a whole gateway.
 
+use std::path::Path;
+
+use wardpost::config::Settings;
+use wardpost::server::{self, Answer, Request};
 use wardpost::world::World;
 
-use crate::support::Gateway;
+use crate::support::{Gateway, message};
 
 fn with_from(from: &str) -> String {
     format!("From: {from}\r\nTo: pat@verified.example\r\nSubject: x\r\nMessage-ID: <f@practice.example>\r\n\r\nhello\r\n")
@@ -25,4 +29,45 @@ async fn a_second_author_that_only_other_readers_see_is_refused() {
     }
     gateway.submit(&["pat@verified.example"], &with_from("\"Ann, nurse\" <ann@practice.example>")).await.unwrap();
     gateway.stop().await;
+}
+
+/// Whoever puts yesterday's data folder back gets no tries back, and no silence about what was cut off.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_store_is_refused_until_its_codes_are_void() {
+    let gateway = Gateway::start(World::start().await.unwrap()).await;
+    let letter = message("old@practice.example", "pat@no-tls.example", "About your visit", "hello");
+    gateway.submit(&["pat@no-tls.example"], &letter).await.unwrap();
+    gateway.settle().await;
+    let stopped = gateway.stop_and_keep().await;
+    let settings = Settings::load(&stopped.config).unwrap();
+    let (data, copy) = (settings.store.folder.clone(), settings.store.folder.with_extension("backup"));
+    copy_folder(&data, &copy);
+
+    let list = || server::ask(Some(&stopped.config), Request::EscrowList { all: false });
+    let Answer::Rows(rows) = list().await.unwrap() else { panic!("no list") };
+    assert_eq!(rows[0]["state"], "waiting");
+    server::ask(Some(&stopped.config), Request::AuditShow { message: "old@practice.example".into() }).await.unwrap();
+    stopped.try_start().await.unwrap().stop().await;
+
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::rename(&copy, &data).unwrap();
+    let refused = list().await.unwrap_err().to_string();
+    assert!(refused.contains("--restored"), "{refused}");
+    assert!(stopped.try_start().await.is_err(), "an old store was served");
+
+    assert_eq!(server::accept_restored(&settings).await.unwrap(), 1);
+    let Answer::Rows(rows) = list().await.unwrap() else { panic!("no list") };
+    assert_eq!(rows[0]["state"], "needs-code", "the old code still opens the parcel");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &to.join(entry.file_name()));
+        } else if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
 }
