@@ -8,9 +8,9 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Parts, continuity, now};
 use crate::audit::{Event, Record};
-use crate::deliver::{OpenCopy, Parcels};
-use crate::escrow::{self, Occasion};
-use crate::mail::Timestamp;
+use crate::deliver::{OpenCopy, Parcels, PortalError};
+use crate::escrow;
+use crate::mail::{ParcelId, Timestamp};
 use crate::observe::{self, metrics};
 use crate::portal::Incident;
 use crate::store::{self, Commit, ParcelChange};
@@ -43,6 +43,7 @@ pub(super) async fn keep(
             _ = sweep.tick() => {
                 end_holds(&parts, &parcels).await;
                 end_parcels(&parts, now()).await;
+                tell_all_void(&parts, &parcels).await;
             }
             incident = incidents.recv() => match incident {
                 Some(incident) => react(&parcels, incident).await,
@@ -102,12 +103,23 @@ async fn end_parcels(parts: &Parts, now: Timestamp) {
 
 async fn react(parcels: &Parcels, incident: Incident) {
     match incident {
-        // Ten tries void the code, not the parcel: the sender gets a new one to pass on.
-        Incident::CodeVoided(id) => {
-            if parcels.reissue(id, Occasion::AfterTenTries, now()).await.is_err() {
-                observe::log(&observe::Event::NoSlipRoute { parcel: id });
-            }
-        }
+        Incident::CodeVoided(id) => tell_void(parcels, id).await,
         Incident::Opened(_) | Incident::NotForReader(_) => {}
+    }
+}
+
+/// Codes that were tried out while nobody listened: before a crash, or when more happened than the channel holds.
+async fn tell_all_void(parts: &Parts, parcels: &Parcels) {
+    let Ok(ids) = parts.store.parcels_tried_out(SWEEP_MAX).await else { return };
+    for id in ids {
+        tell_void(parcels, id).await;
+    }
+}
+
+/// Ten tries void the code, not the parcel: the sender is told, and may have a new one issued.
+async fn tell_void(parcels: &Parcels, id: ParcelId) {
+    match parcels.code_void(id, now()).await {
+        Ok(true) | Err(PortalError::Store(store::Error::Refused(_)) | PortalError::NoParcel) => {}
+        Ok(false) | Err(_) => observe::log(&observe::Event::NoSlipRoute { parcel: id }),
     }
 }

@@ -287,6 +287,10 @@ impl Handle {
     pub async fn parcels_ended(&self, expired: Timestamp, opened: Timestamp, max: usize) -> Result<Vec<ParcelRow>, Error> {
         self.read(move |store| store.parcels_ended(expired, opened, max)).await
     }
+    /// Open parcels whose code was tried ten times and still lies here: nobody was told yet.
+    pub async fn parcels_tried_out(&self, max: usize) -> Result<Vec<ParcelId>, Error> {
+        self.read(move |store| store.parcels_tried_out(max)).await
+    }
     /// (header section, body), sealed under the parcel's key.
     pub async fn parcel_content(&self, id: ParcelId) -> Result<Option<(Sealed, Sealed)>, Error> {
         self.read(move |store| store.parcel_content(id)).await

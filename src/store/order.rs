@@ -106,6 +106,7 @@ pub trait Read: Send {
     fn parcel_by_number(&mut self, number_hash: [u8; 32]) -> Result<Option<ParcelRow>, Error>;
     fn parcels(&mut self, open_only: bool, max: usize) -> Result<Vec<ParcelRow>, Error>;
     fn parcels_ended(&mut self, expired: Timestamp, opened: Timestamp, max: usize) -> Result<Vec<ParcelRow>, Error>;
+    fn parcels_tried_out(&mut self, max: usize) -> Result<Vec<ParcelId>, Error>;
     fn parcel_content(&mut self, id: ParcelId) -> Result<Option<(Sealed, Sealed)>, Error>;
     fn is_live_code(&mut self, spoken_hash: [u8; 32]) -> Result<bool, Error>;
     fn user(&mut self, name: &str) -> Result<Option<UserRow>, Error>;

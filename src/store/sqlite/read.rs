@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use super::super::bodies::{Bodies, name_of_body, name_of_parcel};
 use super::super::order::Read;
 use super::super::{CodeWrap, CopyRow, Depth, Error, LogEntry, NewCopy, ParcelRow, UserRow};
+use super::write::TRIES_MAX;
 use crate::audit::{Pseudonyms, Record, reveal};
 use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
 use crate::observe;
@@ -110,6 +111,11 @@ impl Read for SqliteReader {
              AND (first_opened_at IS NULL OR first_opened_at <= ?2) ORDER BY expires_at, id LIMIT ?3"
         );
         self.many(&sql, [expired.0, opened.0, limit(max)], parcel_row)
+    }
+
+    fn parcels_tried_out(&mut self, max: usize) -> Result<Vec<ParcelId>, Error> {
+        let sql = "SELECT id FROM parcels WHERE is_closed = 0 AND code_salt IS NOT NULL AND tries >= ?1 LIMIT ?2";
+        self.many(sql, [i64::from(TRIES_MAX), limit(max)], |row| Ok(ParcelId(row.get::<_, Bytes<16>>(0)?.0)))
     }
 
     fn parcel_content(&mut self, id: ParcelId) -> Result<Option<(Sealed, Sealed)>, Error> {

@@ -246,6 +246,12 @@ impl SqliteStore {
                  WHERE id = ?1 AND is_closed = 0",
                 params![id.as_bytes(), code.salt, code.wrap.0, code.spoken_hash],
             )?,
+            // The tries stay: to a stranger the parcel goes on looking locked.
+            ParcelChange::CodeVoid(id) => self.run_with(
+                "UPDATE parcels SET code_salt = NULL, code_wrap = NULL, spoken_hash = NULL \
+                 WHERE id = ?1 AND is_closed = 0 AND code_salt IS NOT NULL AND tries >= ?2",
+                params![id.as_bytes(), TRIES_MAX],
+            )?,
             ParcelChange::Opened(id, at) => self.run_with(
                 "UPDATE parcels SET first_opened_at = coalesce(first_opened_at, ?2) WHERE id = ?1 AND is_closed = 0",
                 params![id.as_bytes(), at.0],
