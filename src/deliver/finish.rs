@@ -365,6 +365,7 @@ impl Finish {
         record.reason = Some("cannot-open".to_owned());
         commit.records.push(record);
         observe::log(&observe::Event::StoreFailed { what: format!("copy {} does not open and is held", row.copy.id) });
+        observe::log(&observe::Event::Held { message: row.copy.message, copy: row.copy.id });
         self.commit(commit).await;
         None
     }

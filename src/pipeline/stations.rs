@@ -463,6 +463,12 @@ impl Built {
         self.commit.copies.iter().filter(|copy| matches!(copy.state, CopyState::Queued { .. })).count()
     }
 
+    /// Copies that wait for a person.
+    pub(super) fn held(&self) -> Vec<(QueueId, CopyId)> {
+        let held = self.commit.copies.iter().filter(|copy| copy.state == CopyState::Held);
+        held.map(|copy| (copy.message, copy.id)).collect()
+    }
+
     /// Marks the copies that go to the workers from memory as claimed, and gives the rows to hand over.
     pub(super) fn hand_over(&mut self) -> Vec<CopyRow> {
         let body = self.own_body.clone();

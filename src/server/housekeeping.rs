@@ -45,10 +45,8 @@ pub(super) async fn keep(
                 end_parcels(&parts, now()).await;
                 tell_all_void(&parts, &parcels).await;
             }
-            incident = incidents.recv() => match incident {
-                Some(incident) => react(&parcels, incident).await,
-                None => break,
-            },
+            // Without a portal there are none; everything else goes on.
+            Some(incident) = incidents.recv() => react(&parcels, incident).await,
         }
     }
     // The last word of this run, so that a later one can show that nothing was cut off.

@@ -71,3 +71,28 @@ fn copy_folder(from: &Path, to: &Path) {
         }
     }
 }
+
+/// A stricter level in the file is in force after a reload, and the record's policy version does not say more than that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_makes_phi_strict_makes_it_strict() {
+    const PHI: &str =
+        "Patient: Marisol Quintero\r\nDOB: 04/12/1961\r\nMRN: 00482913\r\nDiagnosis: type 2 diabetes mellitus (E11.9).";
+    let mut gateway = Gateway::start(World::start().await.unwrap()).await;
+    let to = "pat@verified.example";
+    gateway.submit(&[to], &message("r1@practice.example", to, "Results", PHI)).await.unwrap();
+    let text = std::fs::read_to_string(&gateway.config).unwrap();
+    let strict = if text.contains("[transport]\n") {
+        text.replace("[transport]\n", "[transport]\nphi = \"authenticated\"\n")
+    } else {
+        format!("{text}\n[transport]\nphi = \"authenticated\"\n")
+    };
+    std::fs::write(&gateway.config, strict).unwrap();
+    gateway.running.reload().await.unwrap();
+    gateway.submit(&[to], &message("r2@practice.example", to, "Results", PHI)).await.unwrap();
+    gateway.settle().await;
+    assert_eq!(gateway.fates("r1@practice.example").await[0].1, "delivered");
+    assert_eq!(gateway.fates("r2@practice.example").await[0].1, "escrowed");
+    let policy = |rows: Vec<serde_json::Value>| rows[0]["policy"].as_str().unwrap().to_owned();
+    assert_ne!(policy(gateway.records("r1@practice.example").await), policy(gateway.records("r2@practice.example").await));
+    gateway.stop().await;
+}
