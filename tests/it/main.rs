@@ -3,6 +3,7 @@
 
 mod commands;
 mod crash;
+mod hostile;
 mod pickup;
 mod road;
 mod sandbox;
