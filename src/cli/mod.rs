@@ -5,6 +5,7 @@
 //! Must not be here: decisions; anything the gateway would do differently.
 
 mod admin;
+mod check;
 mod check_config;
 mod demo;
 mod keys;
@@ -48,6 +49,24 @@ enum Verb {
     },
     /// Check a configuration as far as the start will: files, certificates, resolver, rules with their examples
     CheckConfig(Configured),
+    /// Say what is known of the way to domains and what would become of mail to them now; sends nothing
+    ///
+    /// Connects to every mail server of the domain as a delivery would, up to the proof of who it is, and no further.
+    /// Exit status: 0 all would be delivered at the level that the configuration asks for PHI, 1 some would not,
+    /// 2 some could not be asked.
+    Check {
+        /// Domains or addresses
+        #[arg(required_unless_present = "file", value_name = "DOMAIN")]
+        domains: Vec<String>,
+        /// A file of domains or addresses, one a line (- for standard input); each domain is asked once
+        #[arg(long, value_name = "ADDRESSES")]
+        file: Option<PathBuf>,
+        /// One JSON object a domain and line
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
     /// Scan messages for PHI and print what was found
     Scan {
         /// One JSON line a file
@@ -209,6 +228,9 @@ pub fn run() -> ExitCode {
         Verb::Serve(configured) => serve::run(configured.config.as_deref()),
         Verb::Demo { once } => demo::run(once),
         Verb::CheckConfig(configured) => check_config::run(configured.config.as_deref()),
+        Verb::Check { domains, file, json, configured } => {
+            check::run(configured.config.as_deref(), &domains, file.as_deref(), json)
+        }
         Verb::Scan { json, files } => return scan::run(&files, json),
         Verb::Audit(Audit::Show { message, json, configured }) => admin::audit_show(configured.config.as_deref(), message, json),
         Verb::Audit(Audit::Export { from, configured }) => admin::audit_export(configured.config.as_deref(), from),
@@ -237,14 +259,19 @@ pub fn run() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("wardpost: {error}");
-            let mut cause = error.source();
-            while let Some(source) = cause {
-                eprintln!("  because: {source}");
-                cause = source.source();
-            }
+            complain(error.as_ref());
             ExitCode::FAILURE
         }
+    }
+}
+
+/// An error with its causes, for a person.
+fn complain(error: &(dyn std::error::Error + Send + Sync)) {
+    eprintln!("wardpost: {error}");
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        eprintln!("  because: {source}");
+        cause = source.source();
     }
 }
 

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
+use super::check::Checker;
 use crate::audit;
 use crate::config::Settings;
 use crate::deliver;
-use crate::mail::{AddressPattern, CopyId, Mailbox, QueueId, Timestamp};
+use crate::mail::{AddressPattern, CopyId, Domain, Mailbox, QueueId, Timestamp};
 use crate::queue::{CopyFacts, CopyState, pack};
 use crate::secret::Role;
 use crate::store::{self, Commit, CopyRow, ParcelRow, Settle, UserRow};
@@ -34,6 +35,10 @@ pub enum Request {
     },
     AuditExport {
         from_seq: u64,
+    },
+    /// What would become of mail to a domain now.
+    Check {
+        domain: String,
     },
     QueueList {
         all: bool,
@@ -96,6 +101,7 @@ async fn respond(parts: &Parts, request: Request, now: Timestamp) -> Result<Answ
     match request {
         Request::AuditShow { message } => audit_show(parts, &message, now).await,
         Request::AuditExport { from_seq } => audit_export(parts, from_seq, now).await,
+        Request::Check { domain } => check(parts, &domain).await,
         Request::QueueList { all } => queue_list(parts, all).await,
         Request::QueueRelease { copy, refuse, reason } => release(parts, &copy, refuse, &reason, now).await,
         Request::EscrowList { all } => escrow_list(parts, all).await,
@@ -182,6 +188,14 @@ async fn audit_export(parts: &Parts, from_seq: u64, now: Timestamp) -> Result<An
         .await
         .map_err(text)?;
     String::from_utf8(out).map(Answer::Text).map_err(text)
+}
+
+/// As a delivery of this gateway would find it, its memory included.
+async fn check(parts: &Parts, domain: &str) -> Result<Answer, String> {
+    let domain = Domain::parse(domain.trim()).map_err(text)?;
+    let checker = Checker::with_memory(&parts.settings, (parts.store.clone(), parts.vault.clone())).map_err(text)?;
+    let report = checker.check(&domain).await;
+    Ok(Answer::Rows(vec![serde_json::to_value(&report).map_err(text)?]))
 }
 
 // --- the queue ------------------------------------------------------------------------------------------------------
