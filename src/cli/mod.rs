@@ -114,6 +114,28 @@ enum Audit {
         #[command(flatten)]
         configured: Configured,
     },
+    /// Prove to somebody else how one message reached its recipient's mail server
+    Proof {
+        /// Queue id or Message-ID
+        message: String,
+        recipient: String,
+        /// Write the signed proof, which `audit verify-proof` checks
+        #[arg(long, value_name = "FILE")]
+        export: Option<PathBuf>,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Check a proof that `audit proof --export` wrote; needs neither store nor configuration
+    VerifyProof {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The gateway's verifying key as you know it (base64)
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+        /// An export of the log: the proof's entries must stand in it
+        #[arg(long, value_name = "EXPORT")]
+        log: Option<PathBuf>,
+    },
     /// Prove a log unchanged: an exported file, or the store's own log without one
     Verify {
         #[arg(value_name = "FILE")]
@@ -237,6 +259,10 @@ pub fn run() -> ExitCode {
         Verb::Audit(Audit::Verify { file, head, configured }) => {
             admin::audit_verify(configured.config.as_deref(), file.as_deref(), head.as_deref())
         }
+        Verb::Audit(Audit::Proof { message, recipient, export, configured }) => {
+            admin::audit_proof(configured.config.as_deref(), message, recipient, export.as_deref())
+        }
+        Verb::Audit(Audit::VerifyProof { file, key, log }) => admin::verify_proof(&file, key.as_deref(), log.as_deref()),
         Verb::Queue(Queue::List { json, all, configured }) => admin::queue_list(configured.config.as_deref(), json, all),
         Verb::Queue(Queue::Release { copy, reason, configured }) => {
             admin::queue_release(configured.config.as_deref(), copy, reason, false)

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::check::Checker;
+use super::proof;
 use crate::audit;
 use crate::config::Settings;
 use crate::deliver;
@@ -35,6 +36,11 @@ pub enum Request {
     },
     AuditExport {
         from_seq: u64,
+    },
+    /// Signed proof of one delivery, for somebody outside.
+    AuditProof {
+        message: String,
+        recipient: String,
     },
     /// What would become of mail to a domain now.
     Check {
@@ -101,6 +107,7 @@ async fn respond(parts: &Parts, request: Request, now: Timestamp) -> Result<Answ
     match request {
         Request::AuditShow { message } => audit_show(parts, &message, now).await,
         Request::AuditExport { from_seq } => audit_export(parts, from_seq, now).await,
+        Request::AuditProof { message, recipient } => proof::proof(parts, &message, &recipient, now).await,
         Request::Check { domain } => check(parts, &domain).await,
         Request::QueueList { all } => queue_list(parts, all).await,
         Request::QueueRelease { copy, refuse, reason } => release(parts, &copy, refuse, &reason, now).await,
@@ -122,7 +129,7 @@ fn text(error: impl std::fmt::Display) -> String {
 // --- the record -----------------------------------------------------------------------------------------------------
 
 /// All copies of a message, found by queue id or Message-ID.
-async fn copies(parts: &Parts, message: &str) -> Result<Vec<CopyRow>, String> {
+pub(super) async fn copies(parts: &Parts, message: &str) -> Result<Vec<CopyRow>, String> {
     let message = message.trim();
     if let Ok(id) = QueueId::parse(message) {
         return parts.store.copies_of(id).await.map_err(text);

@@ -8,6 +8,7 @@ pub mod check;
 mod control;
 mod housekeeping;
 mod observation;
+mod proof;
 mod rules;
 mod start;
 

@@ -296,3 +296,71 @@ async fn pins_routes_and_next_hops_are_shown_as_such() {
     assert!(hop["sentence"].as_str().unwrap().contains("proof ends at this next hop"), "{hop}");
     assert!(world.sink("no-tls.example").unwrap().connections().is_empty());
 }
+
+/// Whoever asks whether a message left protected gets a line that others can check, with this program or without.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_can_be_proven_to_somebody_else_and_one_changed_bit_is_found() {
+    let gateway = Gateway::start(World::start().await.unwrap()).await;
+    let to = ["pat@dane-good.example", "sam@no-tls.example", "lee@sts-good.example"];
+    gateway.submit(&to, &message("proof@practice.example", &to.join(", "), "Quince", "the quince is ripe")).await.unwrap();
+    gateway.settle().await;
+    let sink = gateway.world.sink("dane-good.example").unwrap();
+    let tls = sink.connections().into_iter().find_map(|connection| connection.tls).unwrap();
+    let (config, folder) = (gateway.config.clone(), Folder::new());
+    let key = {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(gateway.running.parts().vault.verifying_key())
+    };
+    let run = tokio::task::spawn_blocking(move || {
+        let (file, log) = (folder.0.join("proof.json"), folder.0.join("log.jsonl"));
+        let (path, log_path) = (file.to_str().unwrap(), log.to_str().unwrap());
+        let made = wardpost(&["audit", "proof", "<proof@practice.example>", "Pat@dane-good.example", "--export", path], &config);
+        let printed = text(&made.stdout);
+        assert!(made.status.success(), "{printed}{}", text(&made.stderr));
+        let first = printed.lines().next().unwrap();
+        assert!(
+            first.starts_with("On ") && first.contains("was delivered to the mail server mx.dane-good.example over TLSv1."),
+            "{first}"
+        );
+        assert!(first.contains("(DANE)") && first.contains("the level verified; authenticated was shown"), "{first}");
+        assert!(printed.contains("not the mailbox behind it"), "{printed}");
+        assert!(printed.contains(tls.cipher.unwrap().as_str().unwrap()) && printed.contains("log entry"), "{printed}");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "it names a person");
+
+        let exported = wardpost(&["audit", "export"], &config);
+        std::fs::write(&log, &exported.stdout).unwrap();
+        let alone = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_wardpost")).args(arguments).output().unwrap();
+        let good = alone(&["audit", "verify-proof", path, "--key", &key, "--log", log_path]);
+        assert!(good.status.success(), "{}", text(&good.stderr));
+        assert!(text(&good.stdout).contains("its entries stand in the log"), "{}", text(&good.stdout));
+        let python = |path: &str| Command::new("python3").args(["deploy/verify.py", "--key", &key, path]).output().unwrap();
+        let judged = python(path);
+        assert!(judged.status.success() && text(&judged.stdout).contains("method: dane"), "{}", text(&judged.stdout));
+
+        let bytes = std::fs::read(&file).unwrap();
+        for at in (0..bytes.len()).step_by(bytes.len() / 40).chain([bytes.len() - 1, bytes.len() - 6]) {
+            for bit in [1, 0x20] {
+                let mut bad = bytes.clone();
+                bad[at] ^= bit;
+                std::fs::write(&file, &bad).unwrap();
+                assert!(!alone(&["audit", "verify-proof", path]).status.success(), "octet {at}");
+            }
+        }
+        let mut bad = bytes.clone();
+        bad[bytes.len() / 2] ^= 1;
+        std::fs::write(&file, &bad).unwrap();
+        assert!(!python(path).status.success());
+
+        // What did not leave is not proven, and the reason is said.
+        let kept = wardpost(&["audit", "proof", "proof@practice.example", "sam@no-tls.example"], &config);
+        assert!(!kept.status.success() && text(&kept.stderr).contains("kept in the portal"), "{}", text(&kept.stderr));
+        let unknown = wardpost(&["audit", "proof", "proof@practice.example", "nobody@no-tls.example"], &config);
+        assert!(!unknown.status.success() && text(&unknown.stderr).contains("no record of this message"));
+        // Who asked is in the log itself.
+        let shown = text(&wardpost(&["audit", "export"], &config).stdout);
+        assert!(shown.contains("resolved"), "{shown}");
+    });
+    run.await.unwrap();
+    gateway.stop().await;
+}
