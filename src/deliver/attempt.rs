@@ -81,9 +81,9 @@ pub struct Attempts {
 }
 
 /// A host to dial, with the account of a fixed route.
-struct Dial<'a> {
-    hop: &'a Hop,
-    route: Option<&'a FixedRoute>,
+pub(super) struct Dial<'a> {
+    pub(super) hop: &'a Hop,
+    pub(super) route: Option<&'a FixedRoute>,
 }
 
 /// What one host made of the message.
@@ -109,15 +109,10 @@ impl Attempts {
         let Some((evidence, fixed, port)) = self.evidence(domain, way).await else {
             return Attempted::of(Outcome::Delayed { kind: RefusalKind::Unknown, reason: Reason::LevelNotReachable });
         };
-        let mut route = match plan(requirement, &evidence, port) {
+        let route = match route_of(requirement, &evidence, port, prefer) {
             Ok(route) => route,
-            Err(refusal) => return Attempted::of(outcome_of(&refusal)),
+            Err(outcome) => return Attempted::of(outcome),
         };
-        if let Some(host) = prefer {
-            // The host that may have the message already is asked first: it can tell a copy by its Message-ID.
-            route.hops.sort_by_key(|hop| hop.host != *host);
-        }
-        cut_short(&mut route);
         let (mut ends, mut shown, mut later) = (Vec::new(), None, None);
         for hop in &route.hops {
             let dial = Dial { hop, route: fixed };
@@ -163,12 +158,10 @@ impl Attempts {
         };
         // What a message would need at least: whether more is published is for the plan to say.
         let requirement = Requirement { level: Level::Verified, require_tls: false };
-        let mut route = match plan(&requirement, &evidence, port) {
+        let Route { hops, skipped } = match route_of(&requirement, &evidence, port, None) {
             Ok(route) => route,
-            Err(refusal) => return Attempted::of(outcome_of(&refusal)),
+            Err(outcome) => return Attempted::of(outcome),
         };
-        cut_short(&mut route);
-        let Route { hops, skipped } = route;
         let (mut ends, mut shown) = (Vec::new(), None);
         for hop in &hops {
             let dial = Dial { hop, route: fixed };
@@ -202,13 +195,21 @@ impl Attempts {
     async fn evidence(&self, domain: &Domain, way: Way) -> Option<(DomainEvidence, Option<&FixedRoute>, u16)> {
         let settings = &self.settings;
         let fixed = match way {
-            Way::Any => settings.routes.get(domain).or(settings.default_hop.as_ref()),
+            Way::Any => settings.fixed(domain),
             Way::FixedOnly => Some(settings.routes.get(domain)?),
         };
-        Some(match fixed {
+        Some(self.evidence_by(domain, fixed).await)
+    }
+
+    pub(super) async fn evidence_by<'a>(
+        &self,
+        domain: &Domain,
+        fixed: Option<&'a FixedRoute>,
+    ) -> (DomainEvidence, Option<&'a FixedRoute>, u16) {
+        match fixed {
             Some(route) => (fixed_evidence(domain, route).await, Some(route), route.port),
-            None => (self.ask.evidence(domain).await, None, settings.mx_port),
-        })
+            None => (self.ask.evidence(domain).await, None, self.settings.mx_port),
+        }
     }
 
     /// Tells our own weather what a domain showed, and returns it.
@@ -280,7 +281,7 @@ impl Attempts {
     }
 
     /// A new proven connection to a host, trying its addresses in order.
-    async fn connect(&self, dial: &Dial<'_>) -> Result<Channel<Proven>, HopEnd> {
+    pub(super) async fn connect(&self, dial: &Dial<'_>) -> Result<Channel<Proven>, HopEnd> {
         let hop = dial.hop;
         let hash = hop.plan.digest();
         let tls = self
@@ -301,7 +302,7 @@ impl Attempts {
     }
 
     /// The first address of a host that answers EHLO. IPv6 comes first.
-    async fn open(&self, hop: &Hop) -> Result<Channel<Clear>, HopEnd> {
+    pub(super) async fn open(&self, hop: &Hop) -> Result<Channel<Clear>, HopEnd> {
         let mut last = Reason::ConnectFailed;
         for ip in &hop.addresses {
             let address = SocketAddr::new(*ip, hop.port);
@@ -348,12 +349,7 @@ impl Attempts {
         let name = self.settings.name.as_str();
         match end {
             HopEnd::Short { is_policy: false, .. } => {
-                let unproven = TlsPlan {
-                    host: hop.host.clone(),
-                    authentication: Authentication::None,
-                    gives: Level::Encrypted,
-                    is_policy: false,
-                };
+                let unproven = unproven_plan(&hop.host);
                 let Ok(tls) = tls_client(&unproven, &self.settings.roots, now()) else { return Hosted::Ended(end) };
                 let channel = match self.open(hop).await {
                     Ok(channel) => channel,
@@ -389,6 +385,22 @@ impl Attempts {
             | HopEnd::Later(_) => Hosted::Ended(end),
         }
     }
+}
+
+/// The hosts that are tried for a domain, in order, or what becomes of the message because there is none.
+pub(super) fn route_of(
+    requirement: &Requirement,
+    evidence: &DomainEvidence,
+    port: u16,
+    prefer: Option<&Domain>,
+) -> Result<Route, Outcome> {
+    let mut route = plan(requirement, evidence, port).map_err(|refusal| outcome_of(&refusal))?;
+    if let Some(host) = prefer {
+        // The host that may have the message already is asked first: it can tell a copy by its Message-ID.
+        route.hops.sort_by_key(|hop| hop.host != *host);
+    }
+    cut_short(&mut route);
+    Ok(route)
 }
 
 /// Leaves the first hosts and addresses of a domain that names a flood of them. What was left out was not asked, so
@@ -510,7 +522,7 @@ async fn fixed_evidence(domain: &Domain, route: &FixedRoute) -> DomainEvidence {
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a proof looks like in the record.
-fn proven(proof: &Proof) -> audit::Proven {
+pub(super) fn proven(proof: &Proof) -> audit::Proven {
     audit::Proven {
         level: proof.level().as_str().to_owned(),
         method: proof.method().to_owned(),
@@ -520,6 +532,11 @@ fn proven(proof: &Proof) -> audit::Proven {
         chain_sha256: hex(&proof.chain_sha256()),
         plan_sha256: hex(&proof.plan().0),
     }
+}
+
+/// TLS with whoever it is.
+pub(super) fn unproven_plan(host: &Domain) -> TlsPlan {
+    TlsPlan { host: host.clone(), authentication: Authentication::None, gives: Level::Encrypted, is_policy: false }
 }
 
 /// How a notice went that no proof covers.
@@ -539,6 +556,6 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn now() -> UnixTime {
+pub(super) fn now() -> UnixTime {
     UnixTime::since_unix_epoch(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

@@ -156,6 +156,12 @@ impl Settings {
         }
     }
 
+    /// The host that the administrator chose for a domain, if any: its route, or the default next hop.
+    #[must_use]
+    pub fn fixed(&self, domain: &Domain) -> Option<&FixedRoute> {
+        self.routes.get(domain).or(self.default_hop.as_ref())
+    }
+
     /// From of slips and reports.
     #[must_use]
     pub fn postmaster(&self) -> Option<Mailbox> {

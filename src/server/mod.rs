@@ -2,12 +2,14 @@
 //!
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
-//! Reading order: this file → `start` → `continuity` → `rules` → `housekeeping` → `control`.
+//! Reading order: this file → `start` → `continuity` → `rules` → `housekeeping` → `control` → `check` → `proof`.
 
+pub mod check;
 mod continuity;
 mod control;
 mod housekeeping;
 mod observation;
+mod proof;
 mod rules;
 mod start;
 
@@ -204,6 +206,11 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
     let answer = control::answer(&parts, request, now()).await;
     store.close().await;
     Ok(answer)
+}
+
+/// Asks the gateway that runs with these settings; `None` if there is none.
+pub async fn ask_running(settings: &Settings, request: &Request) -> Option<std::io::Result<Answer>> {
+    control::ask(&settings.store.folder, request).await
 }
 
 /// A TLS connector that trusts one certificate file, for clients of a gateway with a throw-away certificate.
