@@ -40,7 +40,13 @@ struct Configured {
 #[derive(Subcommand)]
 enum Verb {
     /// Run the gateway; without --config with built-in defaults on loopback
-    Serve(Configured),
+    Serve {
+        #[command(flatten)]
+        configured: Configured,
+        /// The data folder was restored from a backup: void every pick-up code, record it, then serve
+        #[arg(long)]
+        restored: bool,
+    },
     /// Run the gateway with a small mail world on loopback and send sample messages through it
     Demo {
         /// End by itself; non-zero if any line is not as it must be
@@ -247,7 +253,7 @@ enum Keys {
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.verb {
-        Verb::Serve(configured) => serve::run(configured.config.as_deref()),
+        Verb::Serve { configured, restored } => serve::run(configured.config.as_deref(), restored),
         Verb::Demo { once } => demo::run(once),
         Verb::CheckConfig(configured) => check_config::run(configured.config.as_deref()),
         Verb::Check { domains, file, json, configured } => {

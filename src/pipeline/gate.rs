@@ -12,7 +12,6 @@ use crate::observe::{self, metrics};
 use crate::policy::Policy;
 use crate::scan::Scanner;
 use crate::store::{self, CopyRow};
-use crate::transport::Level;
 use crate::vault::Vault;
 
 /// What the corridor needs to know of the configuration.
@@ -20,7 +19,6 @@ use crate::vault::Vault;
 pub struct Settings {
     /// Name in Received fields.
     pub server_name: String,
-    pub phi_level: Level,
     pub own_domains: Vec<Domain>,
     /// Messages read and scanned at once.
     pub scans_at_once: usize,
@@ -138,6 +136,7 @@ impl Gate {
     pub(super) async fn keep(&self, mut built: Built) -> Result<(), Refused> {
         let permits = self.warm.as_ref().and_then(|warm| warm.try_reserve_many(built.due_now()).ok());
         let rows = if permits.is_some() { built.hand_over() } else { Vec::new() };
+        let held = built.held();
         self.store.commit(std::mem::take(&mut built.commit)).await.map_err(|error| match error {
             store::Error::Full => Refused::DiskFull,
             other => {
@@ -145,6 +144,9 @@ impl Gate {
                 Refused::StoreFailed
             }
         })?;
+        for (message, copy) in held {
+            observe::log(&observe::Event::Held { message, copy });
+        }
         for (permit, row) in permits.into_iter().flatten().zip(rows) {
             permit.send(row);
         }

@@ -105,7 +105,7 @@ fn read_and_decide(gate: &Gate, submission: Submission) -> Result<Built, Refused
     stations::is_no_slip(gate, &message, &text, &envelope)?;
 
     let facts = stations::facts(&message, &text, &findings, &envelope);
-    let decision = policy::decide(&rules, gate.settings.phi_level, &envelope, &facts);
+    let decision = policy::decide(&rules, &envelope, &facts);
     stations::count(&decision, &findings);
 
     let arrival = stations::Arrival { gate, envelope: &envelope, principal: &principal, received_at, tls };

@@ -45,8 +45,10 @@ pub(super) fn is_from_its_sender(message: &Message, principal: &Principal) -> Re
         return Err(Refused::HeaderInvalid { what: "more than one Sender field" });
     }
     for field in std::iter::once(field).chain(senders) {
-        let mailboxes = field.mailboxes();
-        let [only] = mailboxes.as_slice() else {
+        // The field leaves as it was written: an entry that only other readers take for an address would be the author
+        // they show.
+        let list = field.addresses();
+        let ([only], 0) = (list.mailboxes.as_slice(), list.broken) else {
             return Err(Refused::HeaderInvalid { what: "From and Sender need exactly one mailbox" });
         };
         if !principal.may_send_as(&only.mailbox) {
@@ -459,6 +461,12 @@ impl Built {
     /// Copies that may go at once.
     pub(super) fn due_now(&self) -> usize {
         self.commit.copies.iter().filter(|copy| matches!(copy.state, CopyState::Queued { .. })).count()
+    }
+
+    /// Copies that wait for a person.
+    pub(super) fn held(&self) -> Vec<(QueueId, CopyId)> {
+        let held = self.commit.copies.iter().filter(|copy| copy.state == CopyState::Held);
+        held.map(|copy| (copy.message, copy.id)).collect()
     }
 
     /// Marks the copies that go to the workers from memory as claimed, and gives the rows to hand over.

@@ -291,10 +291,10 @@ fn parcel_state(row: &ParcelRow, now: Timestamp) -> &'static str {
         "expired"
     } else if row.first_opened_at.is_some() {
         "opened"
-    } else if row.code.is_none() {
-        "needs-code"
     } else if row.tries >= crate::escrow::TRIES_MAX {
         "code-void"
+    } else if row.code.is_none() {
+        "needs-code"
     } else {
         "waiting"
     }
@@ -308,6 +308,12 @@ fn parcel_facts(parts: &Parts, row: &ParcelRow) -> Option<crate::escrow::ParcelF
 async fn escrow_list(parts: &Parts, all: bool) -> Result<Answer, String> {
     let now = crate::server::now();
     let rows = parts.store.parcels(!all, ROWS_MAX).await.map_err(text)?;
+    // Whom parcels are for is read through their recovery wraps, so it stands in the record that somebody looked.
+    if rows.iter().any(|row| !row.is_closed) {
+        let mut record = audit::Record::of(audit::Event::Resolved, now);
+        record.reason = Some("parcels-listed".to_owned());
+        parts.store.append(vec![record]).await.map_err(text)?;
+    }
     let rows = rows
         .iter()
         .map(|row| {
@@ -342,16 +348,17 @@ async fn escrow_code(parts: &Parts, message: &str, recipient: &str, now: Timesta
         .into_iter()
         .find(|row| row.recipient == wanted && copies.iter().any(|copy| copy.copy.id == row.copy))
         .ok_or("no open parcel of this message for this recipient; `wardpost escrow list` shows all")?;
-    let (vault, parcel) = (parts.vault.clone(), row.clone());
-    let issued = tokio::task::spawn_blocking(move || deliver::issue_code(&vault, &parcel)).await.map_err(text)?;
-    let (code, wrap) = issued.map_err(text)?;
+    // It stands in the record before the recovery wrap is opened.
     let mut record = audit::Record::of(audit::Event::CodeIssued, now);
     record.message = Some(row.message.to_string());
     record.copy = Some(row.copy.to_string());
     record.recipient = Some(row.recipient.clone());
     record.domain = Some(row.domain.to_string());
-    let commit =
-        Commit { parcel_changes: vec![store::ParcelChange::Code(row.id, wrap)], records: vec![record], ..Commit::default() };
+    parts.store.append(vec![record]).await.map_err(text)?;
+    let (vault, parcel) = (parts.vault.clone(), row.clone());
+    let issued = tokio::task::spawn_blocking(move || deliver::issue_code(&vault, &parcel)).await.map_err(text)?;
+    let (code, wrap) = issued.map_err(text)?;
+    let commit = Commit { parcel_changes: vec![store::ParcelChange::Code(row.id, wrap)], ..Commit::default() };
     parts.store.commit(commit).await.map_err(text)?;
     Ok(Answer::Secret { label: "code, to be told by phone or in person, never by e-mail".into(), secret: code.to_string() })
 }

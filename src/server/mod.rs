@@ -2,9 +2,10 @@
 //!
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
-//! Reading order: this file → `start` → `rules` → `housekeeping` → `control` → `check` → `proof`.
+//! Reading order: this file → `start` → `continuity` → `rules` → `housekeeping` → `control` → `check` → `proof`.
 
 pub mod check;
+mod continuity;
 mod control;
 mod housekeeping;
 mod observation;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use continuity::accept_restored;
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use rules::{examine, load_rules, scanner};
 pub use start::{DEMO_MARK, Source, refuse_demo_folder, start, start_with};
@@ -35,6 +37,9 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// How long tasks may take to end after they were told.
 const STOP_MAX: Duration = Duration::from_secs(9);
+
+/// Each waits up to two seconds for the store's lock.
+const OPEN_TRIES: u32 = 2;
 
 /// The system's clock, read here and handed down as a value.
 #[must_use]
@@ -117,7 +122,7 @@ impl Running {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hangup.recv() => self.reload().await,
+                _ = hangup.recv() => self.reload_and_say().await,
                 () = self.parts.store.failed() => {
                     observe::log(&Event::StoreFailed { what: "a write or sync failed; the supervisor starts the gateway again".into() });
                     self.stop().await;
@@ -134,9 +139,16 @@ impl Running {
     }
 
     /// Reads the configuration again; a bad one leaves everything as it is.
-    async fn reload(&mut self) {
-        match self.reload.again(&self.gate).await {
-            Ok(()) => observe::log(&Event::SettingsNote { what: "configuration, rules and certificates were read again".into() }),
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn reload(&mut self) -> Result<(), Failure> {
+        self.reload.again(&self.gate).await
+    }
+
+    async fn reload_and_say(&mut self) {
+        match self.reload().await {
+            Ok(()) => observe::log(&Event::SettingsNote { what: "rules, levels, groups, networks, limits of SMTP, certificates and DKIM keys were read again; the rest of the configuration holds from the next start".into() }),
             Err(error) => observe::log(&Event::SettingsNote {
                 what: format!("the reload was refused, the old configuration stays: {error}"),
             }),
@@ -148,9 +160,9 @@ impl Running {
         observe::log(&Event::Stopping);
         let _ = self.stop.send(true);
         let tasks = async { while self.tasks.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(STOP_MAX, tasks).await;
+        // Side by side: what comes in meanwhile is left queued, and both together stay within the supervisor's patience.
+        let _ = tokio::join!(tokio::time::timeout(STOP_MAX, tasks), self.deliver.stop());
         self.tasks.abort_all();
-        self.deliver.stop().await;
         self.parts.store.close().await;
         ExitCode::SUCCESS
     }
@@ -178,10 +190,18 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
         Some(path) => Settings::load(path)?,
         None => Settings::built_in()?,
     };
-    if let Some(answered) = control::ask(&settings.store.folder, &request).await {
-        return Ok(answered?);
-    }
-    let (vault, store) = start::open(&settings)?;
+    // A gateway that is just starting or ending holds the store without answering yet.
+    let mut tries = 0;
+    let (vault, store) = loop {
+        if let Some(answered) = control::ask(&settings.store.folder, &request).await {
+            return Ok(answered?);
+        }
+        match start::open(&settings).await {
+            Ok(opened) => break opened,
+            Err(error) if tries >= OPEN_TRIES => return Err(error),
+            Err(_) => tries += 1,
+        }
+    };
     let parts = Parts { store: store.clone(), vault, settings: Arc::new(settings) };
     let answer = control::answer(&parts, request, now()).await;
     store.close().await;

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Failure, Parts, Running, control, housekeeping, now, observation, rules};
+use super::{Failure, Parts, Running, continuity, control, housekeeping, now, observation, rules};
 use crate::config::{Settings, files, throwaway};
 use crate::deliver::Deliver;
 use crate::lookup::Lookup;
@@ -47,7 +47,17 @@ pub(super) struct Reload {
 }
 
 /// Opens keys and store; makes them at a first start.
-pub(super) fn open(settings: &Settings) -> Result<(Arc<Vault>, store::Handle), Failure> {
+pub(super) async fn open(settings: &Settings) -> Result<(Arc<Vault>, store::Handle), Failure> {
+    let (vault, store) = open_any(settings)?;
+    if let Err(error) = continuity::check(&settings.keys, &store, &vault).await {
+        store.close().await;
+        return Err(error);
+    }
+    Ok((vault, store))
+}
+
+/// As [`open`], also a store that is older than the head kept with the keys.
+pub(super) fn open_any(settings: &Settings) -> Result<(Arc<Vault>, store::Handle), Failure> {
     let vault = Arc::new(vault::open_or_create(&settings.keys, store::is_empty(&settings.store.folder))?);
     let store = store::Handle::open(settings.store.clone(), vault.clone())?;
     Ok((vault, store))
@@ -73,7 +83,13 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
     for note in &settings.notes {
         observe::log(note);
     }
-    let (vault, store) = open(&settings)?;
+    let (vault, store) = open(&settings).await?;
+    let first = first_credential(&store, &vault).await?;
+    let (stop, stopped) = watch::channel(false);
+    let settings = Arc::new(settings);
+    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone() };
+    // Before the listeners: who sees a listener may give commands.
+    control::listen(parts.clone(), &settings.store.folder, stopped.clone()).await?;
     if settings.deliver.portal.notice_address.is_none() && settings.is_configured {
         observe::log(&Event::SettingsNote {
             what: "portal.notice_address is not set: recipients of parcels hear nothing by mail".into(),
@@ -92,7 +108,6 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
         Some(deliver.warm()),
     ));
 
-    let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let mut listening = Vec::new();
 
@@ -134,13 +149,10 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
     let (site, router) = observation::site(&settings, bound, gate.clone(), store.clone());
     tasks.spawn(web::serve_plain(listener, site, web::Limits::default(), router, stopped.clone()));
 
-    let first = first_credential(&store, &vault).await?;
     // The SMTP listeners say so themselves.
     for (what, address) in listening.iter().filter(|(what, _)| ["portal", "metrics"].contains(what)) {
         observe::log(&Event::Listening { what, address: *address });
     }
-    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: Arc::new(settings) };
-    control::listen(parts.clone(), &parts.settings.store.folder, stopped.clone()).await?;
 
     // Behind the listeners.
     let file = match source {

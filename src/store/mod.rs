@@ -136,6 +136,8 @@ pub struct Settle {
 pub enum ParcelChange {
     /// A new code replaces the old one and resets the tries.
     Code(ParcelId, CodeWrap),
+    /// Ten tries were used: salt and wrap go, and nobody can open it before a new code is issued.
+    CodeVoid(ParcelId),
     Opened(ParcelId, Timestamp),
     NoticeSent(ParcelId, Timestamp),
     NoticeFailed(ParcelId),

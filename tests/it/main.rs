@@ -4,7 +4,9 @@
 mod check;
 mod commands;
 mod crash;
+mod hostile;
 mod pickup;
 mod road;
+mod sandbox;
 mod support;
 mod tidy;

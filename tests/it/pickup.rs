@@ -182,7 +182,7 @@ fn shows_nothing(page: &Page, at: &str) {
     }
 }
 
-/// Ten wrong codes void the code, and the sender gets a new one.
+/// "Never send the code by e-mail": not the code, not the slip, however wrapped.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_never_leaves_by_mail_to_the_outside() {
     let gateway = Gateway::start(World::start().await.unwrap()).await;

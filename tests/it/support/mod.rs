@@ -145,6 +145,28 @@ impl Gateway {
     pub async fn stop(self) {
         self.running.stop().await;
     }
+
+    /// Stops the gateway; its world, folders and configuration stay for another start.
+    pub async fn stop_and_keep(self) -> Stopped {
+        let Gateway { running, world, config, _folder, .. } = self;
+        running.stop().await;
+        Stopped { config, _world: world, _folder }
+    }
+}
+
+/// What is left of a gateway that was stopped.
+pub struct Stopped {
+    pub config: PathBuf,
+    _world: World,
+    _folder: Folder,
+}
+
+impl Stopped {
+    pub async fn try_start(&self) -> Result<Running, server::Failure> {
+        let mut readers = wardpost::sandbox::Settings::own().unwrap();
+        readers.program = env!("CARGO_BIN_EXE_wardpost").into();
+        server::start_with(server::Source::File(&self.config), readers).await
+    }
 }
 
 /// A message with the usual fields.
