@@ -245,7 +245,15 @@ pub(super) fn report(probe: &Probe, tlsrpt: &Evidence<Vec<String>>, facts: &Fact
         Via::Domain => Way::Mx,
     };
     let asked = levels.iter().find(|report| report.level == facts.level);
-    let is_unheard = matches!(evidence.mx, Evidence::Unknown(Why::Timeout | Why::NotValidating | Why::Other));
+    let is_unheard = |why: &Why| matches!(why, Why::Timeout | Why::NotValidating | Why::Other);
+    let is_unheard = match &evidence.mx {
+        Evidence::Unknown(why) => is_unheard(why),
+        Evidence::Present((hosts, _)) => {
+            let is_lost = |host: &MxHost| matches!(&host.addresses, Evidence::Unknown(why) if is_unheard(why));
+            !hosts.is_empty() && hosts.iter().all(is_lost)
+        }
+        Evidence::Absent(_) => false,
+    };
     let status = match asked.map(|asked| asked.action.as_str()) {
         Some(action) if action == Would::Deliver.as_str() => Status::Deliverable,
         _ if is_unheard => Status::NotAsked,
