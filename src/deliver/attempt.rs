@@ -25,7 +25,7 @@ use crate::mail::{Domain, Reply};
 use crate::queue::Outcome;
 use crate::transport::{
     Authentication, Denial, DomainEvidence, Evidence, Hop, Level, MxHost, Pin, Proof, Reason, Refusal, RefusalKind, Requirement,
-    Route, Security, TlsPlan, clear, plan, tls_client,
+    Route, Security, TlsPlan, clear, hidden_policy, plan, tls_client,
 };
 
 /// Where evidence comes from: `lookup` in the gateway, a table in tests.
@@ -148,7 +148,7 @@ impl Attempts {
             }
         }
         let shown = self.note(domain, &evidence, shown);
-        let outcome = judge(evidence.starttls_seen, &route.skipped, &ends);
+        let outcome = judge(evidence.starttls_seen, hidden_policy(&evidence), &route.skipped, &ends);
         let (reply, host) = later.map_or((None, None), |(reply, host)| (Some(reply), host));
         let host = host.or_else(|| route.hops.first().map(|hop| hop.host.clone()));
         Attempted { outcome, proof: None, reply, host, shown }
@@ -193,7 +193,7 @@ impl Attempts {
             }
         }
         let shown = self.note(domain, &evidence, shown);
-        let mut attempted = Attempted::of(judge(evidence.starttls_seen, &skipped, &ends));
+        let mut attempted = Attempted::of(judge(evidence.starttls_seen, hidden_policy(&evidence), &skipped, &ends));
         attempted.shown = shown;
         attempted
     }

@@ -79,8 +79,10 @@ const SMTP_PORT: u16 = 25;
 /// the host, so they prove nothing about the domain. Such a host needs a WebPKI certificate and is never more than
 /// verified, unless MTA-STS lists it.
 ///
-/// An MTA-STS policy that could not be fetched although announced is none (RFC 8461, section 3.3), so mail goes on at
-/// `verified`; where `authenticated` is asked it is unknown, and the mail waits.
+/// An MTA-STS policy that could not be fetched although announced is none (RFC 8461, section 3.3), so mail goes on, but
+/// to nobody less than a verified host: whoever keeps the policy from us must not get more than it would have given
+/// him. Where `authenticated` is asked it is unknown, and the mail waits. The same holds where the record that would
+/// announce a policy could not be asked for. What then falls short is no inability (see [`hidden_policy`]).
 ///
 /// # Errors
 /// [`Refusal`] when no host is left.
@@ -122,6 +124,17 @@ pub fn plan(requirement: &Requirement, evidence: &DomainEvidence, mx_port: u16) 
     match worst {
         Some(skip) if route.hops.is_empty() => Err(skip.refusal()),
         _ => Ok(route),
+    }
+}
+
+/// Why nobody knows whether the domain has an MTA-STS policy, if so. A host that shows less than the level may then
+/// only seem to be allowed to.
+#[must_use]
+pub fn hidden_policy(evidence: &DomainEvidence) -> Option<Reason> {
+    match evidence.sts {
+        Evidence::Unknown(Why::FetchFailed) => Some(Reason::StsFetchFailed),
+        Evidence::Unknown(why) => Some(dns_reason(why)),
+        Evidence::Present(_) | Evidence::Absent(Denial::Proven | Denial::Claimed) => None,
     }
 }
 
@@ -246,13 +259,14 @@ impl Asked<'_> {
             let authentication = web_pki(host, CaSet::Configured, Some(policy.id.clone()));
             return Ok(TlsPlan { host: host.name.clone(), authentication, gives: Level::Authenticated, is_policy: true });
         }
-        if self.level == Level::Authenticated
-            && let Evidence::Unknown(why) = self.evidence.sts
-        {
-            let reason = if why == Why::FetchFailed { Reason::StsFetchFailed } else { dns_reason(why) };
-            return Err(Skip::Unknown(reason, why));
+        let mut least = self.level;
+        if let Evidence::Unknown(why) = self.evidence.sts {
+            if self.level == Level::Authenticated {
+                return Err(Skip::Unknown(hidden_policy(self.evidence).unwrap_or(Reason::DnsFailed), why));
+            }
+            least = Level::Verified;
         }
-        let (authentication, gives) = match self.level {
+        let (authentication, gives) = match least {
             Level::Encrypted => (Authentication::None, Level::Encrypted),
             Level::Verified | Level::Authenticated => (web_pki(host, CaSet::Configured, None), Level::Verified),
         };

@@ -178,6 +178,8 @@ fn every_state_of_the_evidence_has_its_plan_or_refusal() {
             with_sts(one(Secure, none()), Unknown(Why::ServFail)),
             "Unknown dns-failed",
         ),
+        ("fetch failed at encrypted", Encrypted, with_sts(one(Secure, none()), Unknown(Why::FetchFailed)), "mx webpki verified"),
+        ("TXT unknown at encrypted", Encrypted, with_sts(one(Secure, none()), Unknown(Why::Timeout)), "mx webpki verified"),
         ("TXT unknown at verified", Verified, with_sts(one(Secure, none()), Unknown(Why::ServFail)), "mx webpki verified"),
         ("TXT unknown, but DANE", Authenticated, with_sts(one(Secure, good_tlsa()), Unknown(Why::Timeout)), DANE),
         ("DANE wins over MTA-STS", Verified, with_sts(one(Secure, good_tlsa()), sts(StsMode::Enforce, &["other.example"])), DANE),

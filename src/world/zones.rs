@@ -309,8 +309,15 @@ impl Zone {
         };
         let server = origin.prepend_label("ns")?;
         let soa = SOA::new(server.clone(), origin.prepend_label("hostmaster")?, 1, 3600, 600, 86_400, ttl);
-        let mut zone =
-            Self { origin: origin.clone(), signing, signer, nodes: BTreeMap::new(), signatures: Mutex::default(), chain: Mutex::default(), ttl };
+        let mut zone = Self {
+            origin: origin.clone(),
+            signing,
+            signer,
+            nodes: BTreeMap::new(),
+            signatures: Mutex::default(),
+            chain: Mutex::default(),
+            ttl,
+        };
         zone.set(origin.clone(), RecordType::SOA, vec![RData::SOA(soa)]);
         zone.set(origin.clone(), RecordType::NS, vec![RData::NS(NS(server.clone()))]);
         zone.set(server, RecordType::A, vec![RData::A(std::net::Ipv4Addr::LOCALHOST.into())]);
