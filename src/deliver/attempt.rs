@@ -439,6 +439,8 @@ fn tls_end(failure: &Failure, plan: &TlsPlan) -> HopEnd {
         Failure::Tls(Reason::TlsFailed) => HopEnd::TlsBroken { is_policy },
         Failure::Tls(reason) => HopEnd::Short { reason: *reason, is_policy },
         Failure::NoStartTls => HopEnd::NoStartTls { is_policy },
+        // The peer is who it should be and has no time for us.
+        Failure::Inside(failure) => HopEnd::Later(failure.reason()),
         // Offered and then refused or never finished: it may be better in a while, and is no proof of inability.
         Failure::Connect
         | Failure::Timeout

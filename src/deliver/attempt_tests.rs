@@ -60,6 +60,23 @@ async fn a_message_arrives_byte_for_byte_whatever_the_host_offers() {
     assert_eq!(clear.replace("EHLO gw.practice.example\r\nSTARTTLS\r\n", ""), "");
 }
 
+#[tokio::test]
+async fn a_proven_host_that_is_busy_inside_tls_breaks_no_policy() {
+    let world = World::of(1).await;
+    let leaf = world.ca.leaf(&[&host(0)]).unwrap();
+    world.set_leaf(0, &leaf);
+    world.table.set(with_tlsa(evidence("patient.example", &[0]), &leaf));
+    for (step, reason) in [
+        (Step::Reply("421 4.3.2 busy".into()), Reason::TemporaryReply),
+        (Step::Reply("550 5.7.1 no".into()), Reason::GreetingRefused),
+        (Step::Drop, Reason::ProtocolError),
+    ] {
+        world.sinks[0].clear_script();
+        world.sinks[0].always(When::EhloInside, step.clone());
+        assert_eq!(try_once(&world).await.outcome, delayed(RefusalKind::Unknown, reason), "{step:?}");
+    }
+}
+
 /// A body that is opened chunk by chunk.
 struct Large(BodyId, Arc<Sealed>);
 
