@@ -10,7 +10,7 @@ use crate::escrow::{Notice, Number};
 use crate::mail::{BodyId, ParcelId, Timestamp};
 use crate::queue::Outcome;
 use crate::secret::{Key, Nonce, Sealed};
-use crate::transport::{Level, Reason, RefusalKind, Requirement};
+use crate::transport::{DomainEvidence, Evidence, Level, Reason, RefusalKind, Requirement};
 use crate::world::{Leaf, Offers, Step, When};
 
 const CONTENT: &[u8] = b"From: dr@practice.example\r\nSubject: results\r\n\r\nAll is well.\r\n.\r\n..\r\nBye\r\n";
@@ -458,5 +458,41 @@ async fn a_notice_takes_the_best_way_there_is_and_none_past_a_policy() {
             assert_eq!(last.content, notice().letter().bytes().expose(), "{name}");
             assert_eq!((last.mail_parameters.as_str(), last.tls.is_some()), ("", level != "clear"), "{name}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_another_host_of_the_domain_shows_or_hides_keeps_a_notice_back() {
+    let world = World::of(2).await;
+    let (good, strange) = (world.ca.leaf(&[&host(1)]).unwrap(), Leaf::self_signed(&[&host(1)]).unwrap());
+    let unknown = |mut evidence: DomainEvidence| {
+        if let Evidence::Present((hosts, _)) = &mut evidence.mx {
+            hosts[1].tlsa = Evidence::Unknown(crate::transport::Why::ServFail);
+        }
+        evidence
+    };
+    let dane = |evidence: DomainEvidence| {
+        let mut both = with_tlsa(evidence.clone(), &good);
+        let (Evidence::Present((first, _)), Evidence::Present((hosts, _))) = (&evidence.mx, &mut both.mx) else { panic!() };
+        hosts[0].tlsa = first[0].tlsa.clone();
+        both
+    };
+    let plain = |order: &[usize]| evidence("patient.example", order);
+    // The first host has no STARTTLS; the second shows `strange`, if anything.
+    let cases = [
+        ("nobody knows about the second", unknown(plain(&[0, 1])), delayed(RefusalKind::Unknown, Reason::DnsFailed), ""),
+        ("it breaks its policy", dane(plain(&[0, 1])), delayed(RefusalKind::PolicyViolated, Reason::TlsaInvalid), ""),
+        ("it has TLS, whoever it is", plain(&[0, 1]), Outcome::Delivered, "encrypted"),
+    ];
+    world.sinks[0].set_tls(None);
+    world.set_leaf(1, &strange);
+    for (name, evidence, expected, level) in cases {
+        world.table.set(evidence);
+        let attempted = world.attempts().notify(&notice(), NoticeMode::Plain, true).await;
+        assert_eq!(attempted.outcome, expected, "{name}");
+        assert_eq!(attempted.proof.map_or(String::new(), |proof| proof.level), level, "{name}");
+        assert_eq!(world.sinks[0].message_count(), 0, "{name}");
+        world.sinks[0].wait_for_silence().await;
+        assert!(!String::from_utf8(world.sinks[0].clear_bytes()).unwrap().contains("pat@"), "{name}");
     }
 }
