@@ -301,7 +301,7 @@ impl Attempts {
         let channel = self.open(hop).await?;
         if !channel.offers().starttls {
             channel.quit().await;
-            return Err(HopEnd::NoStartTls { is_policy: hop.plan.is_policy });
+            return Err(HopEnd::NoStartTls { is_policy: hop.plan.is_tls_demanded });
         }
         let name = self.settings.name.as_str();
         let mut channel = channel.start_tls(&tls, name).await.map_err(|failure| tls_end(&failure, &hop.plan))?;
@@ -446,10 +446,10 @@ fn ended(end: Hosted, host: &Domain, shown: Option<Shown>) -> Result<Attempted, 
 
 /// How an upgrade to TLS failed.
 fn tls_end(failure: &Failure, plan: &TlsPlan) -> HopEnd {
-    let is_policy = plan.is_policy;
+    let is_policy = plan.is_tls_demanded;
     match failure {
         Failure::Tls(Reason::TlsFailed) => HopEnd::TlsBroken { is_policy },
-        Failure::Tls(reason) => HopEnd::Short { reason: *reason, is_policy },
+        Failure::Tls(reason) => HopEnd::Short { reason: *reason, is_policy: plan.is_policy },
         Failure::NoStartTls => HopEnd::NoStartTls { is_policy },
         // The peer is who it should be and has no time for us.
         Failure::Inside(failure) => HopEnd::Later(failure.reason()),
@@ -538,7 +538,13 @@ fn proven(proof: &Proof) -> audit::Proven {
 
 /// TLS with whoever it is.
 fn unproven_plan(host: &Domain) -> TlsPlan {
-    TlsPlan { host: host.clone(), authentication: Authentication::None, gives: Level::Encrypted, is_policy: false }
+    TlsPlan {
+        host: host.clone(),
+        authentication: Authentication::None,
+        gives: Level::Encrypted,
+        is_policy: false,
+        is_tls_demanded: false,
+    }
 }
 
 /// How a notice went that no proof covers.

@@ -61,6 +61,26 @@ async fn a_message_arrives_byte_for_byte_whatever_the_host_offers() {
 }
 
 #[tokio::test]
+async fn unusable_tlsa_records_ask_for_tls_and_for_nothing_more() {
+    let world = World::of(1).await;
+    let strange = Leaf::self_signed(&[&host(0)]).unwrap();
+    let mut unusable = with_tlsa(evidence("patient.example", &[0]), &strange);
+    if let Evidence::Present((hosts, _)) = &mut unusable.mx
+        && let Evidence::Present(tlsa) = &mut hosts[0].tlsa
+    {
+        tlsa.records[0].usage = 1;
+    }
+    world.table.set(unusable);
+    world.set_leaf(0, &strange);
+    let cannot = settled(RefusalKind::CannotAuthenticate, Reason::CertificateNotTrusted);
+    assert_eq!(try_once(&world).await.outcome, cannot);
+    world.sinks[0].set_tls(None);
+    let violated = delayed(RefusalKind::PolicyViolated, Reason::StarttlsNotSupported);
+    assert_eq!(try_once(&world).await.outcome, violated);
+    assert_eq!(world.sinks[0].message_count(), 0);
+}
+
+#[tokio::test]
 async fn a_proven_host_that_is_busy_inside_tls_breaks_no_policy() {
     let world = World::of(1).await;
     let leaf = world.ca.leaf(&[&host(0)]).unwrap();
