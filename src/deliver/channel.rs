@@ -184,13 +184,14 @@ impl Channel<Clear> {
     /// made in clear may be anybody's.
     ///
     /// # Errors
-    /// [`Failure::NoStartTls`], [`Failure::Tls`] with the reason, or another failure of the dialogue.
+    /// [`Failure::NoStartTls`], [`Failure::Tls`] with the reason, [`Failure::Inside`] once the peer was proven, or
+    /// another failure of the dialogue.
     pub async fn start_tls(self, tls: &TlsClient, name: &str) -> Result<Channel<Proven>, Failure> {
         let address = self.address;
         let dialogue = self.upgrade(tls).await?;
         let proof = tls.prove(dialogue.client().tls_connection()).map_err(Failure::Tls)?;
         let mut channel = Channel { dialogue, security: Proven(proof), address, messages: 0 };
-        channel.dialogue.hello(name).await?;
+        channel.dialogue.hello(name).await.map_err(|failure| Failure::Inside(Box::new(failure)))?;
         Ok(channel)
     }
 
@@ -202,7 +203,7 @@ impl Channel<Clear> {
         let address = self.address;
         let dialogue = self.upgrade(tls).await?;
         let mut channel = Channel { dialogue, security: Encrypted(()), address, messages: 0 };
-        channel.dialogue.hello(name).await?;
+        channel.dialogue.hello(name).await.map_err(|failure| Failure::Inside(Box::new(failure)))?;
         Ok(channel)
     }
 

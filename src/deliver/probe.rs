@@ -185,7 +185,7 @@ impl Walk<'_> {
             Outcome::Delivered
         } else {
             let ends: Vec<HopEnd> = tried.iter().filter_map(|tried| tried.end.clone().err()).collect();
-            judge(evidence.starttls_seen, &route.skipped, &ends)
+            judge(evidence.starttls_seen, crate::transport::hidden_policy(evidence), &route.skipped, &ends)
         };
         self.judged(level, outcome, tried, route.skipped)
     }

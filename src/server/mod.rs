@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use continuity::accept_restored;
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use rules::{examine, load_rules, scanner};
-pub use start::{DEMO_MARK, Source, refuse_demo_folder, start, start_with};
+pub use start::{DEMO_MARK, Source, refuse_demo_folder, start, start_meant, start_with};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -68,6 +68,12 @@ impl Running {
     #[must_use]
     pub fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// What is known of the ways out, to look at or to have asked anew.
+    #[must_use]
+    pub fn lookup(&self) -> &crate::lookup::Lookup {
+        &self.reload.lookup
     }
 
     /// What listens where.

@@ -25,7 +25,7 @@ pub use certificate::{Certificate, printable};
 pub use clearance::{Clearance, PlanHash, clear};
 pub use evidence::{Denial, DomainEvidence, Evidence, MxHost, Pin, Security, StsMode, StsPolicy, TlsaRecord, TlsaSet, Why};
 pub use level::{Level, Requirement};
-pub use plan::{Authentication, CaSet, Hop, Route, TlsPlan, is_public, plan};
+pub use plan::{Authentication, CaSet, Hop, Route, TlsPlan, hidden_policy, is_public, plan};
 pub use refusal::{Reason, Refusal, RefusalKind};
 pub use verify::{Proof, TlsClient, is_named, tls_client, web_pki};
 
