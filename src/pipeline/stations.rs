@@ -23,8 +23,6 @@ const HOPS_MAX: u32 = 3;
 use crate::message::HOP_FIELD;
 /// Inline pictures below this are taken for logos.
 const LOGO_BYTES_MAX: usize = 100 * 1024;
-/// A message with more digit groups than this is not searched group by group: hashing them all would be the attack.
-const SPOKEN_MAX: usize = 2_000;
 
 /// Refuses what could hide content or recipients from one reader and show it to another.
 pub(super) fn is_well_formed(message: &Message) -> Result<(), Refused> {
@@ -51,6 +49,9 @@ pub(super) fn is_from_its_sender(message: &Message, principal: &Principal) -> Re
         let ([only], 0) = (list.mailboxes.as_slice(), list.broken) else {
             return Err(Refused::HeaderInvalid { what: "From and Sender need exactly one mailbox" });
         };
+        if only.group.is_some() {
+            return Err(Refused::HeaderInvalid { what: "From and Sender name a person, not a group" });
+        }
         if !principal.may_send_as(&only.mailbox) {
             return Err(Refused::FromNotAllowed);
         }
@@ -183,9 +184,9 @@ pub(super) fn spoken_codes(gate: &Gate, text: &Extracted, envelope: &Envelope) -
     if envelope.to.iter().all(|to| gate.is_own(to.mailbox.domain())) {
         return Vec::new();
     }
-    let codes = text.texts.iter().flat_map(|text| escrow::spoken_forms(&text.content)).take(SPOKEN_MAX);
+    let codes = escrow::spoken_in(text.texts.iter().map(|text| text.content.as_str()));
     let mut spoken: Vec<[u8; 32]> =
-        codes.map(|code| gate.vault.keyed_hash(escrow::SPOKEN_HASH, code.digits().as_bytes())).collect();
+        codes.iter().map(|code| gate.vault.keyed_hash(escrow::SPOKEN_HASH, code.digits().as_bytes())).collect();
     spoken.sort_unstable();
     spoken.dedup();
     spoken

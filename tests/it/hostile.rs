@@ -22,6 +22,7 @@ async fn a_second_author_that_only_other_readers_see_is_refused() {
         "<boss@bank.example> <ann@practice.example>",
         "<@bank.example:ann@practice.example>, \"boss",
         "boss@bank.example",
+        "The bank: ann@practice.example;",
         "ann@practice.example, boss@bank.example",
     ] {
         let refused = gateway.submit(&["pat@verified.example"], &with_from(from)).await;
