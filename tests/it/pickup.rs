@@ -271,7 +271,7 @@ async fn a_code_in_any_wrapping_stays_here() {
         (
             "another field",
             message("v@practice.example", to, "x", "hello")
-                .replace("MIME-Version", &format!("Content-Description: {code}\r\nMIME-Version")),
+                .replace("MIME-Version", &format!("Content-Language: {code}\r\nMIME-Version")),
         ),
         ("display name", message("v@practice.example", &format!("\"{a} {b} {c}\" <{to}>"), "x", "hello")),
     ];
