@@ -105,6 +105,8 @@ pub fn audit_verify(config: Option<&Path>, file: Option<&Path>, head: Option<&Pa
     };
     let head = match head {
         Some(path) => Some(std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?),
+        // The store's own log is compared with the head that lies beside the keys.
+        None if file.is_none() => std::fs::read_to_string(server::kept_head(config)?).ok(),
         None => None,
     };
     let report = crate::audit::verify_export_and_head(&export, None, head.as_deref());

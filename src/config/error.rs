@@ -101,6 +101,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn keys_never_lie_inside_the_data_they_open() {
+        let check = |data: &str, keys: &str| {
+            let text = format!("[data]\npath = \"{data}\"\n[keys]\npath = \"{keys}\"\n");
+            super::super::Settings::of(parse("x", &text).unwrap(), std::path::Path::new("/srv")).map(|_| ())
+        };
+        assert!(check("data", "keys").is_ok());
+        for (data, keys) in [("data", "data/keys"), ("data", "data"), ("keys/data", "keys"), ("/srv/data", "data/../data/k")] {
+            assert!(check(data, keys).is_err(), "{data} {keys}");
+        }
+    }
+
     /// Every key that exists stands in the shipped example, and every key of the example exists.
     #[test]
     fn the_example_file_lists_every_key() {

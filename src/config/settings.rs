@@ -103,6 +103,14 @@ impl Settings {
             Some(path) => beside(base, path),
             None => data.with_file_name("wardpost-keys"),
         };
+        // A backup of the data must never hold the keys as well.
+        if keys.starts_with(&data) || data.starts_with(&keys) {
+            return Err(Error::value(
+                "keys.path",
+                keys.display().to_string(),
+                format!("and data.path ({}) lie one inside the other; keep keys and data apart", data.display()),
+            ));
+        }
         let roots = match &raw.transport.ca_bundle {
             Some(path) => files::roots(&beside(base, path))?,
             None => files::system_roots(),

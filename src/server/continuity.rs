@@ -1,7 +1,7 @@
 //! Whether this store is the one that was served last. The head of the log kept beside the keys says how far it had
 //! come: an older store is a restored backup, or somebody put it there to get the tries of its codes back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Failure, now, start};
 use crate::audit::{Event, Record, open_head};
@@ -12,6 +12,18 @@ use crate::vault::Vault;
 
 /// The last signed head, kept in the key folder: away from the data it speaks of.
 pub(super) const HEAD: &str = "head.json";
+
+/// Where the kept head lies.
+///
+/// # Errors
+/// If the configuration is bad.
+pub fn kept_head(config: Option<&Path>) -> Result<PathBuf, Failure> {
+    let settings = match config {
+        Some(path) => Settings::load(path)?,
+        None => Settings::built_in()?,
+    };
+    Ok(settings.keys.join(HEAD))
+}
 
 /// Refuses a store that does not contain what the kept head speaks of.
 ///

@@ -47,6 +47,8 @@ const READERS: usize = 4;
 const JOBS_WAITING_MAX: usize = 1024;
 /// Entries read at once for an export.
 const EXPORT_PAGE: usize = 500;
+/// Above so many numbers in one message all live codes are read at once.
+const ASK_EACH_MAX: usize = 200;
 /// How long a start waits for a process that is just ending.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 
@@ -322,6 +324,10 @@ impl Handle {
     /// Whether any of these is the keyed hash of a live code; one read for all.
     pub async fn is_any_live_code(&self, spoken_hashes: Vec<[u8; 32]>) -> Result<bool, Error> {
         self.read(move |store| {
+            if spoken_hashes.len() > ASK_EACH_MAX {
+                let asked: std::collections::HashSet<[u8; 32]> = spoken_hashes.into_iter().collect();
+                return Ok(store.live_codes()?.iter().any(|live| asked.contains(live)));
+            }
             for hash in spoken_hashes {
                 if store.is_live_code(hash)? {
                     return Ok(true);

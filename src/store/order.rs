@@ -108,6 +108,7 @@ pub trait Read: Send {
     fn parcels_ended(&mut self, expired: Timestamp, opened: Timestamp, max: usize) -> Result<Vec<ParcelRow>, Error>;
     fn parcels_tried_out(&mut self, max: usize) -> Result<Vec<ParcelId>, Error>;
     fn parcel_content(&mut self, id: ParcelId) -> Result<Option<(Sealed, Sealed)>, Error>;
+    fn live_codes(&mut self) -> Result<Vec<[u8; 32]>, Error>;
     fn is_live_code(&mut self, spoken_hash: [u8; 32]) -> Result<bool, Error>;
     fn user(&mut self, name: &str) -> Result<Option<UserRow>, Error>;
     fn users(&mut self) -> Result<Vec<UserRow>, Error>;

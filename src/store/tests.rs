@@ -421,6 +421,12 @@ async fn ten_tries_void_a_code_and_only_a_new_code_resets_them() {
     assert_eq!(again.count_try(id, NOW).await.unwrap(), Some(1));
     assert!(again.is_live_code([2; 32]).await.unwrap() && !again.is_live_code([1; 32]).await.unwrap());
     assert_eq!(again.count_try(id, NOW).await.unwrap(), Some(2));
+    for many in [0, 1000] {
+        let mut hashes: Vec<[u8; 32]> = (0..many).map(|n: u16| [n.to_be_bytes()[1] | 0x80; 32]).collect();
+        assert!(!again.is_any_live_code(hashes.clone()).await.unwrap());
+        hashes.push([2; 32]);
+        assert!(again.is_any_live_code(hashes).await.unwrap());
+    }
     again.give_back_try(id).await.unwrap();
     assert_eq!(again.count_try(id, NOW).await.unwrap(), Some(2), "one was right, the wrong one before it stays");
     assert_eq!(again.void_codes().await.unwrap(), 1);

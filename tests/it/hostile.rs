@@ -22,6 +22,7 @@ async fn a_second_author_that_only_other_readers_see_is_refused() {
         "<boss@bank.example> <ann@practice.example>",
         "<@bank.example:ann@practice.example>, \"boss",
         "boss@bank.example",
+        "The bank: ann@practice.example;",
         "ann@practice.example, boss@bank.example",
     ] {
         let refused = gateway.submit(&["pat@verified.example"], &with_from(from)).await;
@@ -94,5 +95,46 @@ async fn a_reload_that_makes_phi_strict_makes_it_strict() {
     assert_eq!(gateway.fates("r2@practice.example").await[0].1, "escrowed");
     let policy = |rows: Vec<serde_json::Value>| rows[0]["policy"].as_str().unwrap().to_owned();
     assert_ne!(policy(gateway.records("r1@practice.example").await), policy(gateway.records("r2@practice.example").await));
+    gateway.stop().await;
+}
+
+/// Who else got it is not told by an invitation, a contact card or Outlook's envelope, whatever they call themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_recipients_in_parts_that_list_people_hold_the_message() {
+    use base64::Engine as _;
+    let gateway = Gateway::start(World::start().await.unwrap()).await;
+    let to = ["pat@verified.example", "sam@dane-good.example"];
+    let utf16 = "\0x\0sam@dane-good.example\0".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let parts: [(&str, &str, &[u8]); 6] = [
+        (
+            "application/octet-stream",
+            "invite.ics",
+            b"BEGIN:VCALENDAR\r\nATTENDEE:mailto:sam@dane-good.example\r\nEND:VCALENDAR\r\n",
+        ),
+        ("text/plain", "card.vcf", b"BEGIN:VCARD\r\nEMAIL:sam@dane-good.example\r\nEND:VCARD\r\n"),
+        ("application/octet-stream", "first.eml", b"From: a@b.example\r\nCc: Sam <sam@dane-good.example>\r\n\r\nhi\r\n"),
+        ("application/ms-tnef", "winmail.dat", b"\x78\x9f\x3e\x22\x01\x02\x03sam@dane-good.example\x00\x00"),
+        ("application/octet-stream", "WINMAIL.DAT", &utf16),
+        ("message/rfc822", "x", b"From: a@b.example\r\nTo: sam@dane-good.example\r\n\r\nhi\r\n"),
+    ];
+    for (n, (kind, name, bytes)) in parts.iter().enumerate() {
+        let id = format!("i{n}@practice.example");
+        let (encoding, body) = if *kind == "message/rfc822" {
+            ("7bit", String::from_utf8(bytes.to_vec()).unwrap())
+        } else {
+            ("base64", base64::engine::general_purpose::STANDARD.encode(bytes))
+        };
+        let letter = format!(
+            "From: ann@practice.example\r\nTo: {}\r\nSubject: x\r\nMessage-ID: <{id}>\r\nMIME-Version: 1.0\r\n\
+             Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n\
+             --b\r\nContent-Type: {kind}; name=\"{name}\"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{body}\r\n--b--\r\n",
+            to.join(", ")
+        );
+        gateway.submit(&to, &letter).await.unwrap();
+        let records = gateway.records(&id).await;
+        let rules = records[0]["rules"].as_array().unwrap();
+        assert!(rules.iter().any(|rule| rule == "recipients-inside"), "{name}: {rules:?}");
+        assert_eq!(records[0]["action"], "hold", "{name}");
+    }
     gateway.stop().await;
 }

@@ -126,6 +126,11 @@ impl Read for SqliteReader {
         Ok(Some((Sealed(header), self.content(sealed, &name_of_parcel(id), size_bytes)?)))
     }
 
+    fn live_codes(&mut self) -> Result<Vec<[u8; 32]>, Error> {
+        let sql = "SELECT spoken_hash FROM parcels WHERE spoken_hash IS NOT NULL AND is_closed = 0";
+        self.many(sql, [], |row| Ok(row.get::<_, Bytes<32>>(0)?.0))
+    }
+
     fn is_live_code(&mut self, spoken_hash: [u8; 32]) -> Result<bool, Error> {
         let sql = "SELECT 1 FROM parcels WHERE spoken_hash = ?1 AND is_closed = 0 LIMIT 1";
         Ok(self.one(sql, [&spoken_hash[..]], |_| Ok(()))?.is_some())
