@@ -140,7 +140,6 @@ impl Settings {
             smtp_certificate: pair("smtp", raw.smtp.certificate.as_deref(), raw.smtp.key.as_deref(), base)?,
             gate: pipeline::Settings {
                 server_name: server_name.as_str().to_owned(),
-                phi_level: levels.phi,
                 own_domains: own_domains.clone(),
                 scans_at_once: std::thread::available_parallelism().map_or(2, usize::from),
             },

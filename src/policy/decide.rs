@@ -31,14 +31,14 @@ pub struct Facts<'a> {
 
 /// Decides for every recipient of the envelope. Pure: same policy and facts, same decision.
 #[must_use]
-pub fn decide(policy: &Policy, phi_level: Level, envelope: &Envelope, message: &MessageFacts) -> Decision {
+pub fn decide(policy: &Policy, envelope: &Envelope, message: &MessageFacts) -> Decision {
     let verdicts = envelope
         .to
         .iter()
         .enumerate()
         .map(|(recipient, to)| {
             let facts = Facts { message, recipient: &to.mailbox };
-            let mut verdict = verdict(&policy.rules, policy.level, phi_level, &facts);
+            let mut verdict = verdict(&policy.rules, policy.level, policy.phi, &facts);
             verdict.recipient = recipient;
             verdict.requirement.require_tls = envelope.params.require_tls;
             verdict.audience = audience(policy, &to.mailbox);

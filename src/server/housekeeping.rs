@@ -73,11 +73,15 @@ async fn measure(parts: &Parts) {
 async fn sign_head(parts: &Parts) {
     // A closed store is reported where it broke.
     let Ok(head) = parts.store.sign_head(now()).await else { return };
-    if let Err(error) = replace(&parts.settings.keys.join("head.json"), &head) {
+    if let Err(error) = replace(&head_file(&parts.settings.keys), &head) {
         observe::log(&observe::Event::SettingsNote {
             what: format!("the head of the log could not be written beside the keys: {error}"),
         });
     }
+}
+
+pub(super) fn head_file(keys: &Path) -> std::path::PathBuf {
+    keys.join("head.json")
 }
 
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {

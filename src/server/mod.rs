@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use rules::{examine, load_rules, scanner};
-pub use start::{DEMO_MARK, Source, refuse_demo_folder, start, start_with};
+pub use start::{DEMO_MARK, Source, first_domains, refuse_demo_folder, start, start_with};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -134,7 +134,7 @@ impl Running {
     /// Reads the configuration again; a bad one leaves everything as it is.
     async fn reload(&mut self) {
         match self.reload.again(&self.gate).await {
-            Ok(()) => observe::log(&Event::SettingsNote { what: "configuration, rules and certificates were read again".into() }),
+            Ok(()) => observe::log(&Event::SettingsNote { what: "the configuration was read again: certificates, networks, limits, rules, groups and DKIM keys are in force; the rest with the next start".into() }),
             Err(error) => observe::log(&Event::SettingsNote {
                 what: format!("the reload was refused, the old configuration stays: {error}"),
             }),
@@ -179,11 +179,31 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
     if let Some(answered) = control::ask(&settings.store.folder, &request).await {
         return Ok(answered?);
     }
+    // A question must not make keys and an empty store where somebody happens to stand.
+    if crate::store::is_empty(&settings.store.folder) {
+        let way_out = match config {
+            Some(_) => "start it once with `wardpost serve` and this configuration",
+            None => "name its configuration with --config FILE, or run the command in the folder where `wardpost serve` was started",
+        };
+        return Err(format!("there is no gateway's data in {}; {way_out}", settings.store.folder.display()).into());
+    }
     let (vault, store) = start::open(&settings)?;
     let parts = Parts { store: store.clone(), vault, settings: Arc::new(settings) };
     let answer = control::answer(&parts, request, now()).await;
     store.close().await;
     Ok(answer)
+}
+
+/// Where `serve` keeps the newest signed head of the log: beside the keys, away from the data.
+///
+/// # Errors
+/// If the configuration is bad.
+pub fn own_head(config: Option<&Path>) -> Result<std::path::PathBuf, Failure> {
+    let settings = match config {
+        Some(path) => Settings::load(path)?,
+        None => Settings::built_in()?,
+    };
+    Ok(housekeeping::head_file(&settings.keys))
 }
 
 /// A TLS connector that trusts one certificate file, for clients of a gateway with a throw-away certificate.
