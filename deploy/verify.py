@@ -285,14 +285,17 @@ def main(arguments):
             print("the key was not compared: give the one you know, or anybody may have signed this")
         return 0
     first, last, head = verify(data, key, held)
-    print("good: entries %d to %d are unchanged and complete up to the head in this file" % (first, last))
+    if last < first:
+        print("good: there are no entries, and the head in this file says the same")
+    else:
+        print("good: entries %d to %d are unchanged and complete up to the head in this file" % (first, last))
     if first > 1:
         print("entries before %d are not in this file and were not checked" % first)
     print("head: %d entries, signed by key %s" % (head["size"], head["key_id"]))
-    if key is None:
-        print("the key was not compared: give the one you know, or anybody may have signed this")
+    if key is None and held is None:
+        print("the key was not compared: give the one you know with --key, or anybody may have signed this")
     if held is None:
-        print("no head kept elsewhere was compared")
+        print("no head kept elsewhere was compared: give one with --head")
     print("nothing is proven against the holder of the signing key about what came after the head you hold")
     return 0
 

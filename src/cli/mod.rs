@@ -146,9 +146,12 @@ enum Audit {
     Verify {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
-        /// A head kept elsewhere: the log must contain it
+        /// A head kept elsewhere: the log must contain it. Without FILE the one beside the keys is compared
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
+        /// The gateway's verifying key: `public_key` in the head.json beside its keys
+        #[arg(long, value_name = "BASE64")]
+        key: Option<String>,
         #[command(flatten)]
         configured: Configured,
     },
@@ -262,8 +265,8 @@ pub fn run() -> ExitCode {
         Verb::Scan { json, files } => return scan::run(&files, json),
         Verb::Audit(Audit::Show { message, json, configured }) => admin::audit_show(configured.config.as_deref(), message, json),
         Verb::Audit(Audit::Export { from, configured }) => admin::audit_export(configured.config.as_deref(), from),
-        Verb::Audit(Audit::Verify { file, head, configured }) => {
-            admin::audit_verify(configured.config.as_deref(), file.as_deref(), head.as_deref())
+        Verb::Audit(Audit::Verify { file, head, key, configured }) => {
+            admin::audit_verify(configured.config.as_deref(), file.as_deref(), head.as_deref(), key.as_deref())
         }
         Verb::Audit(Audit::Proof { message, recipient, export, configured }) => {
             admin::audit_proof(configured.config.as_deref(), message, recipient, export.as_deref())

@@ -88,8 +88,7 @@ impl Door for Arc<Gate> {
 
 /// From bytes to everything that has to be kept. Pure but for dice and keys; runs on the pool for scanning.
 fn read_and_decide(gate: &Gate, submission: Submission) -> Result<Built, Refused> {
-    let scanner = gate.scanner().ok_or(Refused::NotReady)?;
-    let rules = gate.policy();
+    let (scanner, rules) = gate.in_force().ok_or(Refused::NotReady)?;
     let Submission { envelope, principal, content, received_at, tls, peer: _ } = submission;
 
     let message = message::parse(content);

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use continuity::{accept_restored, kept_head};
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use rules::{examine, load_rules, scanner};
-pub use start::{DEMO_MARK, Source, refuse_demo_folder, start, start_meant, start_with};
+pub use start::{DEMO_MARK, Source, first_domains, refuse_demo_folder, start, start_meant, start_with};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -201,6 +201,16 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
     let (vault, store) = loop {
         if let Some(answered) = control::ask(&settings.store.folder, &request).await {
             return Ok(answered?);
+        }
+        // A question must not make keys and an empty store where somebody happens to stand.
+        if crate::store::is_empty(&settings.store.folder) {
+            let way_out = match config {
+                Some(_) => "start it once with `wardpost serve` and this configuration",
+                None => {
+                    "name its configuration with --config FILE, or run the command in the folder where `wardpost serve` was started"
+                }
+            };
+            return Err(format!("there is no gateway's data in {}; {way_out}", settings.store.folder.display()).into());
         }
         match start::open(&settings).await {
             Ok(opened) => break opened,

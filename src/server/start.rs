@@ -15,7 +15,6 @@ use crate::deliver::Deliver;
 use crate::lookup::Lookup;
 use crate::observe::{self, Event};
 use crate::pipeline::{Dkim, Gate, Signers};
-use crate::policy::Policy;
 use crate::portal::Portal;
 use crate::sandbox;
 use crate::smtp_in::{self, TlsAcceptorSource};
@@ -90,8 +89,12 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     for note in &settings.notes {
         observe::log(note);
     }
+    // A start that cannot listen must not leave keys and an empty store behind, perhaps in a folder chosen by mistake.
+    if store::is_empty(&settings.store.folder) {
+        can_listen(&settings)?;
+    }
     let (vault, store) = open(&settings).await?;
-    let first = first_credential(&store, &vault).await?;
+    let first = first_credential(&settings, &store, &vault).await?;
     let (stop, stopped) = watch::channel(false);
     let settings = Arc::new(settings);
     let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone() };
@@ -106,14 +109,7 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let lookup = Arc::new(Lookup::new(settings.lookup.clone(), store.clone(), vault.clone())?);
     let deliver = Deliver::start(settings.deliver.clone(), lookup.clone(), store.clone(), vault.clone());
     let attachments = Box::new(attachment_readers(readers)?);
-    let gate = Arc::new(Gate::new(
-        settings.gate.clone(),
-        vault.clone(),
-        store.clone(),
-        Arc::new(Policy::none()),
-        attachments,
-        Some(deliver.warm()),
-    ));
+    let gate = Arc::new(Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(deliver.warm())));
 
     let mut tasks = JoinSet::new();
     let mut listening = Vec::new();
@@ -184,11 +180,33 @@ fn attachment_readers(settings: sandbox::Settings) -> Result<sandbox::Pool, Fail
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        format!("cannot listen on {address}: {error}; is another gateway running, or does the port need rights?")
-    })?;
+    let listener = TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
     let bound = listener.local_addr()?;
     Ok((listener, bound))
+}
+
+/// Place, problem, way out.
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    let way_out = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "another program, perhaps another gateway, listens there; stop it or configure another port"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need CAP_NET_BIND_SERVICE, as deploy/systemd/wardpost.service gives it"
+        }
+        std::io::ErrorKind::AddrNotAvailable => "this machine does not have that address; `0.0.0.0` stands for all it has",
+        _ => "configure another address",
+    };
+    format!("cannot listen on {address}: {error}; {way_out}").into()
+}
+
+/// Tries every address and lets it go again: nothing is answered before the keys are on the disk.
+fn can_listen(settings: &Settings) -> Result<(), Failure> {
+    let smtp = settings.listeners.iter().map(|(_, address)| *address);
+    for address in smtp.chain(settings.portal_listen.iter().copied()).chain([settings.metrics_listen]) {
+        drop(std::net::TcpListener::bind(address).map_err(|error| cannot_listen(address, &error))?);
+    }
+    Ok(())
 }
 
 /// Names for throw-away certificates.
@@ -220,7 +238,11 @@ fn portal_config(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure>
 }
 
 /// A credential for trying out, made when there is no user at all; it dies with the first `user add`.
-async fn first_credential(store: &store::Handle, vault: &Arc<Vault>) -> Result<Option<(String, String)>, Failure> {
+async fn first_credential(
+    settings: &Settings,
+    store: &store::Handle,
+    vault: &Arc<Vault>,
+) -> Result<Option<(String, String)>, Failure> {
     if !store.users().await?.is_empty() {
         return Ok(None);
     }
@@ -230,7 +252,7 @@ async fn first_credential(store: &store::Handle, vault: &Arc<Vault>) -> Result<O
     let user = UserRow {
         name: FIRST_USER.into(),
         verifier,
-        may_send_as: vec!["@practice.example".into()],
+        may_send_as: first_domains(settings).iter().map(|domain| format!("@{domain}")).collect(),
         bound_address: None,
         is_first: true,
         created_at: now(),
@@ -239,6 +261,15 @@ async fn first_credential(store: &store::Handle, vault: &Arc<Vault>) -> Result<O
     };
     store.put_user(user).await?;
     Ok(Some((FIRST_USER.into(), password)))
+}
+
+/// The domains that the first credential may send for: the own ones, or an invented one where none is configured.
+#[must_use]
+pub fn first_domains(settings: &Settings) -> Vec<String> {
+    match settings.own_domains.as_slice() {
+        [] => vec!["practice.example".to_owned()],
+        own => own.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// Loads scanner and rules, then opens the gate; looks whether the resolver validates and which DKIM keys are published.
@@ -258,8 +289,7 @@ async fn make_ready(
     .await;
     match loaded {
         Ok(Ok((scanner, policy))) => {
-            gate.set_policy(Arc::new(policy));
-            gate.ready(scanner);
+            gate.set_rules(scanner, Arc::new(policy));
             let _ = ready.send(true);
         }
         Ok(Err(error)) => {
@@ -324,14 +354,14 @@ impl Reload {
         let smtp = smtp_config(&chain, &key)?;
         let (chain, key) = certificate(settings.portal_certificate.as_ref(), &settings.keys, &names)?;
         let portal = portal_config(&chain, &key)?;
-        let (settings, policy) = tokio::task::spawn_blocking(move || {
+        let (settings, scanner, policy) = tokio::task::spawn_blocking(move || {
             let scanner = rules::scanner(&settings.dictionaries)?;
             let policy = rules::load_rules(&settings, &scanner)?;
-            Ok::<_, Failure>((settings, policy))
+            Ok::<_, Failure>((settings, scanner, policy))
         })
         .await??;
         // From here on nothing can be refused any more.
-        gate.set_policy(Arc::new(policy));
+        gate.set_rules(scanner, Arc::new(policy));
         gate.set_signers(signers(&settings, &self.lookup).await);
         self.smtp_tls.replace(smtp);
         let _ = self.portal_tls.send(portal);
