@@ -2,12 +2,14 @@
 //!
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
-//! Reading order: this file → `start` → `continuity` → `rules` → `housekeeping` → `control`.
+//! Reading order: this file → `start` → `continuity` → `rules` → `housekeeping` → `control` → `check` → `proof`.
 
+pub mod check;
 mod continuity;
 mod control;
 mod housekeeping;
 mod observation;
+mod proof;
 mod rules;
 mod start;
 
@@ -20,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use continuity::{accept_restored, kept_head};
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use rules::{examine, load_rules, scanner};
-pub use start::{DEMO_MARK, Source, refuse_demo_folder, start, start_with};
+pub use start::{DEMO_MARK, Source, refuse_demo_folder, start, start_meant, start_with};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -66,6 +68,12 @@ impl Running {
     #[must_use]
     pub fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// What is known of the ways out, to look at or to have asked anew.
+    #[must_use]
+    pub fn lookup(&self) -> &crate::lookup::Lookup {
+        &self.reload.lookup
     }
 
     /// What listens where.
@@ -204,6 +212,11 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
     let answer = control::answer(&parts, request, now()).await;
     store.close().await;
     Ok(answer)
+}
+
+/// Asks the gateway that runs with these settings; `None` if there is none.
+pub async fn ask_running(settings: &Settings, request: &Request) -> Option<std::io::Result<Answer>> {
+    control::ask(&settings.store.folder, request).await
 }
 
 /// A TLS connector that trusts one certificate file, for clients of a gateway with a throw-away certificate.

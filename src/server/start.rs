@@ -43,7 +43,7 @@ pub(super) struct Reload {
     smtp_tls: Arc<TlsAcceptorSource>,
     portal_tls: watch::Sender<Arc<ServerConfig>>,
     smtp_in: Arc<smtp_in::Gate<Arc<Gate>, smtp_in::Stored>>,
-    lookup: Arc<Lookup>,
+    pub(super) lookup: Arc<Lookup>,
 }
 
 /// Opens keys and store; makes them at a first start.
@@ -76,10 +76,17 @@ pub async fn start(source: Source<'_>) -> Result<Running, Failure> {
 /// # Errors
 /// As [`start`].
 pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Result<Running, Failure> {
-    let settings = match source {
-        Source::BuiltIn => Settings::built_in()?,
-        Source::File(path) => Settings::load(path)?,
-    };
+    match source {
+        Source::BuiltIn => start_meant(Settings::built_in()?, None, readers).await,
+        Source::File(path) => start_meant(Settings::load(path)?, Some(path), readers).await,
+    }
+}
+
+/// As [`start_with`], with settings that were changed after they were read: for gateways inside a test program.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandbox::Settings) -> Result<Running, Failure> {
     for note in &settings.notes {
         observe::log(note);
     }
@@ -155,11 +162,7 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
     }
 
     // Behind the listeners.
-    let file = match source {
-        Source::BuiltIn => None,
-        Source::File(path) => Some(path.to_owned()),
-    };
-    let reload = Reload { file, smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone() };
+    let reload = Reload { file: file.map(Path::to_owned), smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone() };
     tasks.spawn(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
     tasks.spawn(housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
     Ok(Running { parts, gate, listening, stop, tasks, deliver, reload, broken, ready, first })

@@ -167,6 +167,12 @@ pub use bodies::Written;
 pub use handle::{Depth, Error, Handle, LogEntry, Settings, UserRow, is_empty};
 pub use order::{Answer, Failure, Order, Outcome, Read, Store};
 
+/// The salt that opens one field of one entry of the log to an auditor, and nothing else.
+#[must_use]
+pub fn field_salt(vault: &crate::vault::Vault, seq: u64, field: &str) -> [u8; 32] {
+    crate::audit::field_salt(&vault.keyed_hash(sqlite::write::SALT_KIND, &seq.to_be_bytes()), field)
+}
+
 #[cfg(test)]
 mod export_tests;
 #[cfg(test)]
