@@ -8,3 +8,4 @@ mod road;
 mod sandbox;
 mod support;
 mod tidy;
+mod zoo;
