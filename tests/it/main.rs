@@ -1,6 +1,7 @@
 //! The only integration binary: each further file in `tests/` would link everything again.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod attacks;
 mod check;
 mod commands;
 mod crash;
@@ -10,3 +11,4 @@ mod road;
 mod sandbox;
 mod support;
 mod tidy;
+mod zoo;
