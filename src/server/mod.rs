@@ -2,9 +2,10 @@
 //!
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
-//! Reading order: this file → `start` → `rules` → `housekeeping` → `control`.
+//! Reading order: this file → `start` → `rules` → `dkim` → `housekeeping` → `control`.
 
 mod control;
+mod dkim;
 mod housekeeping;
 mod observation;
 mod rules;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use control::{Answer, Parts, Request, SOCKET, answer};
+pub use dkim::{Published, name as dkim_name, published};
 pub use rules::{examine, load_rules, scanner};
 pub use start::{DEMO_MARK, Source, first_domains, refuse_demo_folder, start, start_with};
 
@@ -183,7 +185,9 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
     if crate::store::is_empty(&settings.store.folder) {
         let way_out = match config {
             Some(_) => "start it once with `wardpost serve` and this configuration",
-            None => "name its configuration with --config FILE, or run the command in the folder where `wardpost serve` was started",
+            None => {
+                "name its configuration with --config FILE, or run the command in the folder where `wardpost serve` was started"
+            }
         };
         return Err(format!("there is no gateway's data in {}; {way_out}", settings.store.folder.display()).into());
     }

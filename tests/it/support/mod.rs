@@ -52,6 +52,14 @@ pub fn write_config(folder: &Path, world: &World, change: impl Fn(String) -> Str
     config
 }
 
+async fn start(config: &Path) -> Running {
+    let mut readers = wardpost::sandbox::Settings::own().unwrap();
+    readers.program = env!("CARGO_BIN_EXE_wardpost").into();
+    let running = server::start_with(server::Source::File(config), readers).await.unwrap();
+    running.until_ready().await;
+    running
+}
+
 impl Gateway {
     pub async fn start(world: World) -> Gateway {
         Gateway::start_with(world, |config| config).await
@@ -60,10 +68,7 @@ impl Gateway {
     pub async fn start_with(world: World, change: impl Fn(String) -> String) -> Gateway {
         let folder = Folder::new();
         let config = write_config(&folder.0, &world, change);
-        let mut readers = wardpost::sandbox::Settings::own().unwrap();
-        readers.program = env!("CARGO_BIN_EXE_wardpost").into();
-        let running = server::start_with(server::Source::File(&config), readers).await.unwrap();
-        running.until_ready().await;
+        let running = start(&config).await;
         let user = "ann@practice.example".to_owned();
         let request = Request::UserAdd { name: user.clone(), send_as: vec![], bound_address: None };
         let Answer::Secret { secret: password, .. } = server::answer(running.parts(), request, server::now()).await else {
@@ -140,6 +145,15 @@ impl Gateway {
             fates.push((address, text(last, "event"), text(last, "reason")));
         }
         fates
+    }
+
+    /// Stops and starts again with what is on the disk.
+    pub async fn restart(self, between: impl FnOnce(&World)) -> Gateway {
+        let Gateway { running, world, config, user, password, _folder } = self;
+        running.stop().await;
+        between(&world);
+        let running = start(&config).await;
+        Gateway { running, world, config, user, password, _folder }
     }
 
     pub async fn stop(self) {
