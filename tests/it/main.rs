@@ -3,6 +3,8 @@
 
 mod commands;
 mod crash;
+mod dkim;
+mod office;
 mod pickup;
 mod road;
 mod support;
