@@ -12,5 +12,6 @@ mod pickup;
 mod road;
 mod sandbox;
 mod support;
+mod tickets;
 mod tidy;
 mod zoo;
