@@ -2,11 +2,13 @@
 //!
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
-//! Reading order: this file → `start` → `rules` → `housekeeping` → `control`.
+//! Reading order: this file → `start` → `rules` → `housekeeping` → `canary`, `resolver` → `control`.
 
+mod canary;
 mod control;
 mod housekeeping;
 mod observation;
+mod resolver;
 mod rules;
 mod start;
 
@@ -18,7 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use rules::{examine, load_rules, scanner};
-pub use start::{DEMO_MARK, Source, refuse_demo_folder, start, start_with};
+pub use start::{DEMO_MARK, Source, refuse_demo_folder, start, start_settings, start_with};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Failure, Parts, Running, control, housekeeping, now, observation, rules};
+use super::{Failure, Parts, Running, canary, control, housekeeping, now, observation, resolver, rules};
 use crate::config::{Settings, files, throwaway};
 use crate::deliver::Deliver;
 use crate::lookup::Lookup;
@@ -70,6 +70,14 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
         Source::BuiltIn => Settings::built_in()?,
         Source::File(path) => Settings::load(path)?,
     };
+    start_settings(settings, source, readers).await
+}
+
+/// As [`start_with`], with settings that were read already; `source` is what a reload reads.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_settings(settings: Settings, source: Source<'_>, readers: sandbox::Settings) -> Result<Running, Failure> {
     for note in &settings.notes {
         observe::log(note);
     }
@@ -151,6 +159,10 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
     };
     let reload = Reload { file, smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone() };
     tasks.spawn(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
+    if parts.settings.is_configured {
+        tasks.spawn(resolver::watch(lookup, stopped.clone()));
+    }
+    tasks.spawn(canary::keep(parts.clone(), stopped.clone()));
     tasks.spawn(housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
     Ok(Running { parts, gate, listening, stop, tasks, deliver, reload, broken, ready, first })
 }
@@ -228,7 +240,7 @@ async fn first_credential(store: &store::Handle, vault: &Arc<Vault>) -> Result<O
     Ok(Some((FIRST_USER.into(), password)))
 }
 
-/// Loads scanner and rules, then opens the gate; looks whether the resolver validates and which DKIM keys are published.
+/// Loads scanner and rules, then opens the gate; looks which DKIM keys are published.
 async fn make_ready(
     gate: Arc<Gate>,
     parts: Parts,
@@ -260,14 +272,6 @@ async fn make_ready(
     }
     let signers = signers(&parts.settings, &lookup).await;
     gate.set_signers(signers);
-    if parts.settings.is_configured
-        && let Err(error) = lookup.self_test().await
-    {
-        observe::log(&Event::SettingsNote { what: error.to_string() });
-        if let Some(address) = parts.settings.lookup.resolver {
-            observe::log(&Event::ResolverDoesNotValidate { address });
-        }
-    }
 }
 
 /// The keys whose public half stands in DNS: a signature nobody can check does harm.
