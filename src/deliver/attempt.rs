@@ -81,9 +81,9 @@ pub struct Attempts {
 }
 
 /// A host to dial, with the account of a fixed route.
-struct Dial<'a> {
-    hop: &'a Hop,
-    route: Option<&'a FixedRoute>,
+pub(super) struct Dial<'a> {
+    pub(super) hop: &'a Hop,
+    pub(super) route: Option<&'a FixedRoute>,
 }
 
 /// What one host made of the message.
@@ -199,7 +199,7 @@ impl Attempts {
     }
 
     /// Evidence for the way to a domain: its fixed route's, the default next hop's, or its own.
-    async fn evidence(&self, domain: &Domain, way: Way) -> Option<(DomainEvidence, Option<&FixedRoute>, u16)> {
+    pub(super) async fn evidence(&self, domain: &Domain, way: Way) -> Option<(DomainEvidence, Option<&FixedRoute>, u16)> {
         let settings = &self.settings;
         let fixed = match way {
             Way::Any => settings.routes.get(domain).or(settings.default_hop.as_ref()),
@@ -280,7 +280,7 @@ impl Attempts {
     }
 
     /// A new proven connection to a host, trying its addresses in order.
-    async fn connect(&self, dial: &Dial<'_>) -> Result<Channel<Proven>, HopEnd> {
+    pub(super) async fn connect(&self, dial: &Dial<'_>) -> Result<Channel<Proven>, HopEnd> {
         let hop = dial.hop;
         let hash = hop.plan.digest();
         let tls = self

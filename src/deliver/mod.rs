@@ -8,7 +8,7 @@
 //! nothing but a notice.
 //!
 //! Reading order: `settings` → `worker` → `finish` → `attempt` → `channel` (→ `dialogue`, `content`) → `judge` →
-//! `pool` → `fallback` → `bounce` → `weather`.
+//! `pool` → `fallback` → `bounce` → `weather` → `history` → `standing` → `later`.
 
 mod attempt;
 mod bounce;
@@ -18,9 +18,12 @@ mod copy;
 mod dialogue;
 mod fallback;
 mod finish;
+mod history;
 mod judge;
+mod later;
 pub mod pool;
 mod settings;
+mod standing;
 pub mod weather;
 mod worker;
 
@@ -42,4 +45,5 @@ pub use dialogue::{End, Failure, Offers, Step, Timeouts, Transaction};
 pub use fallback::{Error as PortalError, Parcels, Reissued, issue_code, may_notify, notice_of, record_of};
 pub use finish::refuse;
 pub use settings::{FixedRoute, Login, NoticeMode, Portal, RouteProof, Settings};
+pub use standing::{Check, Found, Ground, ground};
 pub use worker::{Deliver, Running};
