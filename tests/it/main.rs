@@ -3,6 +3,8 @@
 
 mod commands;
 mod crash;
+mod later;
+mod network;
 mod pickup;
 mod road;
 mod sandbox;

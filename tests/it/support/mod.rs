@@ -9,6 +9,7 @@ use std::time::Duration;
 use mail_send::SmtpClientBuilder;
 use mail_send::smtp::message::Message as SmtpMessage;
 use serde_json::Value;
+use wardpost::config::Settings;
 use wardpost::server::{self, Answer, Request, Running};
 use wardpost::world::{World, practice_configuration};
 
@@ -58,11 +59,22 @@ impl Gateway {
     }
 
     pub async fn start_with(world: World, change: impl Fn(String) -> String) -> Gateway {
+        Gateway::start_as(world, change, |_| {}).await
+    }
+
+    /// With settings changed that no file can change.
+    pub async fn start_as(
+        world: World,
+        change: impl Fn(String) -> String,
+        change_settings: impl FnOnce(&mut Settings),
+    ) -> Gateway {
         let folder = Folder::new();
         let config = write_config(&folder.0, &world, change);
+        let mut settings = Settings::load(&config).unwrap();
+        change_settings(&mut settings);
         let mut readers = wardpost::sandbox::Settings::own().unwrap();
         readers.program = env!("CARGO_BIN_EXE_wardpost").into();
-        let running = server::start_with(server::Source::File(&config), readers).await.unwrap();
+        let running = server::start_settings(settings, server::Source::File(&config), readers).await.unwrap();
         running.until_ready().await;
         let user = "ann@practice.example".to_owned();
         let request = Request::UserAdd { name: user.clone(), send_as: vec![], bound_address: None };
@@ -114,6 +126,16 @@ impl Gateway {
             }
         };
         tokio::time::timeout(PATIENCE, quiet).await.expect("everything settles");
+    }
+
+    /// Waits until `is_so` of the gateway, looking again and again.
+    pub async fn until<F: Future<Output = bool>>(&self, what: &str, mut is_so: impl FnMut() -> F) {
+        let seen = async {
+            while !is_so().await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("never came: {what}"));
     }
 
     /// Records of a message, oldest first.
