@@ -5,12 +5,13 @@
 //! record that its key is opened; opened through the recovery wrap; tried once; and closed, recorded and told to the
 //! sender in one transaction. Whatever ends otherwise leaves the parcel as it was.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::attempt::{Attempted, Attempts, Contents, Way};
 use super::content::Content;
@@ -18,7 +19,7 @@ use super::copy::{Internal, seal_internal};
 use super::dialogue::Transaction;
 use super::history::{History, Seen};
 use super::settings::Settings;
-use super::standing::{Check, Found, Ground, KEPT_MS, ground};
+use super::standing::{Check, Found, Ground, KEPT_MS, Looked, ground};
 use super::weather::Shown;
 use super::worker::now;
 use crate::audit::{Event, Record};
@@ -38,8 +39,20 @@ const TICK_MAX: Duration = Duration::from_secs(600);
 const SOONER: i64 = 12;
 /// Domains looked at at once.
 const LOOKS_MAX: usize = 8;
+/// Parcels in a row that a domain puts off, before the rest waits for the next look.
+const PUT_OFF_MAX: u32 = 3;
+/// How long parcels are sent on the strength of one look; then the domain is looked at anew.
+const LOOK_LIVES: Duration = Duration::from_secs(300);
 /// Parcels of one domain in one go.
 const PARCELS_MAX: usize = 1000;
+
+/// What came of one parcel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// Sent, somebody else's, or never to be tried again.
+    Done,
+    PutOff,
+}
 
 /// The task's parts.
 pub(super) struct Later {
@@ -55,7 +68,7 @@ pub(super) struct Later {
 /// Runs until `stopped`.
 pub(super) async fn run(later: Arc<Later>, mut stopped: watch::Receiver<bool>) {
     let tick = later.settings.later_every.min(TICK_MAX);
-    let mut ticks = interval_at(tokio::time::Instant::now() + tick, tick);
+    let mut ticks = interval_at(Instant::now() + tick, tick);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -94,7 +107,7 @@ async fn round(later: &Arc<Later>, stopped: &watch::Receiver<bool>) {
     }
 }
 
-/// A parcel whose sending panicked stays claimed until the next start, where it can be read again.
+/// A look that panicked is repeated when the domain is due again.
 fn note_panic(ended: Option<Result<(), tokio::task::JoinError>>) {
     if let Some(Err(error)) = ended
         && error.is_panic()
@@ -106,34 +119,47 @@ fn note_panic(ended: Option<Result<(), tokio::task::JoinError>>) {
 
 impl Later {
     /// One domain: a look if it is due, and its parcels if that is a ground.
-    async fn domain(&self, domain: &Domain, stopped: &watch::Receiver<bool>) -> Result<(), store::Error> {
-        let at = now();
-        let mut checks = self.checks(domain, at).await?;
-        if !is_due(checks.last(), at, self.settings.later_every) {
+    async fn domain(self: &Arc<Self>, domain: &Domain, stopped: &watch::Receiver<bool>) -> Result<(), store::Error> {
+        let mut checks = self.checks(domain, now()).await?;
+        if !is_due(checks.last(), now(), self.settings.later_every) {
             return Ok(());
         }
-        let Some(looked) = self.attempts.look_at(domain).await else { return Ok(()) };
-        let at = now();
+        let (mut tried, mut put_off) = (HashSet::new(), 0);
+        loop {
+            let Some(looked) = self.attempts.look_at(domain).await else { return Ok(()) };
+            let (at, since) = (now(), Instant::now());
+            self.note(domain, &looked, at).await?;
+            checks.push((at, looked.check));
+            let Some(ground) = ground(&checks, at) else { return Ok(()) };
+            let rows = self.store.parcels_waiting(domain, at, PARCELS_MAX).await?;
+            let meets = |row: &ParcelRow| level_of(row.later_level.as_deref()).is_some_and(|level| level <= ground.level());
+            let mut left = rows.into_iter().filter(|row| meets(row) && !tried.contains(&row.id)).collect::<Vec<_>>().into_iter();
+            let evidence = Arc::new(looked.evidence);
+            loop {
+                if *stopped.borrow() || put_off >= PUT_OFF_MAX {
+                    return Ok(());
+                }
+                if since.elapsed() > LOOK_LIVES {
+                    break;
+                }
+                let Some(row) = left.next() else { return Ok(()) };
+                let _one = self.sends.acquire().await.map_err(|_| store::Error::Closed)?;
+                tried.insert(row.id);
+                put_off = if self.send(row, ground, &evidence).await? == Sent::PutOff { put_off + 1 } else { 0 };
+            }
+        }
+    }
+
+    async fn note(&self, domain: &Domain, looked: &Looked, at: Timestamp) -> Result<(), store::Error> {
         // Looked at because they lack something, such domains would make every network look ill. One that has lost
         // what it had is a sign all the same.
         if let Some(shown @ (Shown::StartTls | Shown::Gone)) = looked.shown {
             self.attempts.weather.note(domain, shown);
         }
-        self.history.saw(domain, looked.shown, looked.seen, at).await;
+        let is_ours = looked.shown == Some(Shown::Gone) && self.attempts.weather.suspicion().is_some();
+        self.history.saw(domain, looked.shown, looked.seen.filter(|_| !is_ours), at).await;
         let sealed = looked.check.sealed(&self.vault, domain, at);
-        self.store.note_check(domain, at, sealed, at.plus_ms(-KEPT_MS)).await?;
-        checks.push((at, looked.check));
-        let Some(ground) = ground(&checks, at) else { return Ok(()) };
-        for row in self.store.parcels_waiting(domain, at, PARCELS_MAX).await? {
-            if *stopped.borrow() {
-                break;
-            }
-            if level_of(row.later_level.as_deref()).is_some_and(|level| level <= ground.level()) {
-                let _one = self.sends.acquire().await.map_err(|_| store::Error::Closed)?;
-                self.send(&row, ground, &looked.evidence).await?;
-            }
-        }
-        Ok(())
+        self.store.note_check(domain, at, sealed, at.plus_ms(-KEPT_MS)).await
     }
 
     async fn checks(&self, domain: &Domain, at: Timestamp) -> Result<Vec<(Timestamp, Check)>, store::Error> {
@@ -143,19 +169,45 @@ impl Later {
     }
 
     /// Claims one parcel, tries it once, and writes down what came of it.
-    async fn send(&self, row: &ParcelRow, ground: Ground, evidence: &DomainEvidence) -> Result<(), store::Error> {
+    async fn send(
+        self: &Arc<Self>,
+        row: ParcelRow,
+        ground: Ground,
+        evidence: &Arc<DomainEvidence>,
+    ) -> Result<Sent, store::Error> {
         let at = now();
-        let mut record = record_of(row, Event::RecoveryOpened, at);
+        let mut record = record_of(&row, Event::RecoveryOpened, at);
         record.reason = Some("deliver-later".to_owned());
         let claim =
             Commit { parcel_changes: vec![ParcelChange::Sending(row.id, at)], records: vec![record], ..Commit::default() };
         match self.store.commit(claim).await {
             Ok(()) => {}
             // Opened, being opened, or ended since it was listed.
-            Err(store::Error::Conflict) => return Ok(()),
+            Err(store::Error::Conflict) => return Ok(Sent::Done),
             Err(error) => return Err(error),
         }
-        // From here on the key may be opened.
+        // From here on the key may be opened. A task of its own: whatever goes wrong in it, the claim must end, or
+        // nobody could read the parcel.
+        let work = tokio::spawn({
+            let (later, row, evidence) = (Arc::clone(self), row.clone(), Arc::clone(evidence));
+            async move { later.send_claimed(&row, ground, &evidence).await }
+        });
+        match work.await {
+            Ok(Ok(sent)) => Ok(sent),
+            // It may have left already, so it is not tried again.
+            Ok(Err(error)) => {
+                self.stays(&row, None, Reason::ProtocolError, false).await?;
+                Err(error)
+            }
+            Err(_) => {
+                metrics().panics.inc();
+                observe::log(&observe::Event::SessionPanicked);
+                self.stays(&row, None, Reason::ProtocolError, false).await
+            }
+        }
+    }
+
+    async fn send_claimed(&self, row: &ParcelRow, ground: Ground, evidence: &DomainEvidence) -> Result<Sent, store::Error> {
         let Some((facts, needs, contents)) = self.open(row).await? else {
             return self.stays(row, None, Reason::LevelNotReachable, false).await;
         };
@@ -234,7 +286,7 @@ impl Later {
         facts: &ParcelFacts,
         needs: &Needs,
         attempted: &Attempted,
-    ) -> Result<(), store::Error> {
+    ) -> Result<Sent, store::Error> {
         let at = now();
         loop {
             let mut commit = Commit { parcel_changes: vec![ParcelChange::Delivered(row.id, at)], ..Commit::default() };
@@ -267,7 +319,7 @@ impl Later {
         let level = attempted.proof.as_ref().map_or("", |proof| proof.level.as_str());
         metrics().delivery("parcel", "delivered", super::finish::level_word(level));
         self.tell(row, "delivered");
-        Ok(())
+        Ok(Sent::Done)
     }
 
     fn add_letter(&self, commit: &mut Commit, row: &ParcelRow, facts: &ParcelFacts, at: Timestamp) {
@@ -306,7 +358,7 @@ impl Later {
         attempted: Option<&Attempted>,
         reason: Reason,
         again: bool,
-    ) -> Result<(), store::Error> {
+    ) -> Result<Sent, store::Error> {
         let mut record = record_of(row, Event::Delayed, now());
         record.reason = Some(reason.as_str().to_owned());
         record.proof = attempted.and_then(|attempted| attempted.proof.clone());
@@ -317,7 +369,7 @@ impl Later {
         if !again {
             self.tell(row, if reason == Reason::Timeout { "uncertain" } else { "stays" });
         }
-        Ok(())
+        Ok(if again { Sent::PutOff } else { Sent::Done })
     }
 
     fn tell(&self, row: &ParcelRow, outcome: &'static str) {

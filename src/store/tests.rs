@@ -382,7 +382,7 @@ async fn a_parcel_is_read_or_sent_and_never_both() {
     for (n, at) in [(1, NOW), (2, NOW), (3, NOW), (7, NOW), (4, NOW.plus_secs(86_400 * 30))] {
         assert!(is_conflict(store.commit(change(ParcelChange::Sending(id(n), at))).await), "{n}");
     }
-    assert_eq!(store.domains_waiting(NOW).await.unwrap(), [clinic.clone()]);
+    assert_eq!(store.domains_waiting(NOW).await.unwrap(), std::slice::from_ref(&clinic));
     assert!(store.domains_waiting(NOW.plus_secs(86_400 * 30)).await.unwrap().is_empty());
     let waiting = |now| {
         let (store, clinic) = (store.clone(), clinic.clone());
