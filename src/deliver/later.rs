@@ -17,6 +17,7 @@ use super::attempt::{Attempted, Attempts, Contents, Way};
 use super::content::Content;
 use super::copy::{Internal, seal_internal};
 use super::dialogue::Transaction;
+use super::finish::{ROOM_EVERY, with_room};
 use super::history::{History, Seen};
 use super::settings::Settings;
 use super::standing::{Check, Found, Ground, KEPT_MS, Looked, ground};
@@ -309,7 +310,7 @@ impl Later {
             record.proof.clone_from(&attempted.proof);
             commit.records.push(record);
             self.add_letter(&mut commit, row, facts, at);
-            match self.store.commit(commit).await {
+            match with_room(ROOM_EVERY, || self.store.commit(commit.clone())).await {
                 Ok(()) => break,
                 // A notice or slip is just being sent: it is left out the next time round.
                 Err(store::Error::Conflict) => {}
@@ -363,7 +364,8 @@ impl Later {
         record.reason = Some(reason.as_str().to_owned());
         record.proof = attempted.and_then(|attempted| attempted.proof.clone());
         let changes = vec![ParcelChange::Stays { parcel: row.id, again }];
-        self.store.commit(Commit { parcel_changes: changes, records: vec![record], ..Commit::default() }).await?;
+        let commit = Commit { parcel_changes: changes, records: vec![record], ..Commit::default() };
+        with_room(ROOM_EVERY, || self.store.commit(commit.clone())).await?;
         metrics().delivery("parcel", if again { "delayed" } else { "failed" }, "none");
         metrics().refusal(reason.as_str());
         if !again {

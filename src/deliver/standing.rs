@@ -13,7 +13,7 @@ use super::judge::{HopEnd, judge};
 use super::weather::Shown;
 use crate::mail::{Domain, Timestamp};
 use crate::secret::{Role, Sealed};
-use crate::transport::{DomainEvidence, Evidence, Level, Proof, Reason, RefusalKind, Requirement, Route, plan};
+use crate::transport::{DomainEvidence, Evidence, Level, Proof, Reason, RefusalKind, Requirement, Route, hidden_policy, plan};
 use crate::vault::Vault;
 
 const DAY_MS: i64 = 86_400_000;
@@ -171,7 +171,7 @@ impl Attempts {
         let seen = match found {
             Found::AtOnce(Level::Authenticated) => Some(Seen::Proven(Level::Authenticated)),
             Found::AtOnce(_) | Found::Verified => Some(Seen::Proven(Level::Verified)),
-            Found::Without => Seen::of_outcome(&judge(evidence.starttls_seen, &skipped, &ends)),
+            Found::Without => Seen::of_outcome(&judge(evidence.starttls_seen, hidden_policy(&evidence), &skipped, &ends)),
             Found::Unknown => None,
         };
         Some(looked(found, evidence, shown, seen))

@@ -24,7 +24,7 @@ async fn when_starttls_vanishes_everywhere_nothing_is_put_away_until_it_is_back(
     }
     world.add("steady.example", Shape::DaneGood).await.unwrap();
     world.add("never.example", Shape::NoStarttls).await.unwrap();
-    let gateway = Gateway::start_as(
+    let gateway = Gateway::start_meant(
         world,
         |config| config,
         |settings| {
@@ -97,7 +97,7 @@ async fn a_domain_that_gets_worse_is_told_of_once_a_day() {
     ] {
         world.add(name, shape).await.unwrap();
     }
-    let gateway = Gateway::start_as(world, |config| config, |settings| settings.deliver.pool.idle_max = Duration::ZERO).await;
+    let gateway = Gateway::start_meant(world, |config| config, |settings| settings.deliver.pool.idle_max = Duration::ZERO).await;
     let names = ["gone.example", "expired.example", "broken.example", "fine.example", "always.example"];
     let to = names.map(|name| format!("pat@{name}"));
     let to: Vec<&str> = to.iter().map(String::as_str).collect();
