@@ -2,8 +2,10 @@
 //!
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
-//! Reading order: this file → `start` → `continuity` → `rules` → `dkim` → `housekeeping` → `control` → `check` → `proof`.
+//! Reading order: this file → `start` → `continuity` → `rules` → `dkim` → `housekeeping` → `canary`, `resolver` →
+//! `control` → `check` → `proof`.
 
+mod canary;
 pub mod check;
 mod continuity;
 mod control;
@@ -11,6 +13,7 @@ mod dkim;
 mod housekeeping;
 mod observation;
 mod proof;
+mod resolver;
 mod rules;
 mod start;
 

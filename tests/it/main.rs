@@ -7,6 +7,8 @@ mod commands;
 mod crash;
 mod dkim;
 mod hostile;
+mod later;
+mod network;
 mod office;
 mod pickup;
 mod road;

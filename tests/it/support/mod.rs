@@ -135,6 +135,16 @@ impl Gateway {
         tokio::time::timeout(PATIENCE, quiet).await.expect("everything settles");
     }
 
+    /// Waits until `is_so` of the gateway, looking again and again.
+    pub async fn until<F: Future<Output = bool>>(&self, what: &str, mut is_so: impl FnMut() -> F) {
+        let seen = async {
+            while !is_so().await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("never came: {what}"));
+    }
+
     /// Records of a message, oldest first.
     pub async fn records(&self, message_id: &str) -> Vec<Value> {
         self.rows(Request::AuditShow { message: message_id.to_owned() }).await
