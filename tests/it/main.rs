@@ -4,6 +4,7 @@
 mod attacks;
 mod commands;
 mod crash;
+mod judge;
 mod pickup;
 mod road;
 mod sandbox;
