@@ -304,11 +304,9 @@ async fn make_ready(
         }
         Ok(Err(error)) => {
             let _ = broken.send(Some(error.to_string()));
-            return;
         }
         Err(error) => {
             let _ = broken.send(Some(error.to_string()));
-            return;
         }
     }
 }

@@ -7,6 +7,7 @@ mod commands;
 mod crash;
 mod dkim;
 mod hostile;
+mod judge;
 mod later;
 mod network;
 mod office;

@@ -304,7 +304,7 @@ impl<'w> Zoo<'w> {
         // The MX answer chooses the host: where it can be forged, the host's TLSA records prove nothing.
         let (domain, _) = self.zone("insecure-mx", Unsigned);
         self.set(&domain, "MX", &format!("10 {shared_host}."));
-        let animal = self.expect(&domain, "escrowed certificate-not-trusted", BELOW);
+        let animal = self.expect(&domain, "escrowed certificate-not-trusted", BELOW).dane(Dane::None);
         (animal.at, animal.notice) = (shared_host.clone(), Notice::Tls);
         let (good, good_host) = self.zone("dane-and-webpki", Nsec);
         let leaf = self.good(&good_host);
@@ -313,7 +313,7 @@ impl<'w> Zoo<'w> {
         self.expect(&good, AUTHENTICATED, SAME).dane(Dane::Verified);
         let (domain, _) = self.zone("insecure-mx-webpki", Unsigned);
         self.set(&domain, "MX", &format!("10 {good_host}."));
-        self.expect(&domain, VERIFIED, BELOW).at = good_host.clone();
+        self.expect(&domain, VERIFIED, BELOW).dane(Dane::None).at = good_host.clone();
         // Two signed domains share a host: each has its own proof.
         let (domain, _) = self.zone("secure-mx-of-others", Nsec3);
         self.set(&domain, "MX", &format!("10 {shared_host}."));
@@ -351,7 +351,7 @@ impl<'w> Zoo<'w> {
         self.set(&self.tlsa_owner(&host), "CNAME", "keys.unsigned-away.example.");
         self.set("keys.unsigned-away.example", "TLSA", &format!("3 1 1 {hex}"));
         // Whoever forges the unsigned target must not decide; the records count for nothing.
-        self.expect(&domain, VERIFIED, BELOW);
+        self.expect(&domain, VERIFIED, BELOW).dane(Dane::None);
         let (domain, _) = self.zone("domain-cname", Nsec3);
         self.world.zones().set(&domain, "MX", &[]).unwrap();
         self.set("alias.domain-cname.example", "CNAME", &format!("{shared}."));
@@ -447,12 +447,12 @@ impl<'w> Zoo<'w> {
             let (domain, host) = self.zone(name, signing);
             self.dane_good_with_ca(&host).await;
             self.fault(&host, Some(A), fault);
-            self.expect(&domain, "escrowed dns-failed", SAME);
+            self.expect(&domain, "escrowed dns-failed", SAME).dane(Dane::Unknown);
         }
         let (domain, host) = self.zone("aaaa-servfail", Nsec);
         self.dane_good_with_ca(&host).await;
         self.fault(&host, Some(AAAA), Fault::ServFail);
-        self.expect(&domain, AUTHENTICATED, SAME);
+        self.expect(&domain, AUTHENTICATED, SAME).dane(Dane::Verified);
         // Everything is secure but one answer, whose zone is broken.
         let (_, bogus_host) = self.zone("bogus-hosts", Altered);
         self.host(&bogus_host, Some(&self.good(&bogus_host))).await;
