@@ -241,9 +241,15 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("wardpost: {error}");
+            let mut said = error.to_string();
             let mut cause = error.source();
             while let Some(source) = cause {
-                eprintln!("  because: {source}");
+                // Some texts carry their cause already.
+                let text = source.to_string();
+                if !said.contains(&text) {
+                    eprintln!("  because: {text}");
+                    said = text;
+                }
                 cause = source.source();
             }
             ExitCode::FAILURE

@@ -270,6 +270,21 @@ fn network(raw: &raw::Network) -> Result<smtp_in::Network, Error> {
                     format!("is wider than /{widest}: an address alone would let too many in; list the servers one by one"),
                 ));
             }
+            let is_one = cidr.prefix() == if cidr.address().is_ipv4() { 32 } else { 128 };
+            if !is_one && !is_private(cidr.address()) {
+                return Err(Error::value(
+                    key("addresses"),
+                    text.clone(),
+                    "is a public range, in which others may send, too; list the servers one by one, or give each an account",
+                ));
+            }
+            if let Some(provider) = provider_of(cidr.address()) {
+                return Err(Error::value(
+                    key("addresses"),
+                    text.clone(),
+                    format!("belongs to {provider}, whose other customers send from there, too; relay through a mail server of your own, or use accounts"),
+                ));
+            }
             Ok(cidr)
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -289,6 +304,51 @@ fn network(raw: &raw::Network) -> Result<smtp_in::Network, Error> {
         bound_address,
         tls_optional: raw.tls == NetworkTls::Optional,
     })
+}
+
+/// Addresses that no stranger can have: private, link-local, loopback, shared by carriers, for documentation.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(ip) => {
+            let is_shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_documentation() || is_shared
+        }
+        IpAddr::V6(ip) => {
+            let first = ip.segments()[0];
+            ip.is_loopback()
+                || first & 0xfe00 == 0xfc00
+                || first & 0xffc0 == 0xfe80
+                || (first == 0x2001 && ip.segments()[1] == 0xdb8)
+        }
+    }
+}
+
+/// Outbound ranges that providers publish for all their customers together.
+const SHARED_BY_CUSTOMERS: [(&str, &str); 17] = [
+    ("Microsoft 365", "40.92.0.0/15"),
+    ("Microsoft 365", "40.107.0.0/16"),
+    ("Microsoft 365", "52.100.0.0/14"),
+    ("Microsoft 365", "104.47.0.0/17"),
+    ("Microsoft 365", "2a01:111:f400::/48"),
+    ("Microsoft 365", "2a01:111:f403::/48"),
+    ("Google", "35.190.247.0/24"),
+    ("Google", "64.233.160.0/19"),
+    ("Google", "66.102.0.0/20"),
+    ("Google", "66.249.80.0/20"),
+    ("Google", "72.14.192.0/18"),
+    ("Google", "74.125.0.0/16"),
+    ("Google", "108.177.8.0/21"),
+    ("Google", "173.194.0.0/16"),
+    ("Google", "209.85.128.0/17"),
+    ("Google", "216.58.192.0/19"),
+    ("Google", "216.239.32.0/19"),
+];
+
+fn provider_of(address: IpAddr) -> Option<&'static str> {
+    SHARED_BY_CUSTOMERS
+        .iter()
+        .find(|(_, range)| smtp_in::Cidr::parse(range).is_ok_and(|range| range.contains(address)))
+        .map(|(provider, _)| *provider)
 }
 
 fn lookup_settings(
