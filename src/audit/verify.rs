@@ -196,12 +196,12 @@ pub fn open_head(text: &str) -> Result<(Head, Vec<u8>), Problem> {
     if is_right { Ok((head, key)) } else { Err(Problem::HeadSignature) }
 }
 
-fn is_signed(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+pub(super) fn is_signed(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     UnparsedPublicKey::new(&ED25519, key).verify(message, signature).is_ok()
 }
 
 /// 64 lower-case hexadecimal digits.
-fn bytes_of(text: &str) -> Option<[u8; 32]> {
+pub(super) fn bytes_of(text: &str) -> Option<[u8; 32]> {
     let mut out = [0; 32];
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if pairs.len() != out.len() || !rest.is_empty() {

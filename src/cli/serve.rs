@@ -7,7 +7,7 @@ use super::{Ended, output};
 use crate::config::Settings;
 use crate::server;
 
-pub fn run(config: Option<&Path>) -> Ended {
+pub fn run(config: Option<&Path>, restored: bool) -> Ended {
     let settings = match config {
         Some(path) => Settings::load(path)?,
         None => Settings::built_in()?,
@@ -15,8 +15,12 @@ pub fn run(config: Option<&Path>) -> Ended {
     server::refuse_demo_folder(&settings)?;
     let (keys, data, is_configured) = (settings.keys.clone(), settings.store.folder.clone(), settings.is_configured);
     let sender = format!("you@{}", server::first_domains(&settings).first().map_or("practice.example", String::as_str));
-    drop(settings);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if restored {
+        let voided = runtime.block_on(server::accept_restored(&settings))?;
+        println!("The store is taken as restored; pick-up codes made void: {voided}. `wardpost escrow code` issues new ones.");
+    }
+    drop(settings);
     runtime.block_on(async {
         let source = config.map_or(server::Source::BuiltIn, server::Source::File);
         let mut running = server::start(source).await?;

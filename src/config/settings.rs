@@ -104,6 +104,14 @@ impl Settings {
             Some(path) => beside(base, path),
             None => data.with_file_name("wardpost-keys"),
         };
+        // A backup of the data must never hold the keys as well.
+        if keys.starts_with(&data) || data.starts_with(&keys) {
+            return Err(Error::value(
+                "keys.path",
+                keys.display().to_string(),
+                format!("and data.path ({}) lie one inside the other; keep keys and data apart", data.display()),
+            ));
+        }
         let roots = match &raw.transport.ca_bundle {
             Some(path) => files::roots(&beside(base, path))?,
             None => files::system_roots(),
@@ -270,12 +278,12 @@ fn network(raw: &raw::Network) -> Result<smtp_in::Network, Error> {
                     format!("is wider than /{widest}: an address alone would let too many in; list the servers one by one"),
                 ));
             }
-            let is_one = cidr.prefix() == if cidr.address().is_ipv4() { 32 } else { 128 };
-            if !is_one && !is_private(cidr.address()) {
+            let is_whole = cidr.prefix() == if cidr.address().is_ipv4() { 32 } else { 128 };
+            if !is_whole && !is_private(cidr.address()) {
                 return Err(Error::value(
                     key("addresses"),
                     text.clone(),
-                    "is a public range, in which others may send, too; list the servers one by one, or give each an account",
+                    "is a range of public addresses, and who has which of them changes; list the servers one by one",
                 ));
             }
             if let Some(provider) = provider_of(cidr.address()) {
@@ -306,23 +314,6 @@ fn network(raw: &raw::Network) -> Result<smtp_in::Network, Error> {
     })
 }
 
-/// Addresses that no stranger can have: private, link-local, loopback, shared by carriers, for documentation.
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(ip) => {
-            let is_shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
-            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_documentation() || is_shared
-        }
-        IpAddr::V6(ip) => {
-            let first = ip.segments()[0];
-            ip.is_loopback()
-                || first & 0xfe00 == 0xfc00
-                || first & 0xffc0 == 0xfe80
-                || (first == 0x2001 && ip.segments()[1] == 0xdb8)
-        }
-    }
-}
-
 /// Outbound ranges that providers publish for all their customers together.
 const SHARED_BY_CUSTOMERS: [(&str, &str); 17] = [
     ("Microsoft 365", "40.92.0.0/15"),
@@ -349,6 +340,14 @@ fn provider_of(address: IpAddr) -> Option<&'static str> {
         .iter()
         .find(|(_, range)| smtp_in::Cidr::parse(range).is_ok_and(|range| range.contains(address)))
         .map(|(provider, _)| *provider)
+}
+
+/// Addresses that are not routed on the internet: RFC 1918, RFC 4193, loopback, link-local.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local(),
+    }
 }
 
 fn lookup_settings(

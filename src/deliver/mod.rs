@@ -8,7 +8,7 @@
 //! nothing but a notice.
 //!
 //! Reading order: `settings` → `worker` → `finish` → `attempt` → `channel` (→ `dialogue`, `content`) → `judge` →
-//! `pool` → `fallback` → `bounce` → `weather`.
+//! `pool` → `fallback` → `bounce` → `weather` → `probe`.
 
 mod attempt;
 mod bounce;
@@ -20,6 +20,7 @@ mod fallback;
 mod finish;
 mod judge;
 pub mod pool;
+mod probe;
 mod settings;
 pub mod weather;
 mod worker;
@@ -35,11 +36,13 @@ mod testing;
 mod worker_tests;
 
 pub use attempt::{AskWay, Attempted, Attempts, Contents, Way};
-pub use channel::{Channel, Clear, Encrypted, Proven, Security};
+pub use channel::{Channel, Clear, Encrypted, Proven, Security, TlsShown};
 pub use content::{Content, LineLaw, Unlawful};
 pub use copy::{Internal, OpenCopy, seal_internal};
 pub use dialogue::{End, Failure, Offers, Step, Timeouts, Transaction};
 pub use fallback::{Error as PortalError, Parcels, Reissued, issue_code, may_notify, notice_of, record_of};
 pub use finish::refuse;
+pub use judge::HopEnd;
+pub use probe::{AtLevel, Probe, Seen, Tried, Via, Would};
 pub use settings::{FixedRoute, Login, NoticeMode, Portal, RouteProof, Settings};
 pub use worker::{Deliver, Running};

@@ -125,6 +125,7 @@ impl Gate {
     pub(super) async fn keep(&self, mut built: Built) -> Result<(), Refused> {
         let permits = self.warm.as_ref().and_then(|warm| warm.try_reserve_many(built.due_now()).ok());
         let rows = if permits.is_some() { built.hand_over() } else { Vec::new() };
+        let held = built.held();
         self.store.commit(std::mem::take(&mut built.commit)).await.map_err(|error| match error {
             store::Error::Full => Refused::DiskFull,
             other => {
@@ -132,6 +133,9 @@ impl Gate {
                 Refused::StoreFailed
             }
         })?;
+        for (message, copy) in held {
+            observe::log(&observe::Event::Held { message, copy });
+        }
         for (permit, row) in permits.into_iter().flatten().zip(rows) {
             permit.send(row);
         }

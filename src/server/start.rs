@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Failure, Parts, Running, control, dkim, housekeeping, now, observation, rules};
+use super::{Failure, Parts, Running, continuity, control, dkim, housekeeping, now, observation, rules};
 use crate::config::{DkimKey, Settings, files, throwaway};
 use crate::deliver::Deliver;
 use crate::lookup::Lookup;
@@ -41,12 +41,22 @@ pub(super) struct Reload {
     smtp_tls: Arc<TlsAcceptorSource>,
     portal_tls: watch::Sender<Arc<ServerConfig>>,
     smtp_in: Arc<smtp_in::Gate<Arc<Gate>, smtp_in::Stored>>,
-    lookup: Arc<Lookup>,
+    pub(super) lookup: Arc<Lookup>,
     dkim: watch::Sender<Vec<DkimKey>>,
 }
 
 /// Opens keys and store; makes them at a first start.
-pub(super) fn open(settings: &Settings) -> Result<(Arc<Vault>, store::Handle), Failure> {
+pub(super) async fn open(settings: &Settings) -> Result<(Arc<Vault>, store::Handle), Failure> {
+    let (vault, store) = open_any(settings)?;
+    if let Err(error) = continuity::check(&settings.keys, &store, &vault).await {
+        store.close().await;
+        return Err(error);
+    }
+    Ok((vault, store))
+}
+
+/// As [`open`], also a store that is older than the head kept with the keys.
+pub(super) fn open_any(settings: &Settings) -> Result<(Arc<Vault>, store::Handle), Failure> {
     let vault = Arc::new(vault::open_or_create(&settings.keys, store::is_empty(&settings.store.folder))?);
     let store = store::Handle::open(settings.store.clone(), vault.clone())?;
     Ok((vault, store))
@@ -65,10 +75,17 @@ pub async fn start(source: Source<'_>) -> Result<Running, Failure> {
 /// # Errors
 /// As [`start`].
 pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Result<Running, Failure> {
-    let settings = match source {
-        Source::BuiltIn => Settings::built_in()?,
-        Source::File(path) => Settings::load(path)?,
-    };
+    match source {
+        Source::BuiltIn => start_meant(Settings::built_in()?, None, readers).await,
+        Source::File(path) => start_meant(Settings::load(path)?, Some(path), readers).await,
+    }
+}
+
+/// As [`start_with`], with settings that were changed after they were read: for gateways inside a test program.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandbox::Settings) -> Result<Running, Failure> {
     for note in &settings.notes {
         observe::log(note);
     }
@@ -76,7 +93,13 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
     if store::is_empty(&settings.store.folder) {
         can_listen(&settings)?;
     }
-    let (vault, store) = open(&settings)?;
+    let (vault, store) = open(&settings).await?;
+    let first = first_credential(&settings, &store, &vault).await?;
+    let (stop, stopped) = watch::channel(false);
+    let settings = Arc::new(settings);
+    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone() };
+    // Before the listeners: who sees a listener may give commands.
+    control::listen(parts.clone(), &settings.store.folder, stopped.clone()).await?;
     if settings.deliver.portal.notice_address.is_none() && settings.is_configured {
         observe::log(&Event::SettingsNote {
             what: "portal.notice_address is not set: recipients of parcels hear nothing by mail".into(),
@@ -88,7 +111,6 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
     let attachments = Box::new(attachment_readers(readers)?);
     let gate = Arc::new(Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(deliver.warm())));
 
-    let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let mut listening = Vec::new();
 
@@ -130,21 +152,15 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
     let (site, router) = observation::site(&settings, bound, gate.clone(), store.clone());
     tasks.spawn(web::serve_plain(listener, site, web::Limits::default(), router, stopped.clone()));
 
-    let first = first_credential(&settings, &store, &vault).await?;
     // The SMTP listeners say so themselves.
     for (what, address) in listening.iter().filter(|(what, _)| ["portal", "metrics"].contains(what)) {
         observe::log(&Event::Listening { what, address: *address });
     }
-    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: Arc::new(settings) };
-    control::listen(parts.clone(), &parts.settings.store.folder, stopped.clone()).await?;
 
     // Behind the listeners.
-    let file = match source {
-        Source::BuiltIn => None,
-        Source::File(path) => Some(path.to_owned()),
-    };
     let (dkim, dkim_keys) = watch::channel(parts.settings.dkim.clone());
-    let reload = Reload { file, smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone(), dkim };
+    let reload =
+        Reload { file: file.map(Path::to_owned), smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone(), dkim };
     tasks.spawn(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
     tasks.spawn(dkim::keep(gate.clone(), dkim_keys, lookup.clone(), stopped.clone()));
     tasks.spawn(housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
