@@ -26,6 +26,8 @@ pub enum Event {
     /// Ten wrong tries: the code is void.
     CodeVoided,
     CodeIssued,
+    /// A parcel's key is opened without its code, to send it by mail after all.
+    RecoveryOpened,
     AttachmentTaken,
     Released,
     Expired,

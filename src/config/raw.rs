@@ -197,6 +197,7 @@ pub struct Portal {
     pub notice_address: Option<String>,
     pub notice_delay: Option<Span>,
     pub expires_after: Option<Span>,
+    pub deliver_later_check: Option<Span>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -64,6 +64,9 @@ pub struct DkimKey {
     pub signer: Arc<crate::message::dkim::Signer>,
 }
 
+/// Other people's servers are not looked at more often.
+const LATER_EVERY_MIN: Duration = Duration::from_secs(600);
+
 /// The rules as shipped.
 pub const DEFAULT_POLICY: &str = include_str!("../../policies/default.toml");
 
@@ -487,8 +490,19 @@ fn deliver_settings(
         keep_days: raw.portal.expires_after.map_or(crate::escrow::EXPIRY_DAYS, |span| (span.0.as_secs() / 86_400).max(1) as i64),
         postmaster: own.first().and_then(|own| Mailbox::parse(&format!("postmaster@{own}")).ok()),
     };
+    let is_test_world = resolver.is_some_and(|resolver| resolver.ip().is_loopback()) && settings.mx_port != 25;
+    if let Some(span) = raw.portal.deliver_later_check {
+        if span.0.is_zero() || (span.0 < LATER_EVERY_MIN && !is_test_world) {
+            return Err(Error::value(
+                "portal.deliver_later_check",
+                format!("{}s", span.0.as_secs()),
+                "asks other people's servers too often; write for example \"12h\", at least \"10m\"",
+            ));
+        }
+        settings.later_every = span.0;
+    }
     // A world of a handful of test domains looks like a broken network: a third of it has no STARTTLS.
-    if resolver.is_some_and(|resolver| resolver.ip().is_loopback()) && settings.mx_port != 25 {
+    if is_test_world {
         settings.weather = None;
     }
     Ok(settings)

@@ -203,7 +203,7 @@ impl Attempts {
     }
 
     /// Evidence for the way to a domain: its fixed route's, the default next hop's, or its own.
-    async fn evidence(&self, domain: &Domain, way: Way) -> Option<(DomainEvidence, Option<&FixedRoute>, u16)> {
+    pub(super) async fn evidence(&self, domain: &Domain, way: Way) -> Option<(DomainEvidence, Option<&FixedRoute>, u16)> {
         let settings = &self.settings;
         let fixed = match way {
             Way::Any => settings.fixed(domain),

@@ -15,10 +15,11 @@ use crate::escrow::{self, Code, Notice, Number, Occasion, ParcelFacts, SlipFacts
 use crate::mail::{Mailbox, ParcelId, Timestamp};
 use crate::message;
 use crate::observe;
+use crate::policy::Action;
 use crate::queue::{CopyKind, CopyState, pack};
 use crate::secret::{OpenError, Plaintext, Sealed};
 use crate::store::{self, CodeWrap, Commit, CopyRow, Handle, NewParcel, ParcelChange, ParcelRow, Settle};
-use crate::transport::RefusalKind;
+use crate::transport::{Level, RefusalKind};
 use crate::vault::Vault;
 
 /// Argon2 at a time: 64 MiB each.
@@ -129,7 +130,19 @@ impl Parcels {
             received_at: copy.received_at,
             kind,
             reason,
+            // What policy wants in the portal stays there, whatever the way becomes.
+            later: (open.facts.action == Action::Deliver && reason.is_some()).then(|| escrow::Later {
+                reverse_path: open.facts.reverse_path.clone(),
+                smtputf8: open.facts.smtputf8,
+                requirement: open.facts.requirement,
+                notify: open.facts.notify,
+                orcpt: open.facts.orcpt.clone(),
+            }),
         };
+        let later_level = facts.later.as_ref().map(|later| {
+            // TLS with whoever it is was never a reason to send by mail what waits in safety.
+            later.requirement.level.max(Level::Verified).as_str().to_owned()
+        });
         // Key derivation and sealing of a whole body are long work; without a slip nobody could be told a code.
         let permit = self.codes.acquire().await.map_err(|_| Error::Worker)?;
         let (vault, body_key, body_id) = (Arc::clone(&self.vault), open.body_key(), copy.body);
@@ -170,6 +183,7 @@ impl Parcels {
             code: wrap,
             recovery,
             reason: reason_word.to_owned(),
+            later_level,
             created_at: now,
             expires_at: until,
             size_bytes: copy.size_bytes,

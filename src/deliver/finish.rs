@@ -1,6 +1,5 @@
 //! From a claimed copy to what is written down of its attempt.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use super::content::Content;
 use super::copy::OpenCopy;
 use super::dialogue::Transaction;
 use super::fallback::{self, Parcels, notice_of, record_of};
+use super::history::{History, Seen};
 use super::settings::{NoticeMode, Settings};
 use super::weather::Shown;
 use super::worker::{Uncertain, now};
@@ -28,10 +28,6 @@ use crate::store::{self, Commit, CopyRow, Handle, ParcelChange, Settle};
 use crate::transport::{Reason, RefusalKind};
 use crate::vault::Vault;
 
-/// The store is told at most this often that a domain has shown STARTTLS; it has to know within 90 days.
-const NOTE_STARTTLS_EVERY: Duration = Duration::from_secs(6 * 3600);
-/// Domains remembered for that.
-const NOTED_MAX: usize = 50_000;
 /// The alarm about our own network repeats at most this often.
 const ALARM_EVERY: Duration = Duration::from_secs(15 * 60);
 
@@ -44,9 +40,9 @@ pub(super) struct Finish {
     store: Handle,
     vault: Arc<Vault>,
     parcels: Arc<Parcels>,
-    attempts: Attempts,
+    attempts: Arc<Attempts>,
+    history: Arc<History>,
     uncertain: Uncertain,
-    noted: Mutex<HashMap<Domain, Instant>>,
     alarmed: Mutex<Option<Instant>>,
 }
 
@@ -70,18 +66,10 @@ impl Finish {
         store: Handle,
         vault: Arc<Vault>,
         parcels: Arc<Parcels>,
-        attempts: Attempts,
+        attempts: Arc<Attempts>,
+        history: Arc<History>,
     ) -> Finish {
-        Finish {
-            settings,
-            store,
-            vault,
-            parcels,
-            attempts,
-            uncertain: Uncertain::default(),
-            noted: Mutex::default(),
-            alarmed: Mutex::default(),
-        }
+        Finish { settings, store, vault, parcels, attempts, history, uncertain: Uncertain::default(), alarmed: Mutex::default() }
     }
 
     pub(super) fn parcels(&self) -> Arc<Parcels> {
@@ -111,7 +99,10 @@ impl Finish {
 
     async fn message(&self, row: &CopyRow, open: &OpenCopy, body: Arc<Sealed>) -> Option<Timestamp> {
         let Some(attempted) = self.send(row, open, Arc::clone(&body), Way::Any).await else { return self.unreadable(row).await };
-        self.note_starttls(&row.copy.domain, attempted.shown).await;
+        // In foul weather of our own it is not the domain that lost something.
+        let is_ours = attempted.shown == Some(Shown::Gone) && self.attempts.weather.suspicion().is_some();
+        let seen = Seen::of(&attempted).filter(|_| !is_ours);
+        self.history.saw(&row.copy.domain, attempted.shown, seen, now()).await;
         let is_uncertain = attempted.outcome == Outcome::Uncertain;
         if let (true, Some(host)) = (is_uncertain, &attempted.host) {
             self.uncertain.note(row.copy.id, host.clone());
@@ -421,25 +412,6 @@ impl Finish {
             observe::log(&observe::Event::OwnNetworkSuspected { domains });
         }
     }
-
-    async fn note_starttls(&self, domain: &Domain, shown: Option<Shown>) {
-        if shown != Some(Shown::StartTls) || self.settings.routes.contains_key(domain) || self.settings.default_hop.is_some() {
-            return;
-        }
-        {
-            let mut noted = self.noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if noted.get(domain).is_some_and(|at| at.elapsed() < NOTE_STARTTLS_EVERY) {
-                return;
-            }
-            if noted.len() >= NOTED_MAX {
-                noted.clear();
-            }
-            noted.insert(domain.clone(), Instant::now());
-        }
-        if let Err(error) = self.store.note_starttls(domain, now()).await {
-            observe::log(&observe::Event::StoreFailed { what: error.to_string() });
-        }
-    }
 }
 
 /// Commits again and again while the disk is full. An outcome that is not written would leave its copy in flight, and
@@ -492,7 +464,7 @@ fn kind_word(kind: CopyKind) -> &'static str {
     }
 }
 
-fn level_word(level: &str) -> &'static str {
+pub(super) fn level_word(level: &str) -> &'static str {
     match level {
         "authenticated" => "authenticated",
         "verified" => "verified",

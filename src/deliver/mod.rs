@@ -8,7 +8,7 @@
 //! nothing but a notice.
 //!
 //! Reading order: `settings` → `worker` → `finish` → `attempt` → `channel` (→ `dialogue`, `content`) → `judge` →
-//! `pool` → `fallback` → `bounce` → `weather` → `probe`.
+//! `pool` → `fallback` → `bounce` → `weather` → `probe` → `history` → `standing` → `later`.
 
 mod attempt;
 mod bounce;
@@ -18,10 +18,13 @@ mod copy;
 mod dialogue;
 mod fallback;
 mod finish;
+mod history;
 mod judge;
+mod later;
 pub mod pool;
 mod probe;
 mod settings;
+mod standing;
 pub mod weather;
 mod worker;
 
@@ -45,4 +48,5 @@ pub use finish::refuse;
 pub use judge::HopEnd;
 pub use probe::{AtLevel, Probe, Seen, Tried, Via, Would};
 pub use settings::{FixedRoute, Login, NoticeMode, Portal, RouteProof, Settings};
+pub use standing::{Check, Found, Ground, ground};
 pub use worker::{Deliver, Running};

@@ -44,6 +44,8 @@ pub struct Settings {
     /// When a copy is tried again, and when it goes to the portal.
     pub schedule: Schedule,
     pub portal: Portal,
+    /// How often a domain with unread parcels is looked at, so that they may be sent by mail after all.
+    pub later_every: Duration,
     /// When our own network is suspected; `None` in worlds of a few domains.
     pub weather: Option<weather::Settings>,
 }
@@ -152,6 +154,7 @@ impl Settings {
             warm_max: 256,
             schedule: Schedule::default(),
             portal: Portal::default(),
+            later_every: Duration::from_secs(12 * 3600),
             weather: Some(weather::Settings::default()),
         }
     }

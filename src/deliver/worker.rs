@@ -15,6 +15,8 @@ use tokio::time::Instant;
 use super::attempt::{AskWay, Attempts};
 use super::fallback::Parcels;
 use super::finish::{Finish, ROOM_EVERY, with_room};
+use super::history::History;
+use super::later::{self, Later};
 use super::pool::Pool;
 use super::settings::Settings;
 use super::weather::Weather;
@@ -46,6 +48,7 @@ pub struct Running {
     warm: mpsc::Sender<CopyRow>,
     stop: watch::Sender<bool>,
     dispatcher: JoinHandle<()>,
+    later: JoinHandle<()>,
     shared: Arc<Shared>,
 }
 
@@ -75,13 +78,22 @@ impl Deliver {
         let settings = Arc::new(settings);
         let pool = Arc::new(Pool::new(settings.pool.clone()));
         let parcels = Arc::new(Parcels::new(Arc::clone(&settings), store.clone(), Arc::clone(&vault)));
-        let attempts = Attempts {
+        let attempts = Arc::new(Attempts {
             settings: Arc::clone(&settings),
             ask,
             pool: Arc::clone(&pool),
             weather: Arc::new(Weather::new(settings.weather)),
-        };
-        let finish = Finish::new(Arc::clone(&settings), store.clone(), vault, parcels, attempts);
+        });
+        let history = Arc::new(History::new(Arc::clone(&settings), store.clone()));
+        let later = Arc::new(Later {
+            settings: Arc::clone(&settings),
+            store: store.clone(),
+            vault: Arc::clone(&vault),
+            attempts: Arc::clone(&attempts),
+            history: Arc::clone(&history),
+            sends: Semaphore::new(1),
+        });
+        let finish = Finish::new(Arc::clone(&settings), store.clone(), vault, parcels, attempts, history);
         let shared = Arc::new(Shared {
             fast: Arc::new(Semaphore::new(settings.attempts_max)),
             slow: Arc::new(Semaphore::new(settings.slow_max)),
@@ -93,8 +105,9 @@ impl Deliver {
         });
         let (warm, warm_rows) = mpsc::channel(shared.settings.warm_max.max(1));
         let (stop, stopped) = watch::channel(false);
+        let later = tokio::spawn(later::run(later, stopped.clone()));
         let dispatcher = tokio::spawn(dispatch(Arc::clone(&shared), warm_rows, stopped));
-        Running { warm, stop, dispatcher, shared }
+        Running { warm, stop, dispatcher, later, shared }
     }
 }
 
@@ -122,6 +135,7 @@ impl Running {
         let idle = async {
             let _fast = self.shared.fast.acquire_many(all).await;
             let _slow = self.shared.slow.acquire_many(self.shared.settings.slow_max as u32).await;
+            let _ = self.later.await;
         };
         let _ = tokio::time::timeout(STOP_WITHIN, idle).await;
         self.shared.pool.close().await;

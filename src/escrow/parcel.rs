@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::mail::{ParcelId, Timestamp};
+use crate::mail::{Notify, ParcelId, Timestamp};
 use crate::secret::{Context, Key, Nonce, OpenError, Plaintext, Role, Sealed, open, seal};
-use crate::transport::{Reason, RefusalKind};
+use crate::transport::{Reason, RefusalKind, Requirement};
 
 /// What a parcel tells of itself once it is open; sealed under the parcel's key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,20 @@ pub struct ParcelFacts {
     /// Why it is here; `None` when the policy asked for the portal.
     pub kind: Option<RefusalKind>,
     pub reason: Option<Reason>,
+    /// What it takes to send it by mail after all; `None`: it stays here.
+    #[serde(default)]
+    pub later: Option<Later>,
+}
+
+/// What a message needs on its way that its content does not say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Later {
+    /// As it goes into MAIL FROM; empty for the null reverse-path.
+    pub reverse_path: String,
+    pub smtputf8: bool,
+    pub requirement: Requirement,
+    pub notify: Notify,
+    pub orcpt: Option<String>,
 }
 
 /// What goes into the store for one parcel.
@@ -99,6 +113,13 @@ mod tests {
             received_at: Timestamp(1_700_000_000_000),
             kind: Some(RefusalKind::CannotEncrypt),
             reason: Some(Reason::StarttlsNotSupported),
+            later: Some(Later {
+                reverse_path: "gruen@practice.example".into(),
+                smtputf8: false,
+                requirement: Requirement { level: crate::transport::Level::Verified, require_tls: false },
+                notify: Notify::default(),
+                orcpt: None,
+            }),
         }
     }
 

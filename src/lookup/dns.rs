@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
@@ -55,6 +56,7 @@ pub(super) struct Found {
 pub(super) struct Dns {
     resolver: TokioResolver,
     second: Option<Second>,
+    believes_second: AtomicBool,
 }
 
 impl Dns {
@@ -83,7 +85,7 @@ impl Dns {
         }
         let resolver = builder.with_trust_anchor(Arc::new(anchors)).build().map_err(|_| Error::NoSystemResolver)?;
         let second = settings.second_source.map(|address| Second::new(address, options_timeout(settings))).transpose()?;
-        Ok(Dns { resolver, second })
+        Ok(Dns { resolver, second, believes_second: AtomicBool::new(true) })
     }
 
     /// Asks for records of one type, through aliases.
@@ -93,6 +95,7 @@ impl Dns {
             answer = self.ask_stepwise(name, kind, deadline).await;
         }
         if let (Answer::Unknown(Why::Bogus), Some(second)) = (&answer, &self.second)
+            && self.believes_second.load(Ordering::Acquire)
             && let Ok(Some(found)) = timeout_at(deadline, second.ask(name, kind)).await
         {
             return Answer::Found(found);
@@ -140,6 +143,10 @@ impl Dns {
             }
         }
         Answer::Unknown(Why::Bogus)
+    }
+
+    pub fn believe_second(&self, is_believed: bool) {
+        self.believes_second.store(is_believed, Ordering::Release);
     }
 
     pub fn second(&self) -> Option<&Second> {

@@ -20,6 +20,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -123,6 +124,8 @@ type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct Lookup {
     gather: Arc<Gather>,
     slots: Mutex<HashMap<Domain, Slot>>,
+    /// The last self-test passed, or none was made yet.
+    is_trusted: AtomicBool,
 }
 
 impl Lookup {
@@ -149,7 +152,7 @@ impl Lookup {
             clock: Arc::new(clock),
             settings,
         };
-        Ok(Lookup { gather: Arc::new(gather), slots: Mutex::default() })
+        Ok(Lookup { gather: Arc::new(gather), slots: Mutex::default(), is_trusted: AtomicBool::new(true) })
     }
 
     /// Everything about the way to one domain, as fresh as its TTLs ask.
@@ -168,6 +171,10 @@ impl Lookup {
         drop(held);
         // Seen perhaps a minute ago by a delivery, so never from the cache.
         evidence.starttls_seen = self.starttls_seen(domain).await;
+        // Asked now, not when the answers came: what a resolver said before its fault was found counts no more.
+        if !self.is_trusted.load(Ordering::Acquire) {
+            doubt(&mut evidence);
+        }
         evidence
     }
 
@@ -191,29 +198,52 @@ impl Lookup {
         }
     }
 
-    /// Whether DNSSEC works on this way: the trust anchor's own keys validate, a broken name does not.
+    /// Makes the self-test and draws the consequence: while it fails, what DNS says is unknown, cached or not. If only
+    /// the second source fails, only its word counts no more.
+    ///
+    /// # Errors
+    /// As [`Lookup::self_test`].
+    pub async fn check(&self) -> Result<(), Error> {
+        let mut result = self.self_test().await;
+        if matches!(result, Err(Error::ResolverSilent { .. })) {
+            // One lost packet is no fault.
+            result = self.self_test().await;
+        }
+        let is_second_alone = matches!(result, Err(Error::SecondSourceDoesNotValidate { .. }));
+        self.gather.dns.believe_second(!is_second_alone);
+        self.is_trusted.store(result.is_ok() || is_second_alone, Ordering::Release);
+        result
+    }
+
+    /// Whether DNSSEC works on this way: the trust anchor's own keys
+    /// and what they sign validate, a broken name does not. Asks with empty
+    /// caches, so that the answers are of this moment.
     ///
     /// # Errors
     /// [`Error`] with what to do about it.
     pub async fn self_test(&self) -> Result<(), Error> {
         let gather = &self.gather;
+        let dns = Dns::new(&gather.settings)?;
         let address = gather.settings.resolver.map_or_else(|| "of the system".to_owned(), |address| address.to_string());
         let zone = anchored_zone(gather.settings.trust_anchor.as_deref());
         let zone = absolute(&zone).ok_or(Error::TrustAnchor)?;
-        match gather.dns.ask(&zone, RecordType::DNSKEY, gather.deadline()).await {
-            Answer::Found(found) if found.security == crate::transport::Security::Secure => {}
-            Answer::Unknown(Why::Timeout | Why::Other) => return Err(Error::ResolverSilent { address }),
-            Answer::Found(_) | Answer::None { .. } | Answer::Unknown(_) => {
-                return Err(Error::ResolverDoesNotValidate { address });
+        // The keys alone do not do: they are believed because they are the anchor's, with or without a signature.
+        for kind in [RecordType::DNSKEY, RecordType::SOA] {
+            match dns.ask(&zone, kind, gather.deadline()).await {
+                Answer::Found(found) if found.security == crate::transport::Security::Secure => {}
+                Answer::Unknown(Why::Timeout | Why::Other) => return Err(Error::ResolverSilent { address }),
+                Answer::Found(_) | Answer::None { .. } | Answer::Unknown(_) => {
+                    return Err(Error::ResolverDoesNotValidate { address });
+                }
             }
         }
         if let Some(name) = &gather.settings.bogus_name
             && let Some(broken) = absolute(name.as_str())
-            && let Answer::Found(_) = gather.dns.ask(&broken, RecordType::A, gather.deadline()).await
+            && let Answer::Found(_) = dns.ask(&broken, RecordType::A, gather.deadline()).await
         {
             return Err(Error::BogusAccepted { name: name.clone() });
         }
-        if let Some(second) = gather.dns.second() {
+        if let Some(second) = dns.second() {
             let refuse = || Error::SecondSourceDoesNotValidate { address: second.address() };
             if !second.validates(&zone, RecordType::SOA).await.unwrap_or(false) {
                 return Err(refuse());
@@ -252,6 +282,19 @@ impl Lookup {
         }
         Arc::clone(slots.entry(domain.clone()).or_default())
     }
+}
+
+/// Takes back whatever rests on DNS. Hosts that the administrator fixed stay, without their TLSA records.
+fn doubt(evidence: &mut DomainEvidence) {
+    let is_fixed = evidence.pin.as_ref().is_some_and(|pin| !pin.hosts.is_empty());
+    match &mut evidence.mx {
+        Evidence::Present((hosts, _)) if is_fixed => {
+            hosts.iter_mut().for_each(|host| host.tlsa = Evidence::Unknown(Why::NotValidating));
+        }
+        mx => *mx = Evidence::Unknown(Why::NotValidating),
+    }
+    // A domain that is said not to exist is reported to the sender; nobody may say so now.
+    evidence.is_nonexistent = false;
 }
 
 /// The owner of the first key of the anchor.

@@ -282,6 +282,55 @@ async fn the_self_test_finds_a_way_on_which_dnssec_does_not_work() {
 }
 
 #[tokio::test]
+async fn while_the_self_test_fails_nothing_from_dns_is_believed_not_even_what_is_remembered() {
+    let zones = zone(zone(ZoneWorld::builder(), "good.example", Signing::Nsec), "pinned.example", Signing::Altered)
+        .start()
+        .await
+        .unwrap();
+    let pin = |certificates| Pin { level: Level::Verified, hosts: vec![domain("mx.good.example")], certificates, ca_pem: None };
+    let pins = HashMap::from([(domain("pinned.example"), pin(vec![[1; 32]]))]);
+    let lookup = lookup_with(Settings { pins, ..settings(&zones) });
+    let (good, nobody, pinned) = (domain("good.example"), domain("nobody.good.example"), domain("pinned.example"));
+    let secure = "Secure 1xSecure 1xmx.good.example";
+    assert_eq!(shown(&lookup.evidence(&good).await), secure);
+    assert!(lookup.evidence(&nobody).await.is_nonexistent);
+    lookup.check().await.unwrap();
+
+    zones.resign(".", Signing::Expired).unwrap();
+    assert!(matches!(lookup.check().await, Err(Error::ResolverDoesNotValidate { .. })));
+    assert_eq!(shown(&lookup.evidence(&good).await), "NotValidating");
+    assert_eq!(shown(&lookup.evidence(&nobody).await), "NotValidating");
+    // Hosts that the administrator fixed stay, for their certificate is fixed too.
+    assert_eq!(shown(&lookup.evidence(&pinned).await), "Insecure 1xSecure NotValidating");
+
+    zones.resign(".", Signing::Nsec).unwrap();
+    lookup.check().await.unwrap();
+    assert_eq!(shown(&lookup.evidence(&good).await), secure);
+}
+
+#[tokio::test]
+async fn a_second_source_that_does_not_validate_loses_its_word_and_no_more() {
+    let zones = zone(ZoneWorld::builder(), "good.example", Signing::Nsec)
+        .signed("wild.example")
+        .record("wild.example", "MX", "10 mx.wild.example.")
+        .record("mx.wild.example", "A", "127.0.0.9")
+        .record("*._tcp.mx.wild.example", "TLSA", &tlsa_text())
+        .start()
+        .await
+        .unwrap();
+    let forwarder = Settings { second_source: Some(zones.ad_resolver()), ..settings(&zones) };
+    let lookup = lookup_with(Settings { bogus_name: Some(domain("mx.good.example")), ..forwarder.clone() });
+    // Takes the place of a name that must not validate and does, for the first source: nothing is believed.
+    assert!(matches!(lookup.check().await, Err(Error::BogusAccepted { .. })));
+    assert_eq!(shown(&lookup.evidence(&domain("good.example")).await), "NotValidating");
+
+    let deaf = lookup_with(Settings { second_source: Some(zones.resolver()), ..forwarder });
+    assert!(matches!(deaf.check().await, Err(Error::SecondSourceDoesNotValidate { .. })));
+    assert_eq!(shown(&deaf.evidence(&domain("good.example")).await), "Secure 1xSecure 1xmx.good.example");
+    assert_eq!(shown(&deaf.evidence(&domain("wild.example")).await), "Secure 1xSecure Bogus");
+}
+
+#[tokio::test]
 async fn texts_are_joined_and_failures_are_not_absences() {
     let long = "k".repeat(600);
     let zones = ZoneWorld::builder()

@@ -65,11 +65,33 @@ pub enum Event {
     StoreFailed {
         what: String,
     },
+    /// The self-test of the resolver failed: until it passes, no DNS answer counts as proven.
     ResolverDoesNotValidate {
-        address: std::net::SocketAddr,
+        what: String,
+    },
+    ResolverValidatesAgain,
+    /// The second source's AD bit is not believed any more.
+    SecondSourceFails {
+        what: String,
     },
     OwnNetworkSuspected {
         domains: usize,
+    },
+    /// A domain showed more than it does now; once for each domain and day.
+    DomainWorse {
+        domain: Domain,
+        was: &'static str,
+        reason: &'static str,
+    },
+    /// A parcel left by SMTP after all, or is kept for good because nobody knows whether it did.
+    SentLater {
+        parcel: ParcelId,
+        domain: Domain,
+        outcome: &'static str,
+    },
+    /// The self-test of the promise that nothing leaves unproven did not pass.
+    CanaryFailed {
+        what: String,
     },
     /// A notice could not be sent; staff must phone.
     NoticeFailed {
@@ -125,6 +147,11 @@ impl Event {
             Event::SessionPanicked => "session-panicked",
             Event::StoreFailed { .. } => "store-failed",
             Event::ResolverDoesNotValidate { .. } => "resolver-does-not-validate",
+            Event::ResolverValidatesAgain => "resolver-validates-again",
+            Event::SecondSourceFails { .. } => "second-source-fails",
+            Event::DomainWorse { .. } => "domain-worse",
+            Event::SentLater { .. } => "sent-later",
+            Event::CanaryFailed { .. } => "canary-failed",
             Event::OwnNetworkSuspected { .. } => "own-network-suspected",
             Event::NoticeFailed { .. } => "notice-failed",
             Event::NoSlipRoute { .. } => "no-slip-route",
@@ -150,8 +177,12 @@ impl Event {
             | Event::AuthFailed { .. }
             | Event::RelayDenied { .. }
             | Event::TlsHandshakeFailed { .. }
+            | Event::SentLater { .. }
             | Event::Stopping => Severity::Info,
             Event::NoticeFailed { .. }
+            | Event::ResolverValidatesAgain
+            | Event::SecondSourceFails { .. }
+            | Event::DomainWorse { .. }
             | Event::NoSlipRoute { .. }
             | Event::DkimKeyNotInDns { .. }
             | Event::TestSetting { .. }
@@ -160,6 +191,7 @@ impl Event {
             Event::SessionPanicked
             | Event::StoreFailed { .. }
             | Event::ResolverDoesNotValidate { .. }
+            | Event::CanaryFailed { .. }
             | Event::OwnNetworkSuspected { .. } => Severity::Error,
         }
     }
@@ -225,9 +257,18 @@ impl Event {
             Event::AuthFailed { peer } | Event::RelayDenied { peer } | Event::TlsHandshakeFailed { peer } => {
                 vec![("peer", peer.to_string())]
             }
-            Event::SessionPanicked | Event::Stopping => vec![],
-            Event::StoreFailed { what } | Event::SettingsNote { what } => vec![("what", what.clone())],
-            Event::ResolverDoesNotValidate { address } => vec![("address", address.to_string())],
+            Event::SessionPanicked | Event::Stopping | Event::ResolverValidatesAgain => vec![],
+            Event::StoreFailed { what }
+            | Event::SettingsNote { what }
+            | Event::ResolverDoesNotValidate { what }
+            | Event::SecondSourceFails { what }
+            | Event::CanaryFailed { what } => vec![("what", what.clone())],
+            Event::DomainWorse { domain, was, reason } => {
+                vec![("domain", domain.to_string()), ("was", (*was).into()), ("reason", (*reason).into())]
+            }
+            Event::SentLater { parcel, domain, outcome } => {
+                vec![("parcel", parcel.to_string()), ("domain", domain.to_string()), ("outcome", (*outcome).into())]
+            }
             Event::OwnNetworkSuspected { domains } => vec![("domains", domains.to_string())],
             Event::NoticeFailed { parcel, reason } => vec![("parcel", parcel.to_string()), ("reason", (*reason).into())],
             Event::NoSlipRoute { parcel } => vec![("parcel", parcel.to_string())],
@@ -243,15 +284,16 @@ static LEAST: OnceLock<Severity> = OnceLock::new();
 /// Writes one line to standard error: time is left to the supervisor's journal, which has it already.
 pub fn log(event: &Event) {
     let severity = event.severity();
-    if severity < *LEAST.get_or_init(least_from_environment) {
-        return;
-    }
-    let severity = match severity {
+    let word = match severity {
         Severity::Info => "info",
         Severity::Warn => "warn",
         Severity::Error => "error",
     };
-    let line = format!("{severity} {}\n", event.text());
+    super::metrics().event(event.name(), word);
+    if severity < *LEAST.get_or_init(least_from_environment) {
+        return;
+    }
+    let line = format!("{word} {}\n", event.text());
     // A closed standard error must not end the gateway.
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }

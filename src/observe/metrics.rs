@@ -18,6 +18,7 @@ pub struct Metrics {
     sessions: IntCounterVec,
     replies: IntCounterVec,
     portal: IntCounterVec,
+    events: IntCounterVec,
     queue: IntGaugeVec,
     pub connections_open: IntGauge,
     pub queue_oldest_age_seconds: IntGauge,
@@ -27,6 +28,9 @@ pub struct Metrics {
     pub panics: IntCounter,
     pub messages_accepted: IntCounter,
     pub headers_dropped: IntCounter,
+    /// Seconds since 1970; 0 until the first proof.
+    pub canary_last_proved: IntGauge,
+    pub resolver_validates: IntGauge,
 }
 
 static METRICS: OnceLock<Metrics> = OnceLock::new();
@@ -91,6 +95,16 @@ impl Metrics {
                 &["command", "class"],
             ),
             portal: counters("wardpost_portal_events_total", "What happened at the portal", &["event"]),
+            events: counters(
+                "wardpost_log_events_total",
+                "Log events by name and severity, written or not",
+                &["event", "severity"],
+            ),
+            canary_last_proved: gauge(
+                "wardpost_canary_last_proved_timestamp_seconds",
+                "When the self-test last proved that nothing leaves for a host that proves nothing",
+            ),
+            resolver_validates: gauge("wardpost_lookup_resolver_validates", "Whether the last self-test of the resolver passed"),
             queue,
             connections_open: gauge("wardpost_smtp_connections_open", "Open client connections"),
             queue_oldest_age_seconds: gauge("wardpost_queue_oldest_age_seconds", "Age of the oldest queued copy"),
@@ -138,6 +152,14 @@ impl Metrics {
     }
     pub fn portal(&self, event: &'static str) {
         self.portal.with_label_values(&[event]).inc();
+    }
+    pub fn event(&self, event: &'static str, severity: &'static str) {
+        self.events.with_label_values(&[event, severity]).inc();
+    }
+    /// How often an event was logged in this process.
+    #[must_use]
+    pub fn events_of(&self, event: &'static str, severity: &'static str) -> u64 {
+        self.events.with_label_values(&[event, severity]).get()
     }
     pub fn queue(&self, state: &'static str, copies: i64) {
         self.queue.with_label_values(&[state]).set(copies);

@@ -148,7 +148,15 @@ impl Inner {
                     records: vec![self.record(Event::Opened, &row, None)],
                     ..Commit::default()
                 };
-                self.store.commit(commit).await?;
+                match self.store.commit(commit).await {
+                    Ok(()) => {}
+                    // It leaves by mail at this moment; whoever asks again sees what came of it. The code was right.
+                    Err(Error::Conflict) => {
+                        self.store.give_back_try(row.id).await?;
+                        return Ok(Unlocked::Busy);
+                    }
+                    Err(error) => return Err(error),
+                }
                 self.store.give_back_try(row.id).await?;
                 self.tell(Incident::Opened(row.id));
                 Ok(Unlocked::Open { row: Box::new(row), key })

@@ -285,7 +285,9 @@ pub fn seal_fields(vault: &Vault, id: &str, fields: &serde_json::Value) -> Strin
 // --- the portal -----------------------------------------------------------------------------------------------------
 
 fn parcel_state(row: &ParcelRow, now: Timestamp) -> &'static str {
-    if row.is_closed {
+    if row.delivered_at.is_some() {
+        "delivered"
+    } else if row.is_closed {
         "closed"
     } else if row.expires_at <= now {
         "expired"

@@ -2,8 +2,10 @@
 //!
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
-//! Reading order: this file → `start` → `continuity` → `rules` → `dkim` → `housekeeping` → `control` → `check` → `proof`.
+//! Reading order: this file → `start` → `continuity` → `rules` → `dkim` → `housekeeping` → `canary`, `resolver` →
+//! `control` → `check` → `proof`.
 
+mod canary;
 pub mod check;
 mod continuity;
 mod control;
@@ -11,6 +13,7 @@ mod dkim;
 mod housekeeping;
 mod observation;
 mod proof;
+mod resolver;
 mod rules;
 mod start;
 
@@ -156,7 +159,7 @@ impl Running {
 
     async fn reload_and_say(&mut self) {
         match self.reload().await {
-            Ok(()) => observe::log(&Event::SettingsNote { what: "rules, levels, groups, networks, limits of SMTP, certificates and DKIM keys were read again; the rest of the configuration holds from the next start".into() }),
+            Ok(()) => observe::log(&Event::SettingsNote { what: "the configuration was read again: certificates, networks, limits, rules, groups and DKIM keys are in force; the rest with the next start".into() }),
             Err(error) => observe::log(&Event::SettingsNote {
                 what: format!("the reload was refused, the old configuration stays: {error}"),
             }),

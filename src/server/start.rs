@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Failure, Parts, Running, continuity, control, dkim, housekeeping, now, observation, rules};
+use super::{Failure, Parts, Running, canary, continuity, control, dkim, housekeeping, now, observation, resolver, rules};
 use crate::config::{DkimKey, Settings, files, throwaway};
 use crate::deliver::Deliver;
 use crate::lookup::Lookup;
@@ -163,6 +163,10 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
         Reload { file: file.map(Path::to_owned), smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone(), dkim };
     tasks.spawn(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
     tasks.spawn(dkim::keep(gate.clone(), dkim_keys, lookup.clone(), stopped.clone()));
+    if parts.settings.is_configured {
+        tasks.spawn(resolver::watch(lookup, stopped.clone()));
+    }
+    tasks.spawn(canary::keep(parts.clone(), stopped.clone()));
     tasks.spawn(housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
     Ok(Running { parts, gate, listening, stop, tasks, deliver, reload, broken, ready, first })
 }
@@ -275,8 +279,7 @@ pub fn first_domains(settings: &Settings) -> Vec<String> {
     }
 }
 
-/// Loads scanner and rules and asks which DKIM keys are published, then opens the gate; looks whether the resolver
-/// validates.
+/// Loads scanner and rules and asks which DKIM keys are published, then opens the gate.
 async fn make_ready(
     gate: Arc<Gate>,
     parts: Parts,
@@ -306,14 +309,6 @@ async fn make_ready(
         Err(error) => {
             let _ = broken.send(Some(error.to_string()));
             return;
-        }
-    }
-    if parts.settings.is_configured
-        && let Err(error) = lookup.self_test().await
-    {
-        observe::log(&Event::SettingsNote { what: error.to_string() });
-        if let Some(address) = parts.settings.lookup.resolver {
-            observe::log(&Event::ResolverDoesNotValidate { address });
         }
     }
 }

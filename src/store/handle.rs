@@ -372,6 +372,39 @@ impl Handle {
     pub async fn note_starttls(&self, domain: &Domain, at: Timestamp) -> Result<(), Error> {
         self.done(Order::NoteStarttls { domain: domain.clone(), at }).await
     }
+    /// Domains with unread parcels that may be sent by mail after all.
+    pub async fn domains_waiting(&self, now: Timestamp) -> Result<Vec<Domain>, Error> {
+        self.read(move |store| store.domains_waiting(now)).await
+    }
+    /// Those parcels of one domain, oldest first.
+    pub async fn parcels_waiting(&self, domain: &Domain, now: Timestamp, max: usize) -> Result<Vec<ParcelRow>, Error> {
+        let domain = domain.clone();
+        self.read(move |store| store.parcels_waiting(&domain, now, max)).await
+    }
+    /// Looks at a domain since then, oldest first, sealed (authenticated) by the vault.
+    pub async fn checks(&self, domain: &Domain, since: Timestamp) -> Result<Vec<(Timestamp, Sealed)>, Error> {
+        let domain = domain.clone();
+        self.read(move |store| store.checks(&domain, since)).await
+    }
+    /// Keeps what a look at a domain showed, and forgets what is older than `keep_from`.
+    pub async fn note_check(&self, domain: &Domain, at: Timestamp, sealed: Sealed, keep_from: Timestamp) -> Result<(), Error> {
+        self.done(Order::NoteCheck { domain: domain.clone(), at, sealed, keep_from }).await
+    }
+    /// The best that a domain showed lately, and when.
+    pub async fn standing(&self, domain: &Domain) -> Result<Option<(String, Timestamp)>, Error> {
+        let domain = domain.clone();
+        self.read(move |store| store.standing(&domain)).await
+    }
+    pub async fn note_standing(&self, domain: &Domain, standing: &'static str, at: Timestamp) -> Result<(), Error> {
+        self.done(Order::NoteStanding { domain: domain.clone(), standing, at }).await
+    }
+    /// Whether it is to be told that a domain with a standing falls short of it: once in `every_ms`.
+    pub async fn note_alarm(&self, domain: &Domain, at: Timestamp, every_ms: i64) -> Result<bool, Error> {
+        match self.order(Order::NoteAlarm { domain: domain.clone(), at, every_ms }).await? {
+            Answer::Alarm(is_told) => Ok(is_told),
+            _ => Err(mixed_up()),
+        }
+    }
     pub async fn log(&self, from_seq: u64, max: usize) -> Result<Vec<LogEntry>, Error> {
         self.read(move |store| store.log(from_seq, max)).await
     }

@@ -82,6 +82,8 @@ pub struct NewParcel {
     /// The parcel key wrapped under the reissue key.
     pub recovery: Wrapped,
     pub reason: String,
+    /// Least level at which it may be sent by mail after all, as a word; `None`: it stays.
+    pub later_level: Option<String>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
     pub size_bytes: u64,
@@ -119,6 +121,10 @@ pub struct ParcelRow {
     pub notice_sent_at: Option<Timestamp>,
     pub notice_failed: bool,
     pub size_bytes: u64,
+    /// As in [`NewParcel`].
+    pub later_level: Option<String>,
+    /// It was sent by mail after all.
+    pub delivered_at: Option<Timestamp>,
 }
 
 /// Change of a copy's state, guarded by the generation of the claim.
@@ -138,11 +144,22 @@ pub enum ParcelChange {
     Code(ParcelId, CodeWrap),
     /// Ten tries were used: salt and wrap go, and nobody can open it before a new code is issued.
     CodeVoid(ParcelId),
+    /// [`Error::Conflict`] while it is being sent.
     Opened(ParcelId, Timestamp),
     NoticeSent(ParcelId, Timestamp),
     NoticeFailed(ParcelId),
-    /// Keys, body and header section are deleted; the row stays as a fact.
+    /// Keys, body and header section are deleted; the row stays as a fact. [`Error::Conflict`] while it is being sent.
     Closed(ParcelId, Timestamp),
+    /// It is going to be sent by mail: from here on nobody opens it. [`Error::Conflict`] if it was opened, a code was
+    /// tried a moment ago, it ended, or somebody is at it already. A restart takes this back.
+    Sending(ParcelId, Timestamp),
+    /// It was not sent and stays as it is. `again`: it may be tried another time.
+    Stays {
+        parcel: ParcelId,
+        again: bool,
+    },
+    /// It was sent by mail: as [`ParcelChange::Closed`], and whatever became of it in the meantime.
+    Delivered(ParcelId, Timestamp),
 }
 
 /// Everything that has to become true at once. All commits waiting are written in one transaction, each of them

@@ -40,6 +40,24 @@ pub enum Order {
         domain: Domain,
         at: Timestamp,
     },
+    /// Keeps what a look at a domain showed, and forgets what is older than `keep_from`.
+    NoteCheck {
+        domain: Domain,
+        at: Timestamp,
+        sealed: Sealed,
+        keep_from: Timestamp,
+    },
+    NoteStanding {
+        domain: Domain,
+        standing: &'static str,
+        at: Timestamp,
+    },
+    /// Whether a domain's falling short is to be told: once in `every_ms`.
+    NoteAlarm {
+        domain: Domain,
+        at: Timestamp,
+        every_ms: i64,
+    },
     SignHead {
         at: Timestamp,
     },
@@ -53,6 +71,8 @@ pub enum Answer {
     /// Number of the try; `None`: the code is void.
     Try(Option<u32>),
     Removed(bool),
+    /// Whether the alarm is to be told.
+    Alarm(bool),
     Voided(u64),
     Head(String),
 }
@@ -108,6 +128,13 @@ pub trait Read: Send {
     fn parcels_ended(&mut self, expired: Timestamp, opened: Timestamp, max: usize) -> Result<Vec<ParcelRow>, Error>;
     fn parcels_tried_out(&mut self, max: usize) -> Result<Vec<ParcelId>, Error>;
     fn parcel_content(&mut self, id: ParcelId) -> Result<Option<(Sealed, Sealed)>, Error>;
+    /// Domains with unread parcels that may be sent by mail after all.
+    fn domains_waiting(&mut self, now: Timestamp) -> Result<Vec<Domain>, Error>;
+    /// Those parcels of one domain, oldest first.
+    fn parcels_waiting(&mut self, domain: &Domain, now: Timestamp, max: usize) -> Result<Vec<ParcelRow>, Error>;
+    /// Looks at a domain since then, oldest first.
+    fn checks(&mut self, domain: &Domain, since: Timestamp) -> Result<Vec<(Timestamp, Sealed)>, Error>;
+    fn standing(&mut self, domain: &Domain) -> Result<Option<(String, Timestamp)>, Error>;
     fn live_codes(&mut self) -> Result<Vec<[u8; 32]>, Error>;
     fn is_live_code(&mut self, spoken_hash: [u8; 32]) -> Result<bool, Error>;
     fn user(&mut self, name: &str) -> Result<Option<UserRow>, Error>;

@@ -118,6 +118,7 @@ fn settle(n: u8, generation: u64, to: CopyState) -> Commit {
 
 fn parcel(n: u8, size: usize) -> NewParcel {
     NewParcel {
+        later_level: Some("verified".into()),
         id: ParcelId([n; 16]),
         number_hash: [n; 32],
         copy: CopyId([n; 16]),
@@ -380,6 +381,105 @@ async fn a_folder_that_others_can_write_is_refused() {
 }
 
 #[tokio::test]
+async fn a_parcel_is_read_or_sent_and_never_both() {
+    let world = World::new();
+    let store = world.open();
+    let change = |change| Commit { parcel_changes: vec![change], ..Commit::default() };
+    let is_conflict = |result| matches!(result, Err(Error::Conflict));
+    for n in 1..=7u8 {
+        let size = if n % 2 == 0 { FILE_BYTES + 1 } else { 500 };
+        store.commit(mail(n, size, CopyState::InFlight)).await.unwrap();
+        let mut moved = settle(n, 1, CopyState::Escrowed(ParcelId([n; 16])));
+        moved.parcels.push(NewParcel { later_level: (n != 7).then(|| "verified".into()), ..parcel(n, size) });
+        store.commit(moved).await.unwrap();
+    }
+    let id = |n: u8| ParcelId([n; 16]);
+    let clinic = Domain::parse("clinic.example").unwrap();
+    store.commit(change(ParcelChange::Opened(id(1), NOW))).await.unwrap();
+    store.count_try(id(2), NOW.plus_secs(-59)).await.unwrap();
+    store.commit(change(ParcelChange::Closed(id(3), NOW))).await.unwrap();
+    // Opened, tried a moment ago, closed, without leave to go, and at its end.
+    for (n, at) in [(1, NOW), (2, NOW), (3, NOW), (7, NOW), (4, NOW.plus_secs(86_400 * 30))] {
+        assert!(is_conflict(store.commit(change(ParcelChange::Sending(id(n), at))).await), "{n}");
+    }
+    assert_eq!(store.domains_waiting(NOW).await.unwrap(), std::slice::from_ref(&clinic));
+    assert!(store.domains_waiting(NOW.plus_secs(86_400 * 30)).await.unwrap().is_empty());
+    let waiting = |now| {
+        let (store, clinic) = (store.clone(), clinic.clone());
+        async move { store.parcels_waiting(&clinic, now, 10).await.unwrap().iter().map(|row| row.id.0[0]).collect::<Vec<_>>() }
+    };
+    assert_eq!(waiting(NOW).await, [2, 4, 5, 6]);
+
+    // While one is being sent nobody opens, closes or sends it; what it is to stay for is said once.
+    for n in [4, 5, 6] {
+        store.commit(change(ParcelChange::Sending(id(n), NOW))).await.unwrap();
+        for other in [ParcelChange::Sending(id(n), NOW), ParcelChange::Opened(id(n), NOW), ParcelChange::Closed(id(n), NOW)] {
+            assert!(is_conflict(store.commit(change(other)).await));
+        }
+    }
+    // A crash in the middle leaves all of them as they were.
+    let crashed = world.as_after_a_crash().open();
+    for n in [4, 5, 6] {
+        crashed.commit(change(ParcelChange::Sending(id(n), NOW))).await.unwrap();
+    }
+    store.commit(change(ParcelChange::Stays { parcel: id(5), again: true })).await.unwrap();
+    store.commit(change(ParcelChange::Stays { parcel: id(6), again: false })).await.unwrap();
+    store.commit(change(ParcelChange::Delivered(id(4), NOW))).await.unwrap();
+    assert_eq!(waiting(NOW).await, [2, 5]);
+    let sent = store.parcel(id(4)).await.unwrap().unwrap();
+    assert!(sent.is_closed && sent.delivered_at == Some(NOW) && sent.recovery.0.is_empty() && sent.facts.0.is_empty());
+    assert!(store.parcel_content(id(4)).await.unwrap().is_none() && !store.is_live_code([4; 32]).await.unwrap());
+    assert_eq!(world.files().len(), 2, "the sent parcel's file is gone: {:?}", world.files());
+    store.commit(change(ParcelChange::Opened(id(6), NOW))).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_domains_showed_is_kept_and_their_alarm_rings_once_a_day() {
+    let world = World::new();
+    let store = world.open();
+    let (domain, other) = (Domain::parse("a.example").unwrap(), Domain::parse("b.example").unwrap());
+    for n in 0..3u8 {
+        let at = NOW.plus_secs(i64::from(n));
+        store.note_check(&domain, at, Sealed(vec![n]), NOW.plus_secs(1)).await.unwrap();
+    }
+    let checks = store.checks(&domain, Timestamp(0)).await.unwrap();
+    assert_eq!(checks, [(NOW.plus_secs(1), Sealed(vec![1])), (NOW.plus_secs(2), Sealed(vec![2]))]);
+    assert!(store.checks(&other, Timestamp(0)).await.unwrap().is_empty());
+
+    assert!(!store.note_alarm(&domain, NOW, 1000).await.unwrap(), "nothing was expected of it");
+    store.note_standing(&domain, "verified", NOW).await.unwrap();
+    for (ms, rings) in [(0, true), (0, false), (999, false), (1000, true), (1001, false), (-5000, true)] {
+        assert_eq!(store.note_alarm(&domain, NOW.plus_ms(ms), 1000).await.unwrap(), rings, "{ms}");
+    }
+    assert_eq!(store.standing(&domain).await.unwrap(), Some(("verified".to_owned(), NOW)));
+}
+
+/// A store of the first version keeps what it has, and its parcels stay where they are.
+#[tokio::test]
+async fn a_store_of_the_first_version_is_brought_up_to_date() {
+    let world = World::new();
+    std::fs::create_dir(&world.folder).unwrap();
+    let old = rusqlite::Connection::open(world.folder.join("wardpost.db")).unwrap();
+    old.execute_batch(include_str!("migrations/0001_start.sql")).unwrap();
+    old.execute("INSERT INTO meta (name, value) VALUES ('key-check', ?1)", [&world.vault.check_value()[..]]).unwrap();
+    old.execute("INSERT INTO starttls (domain, seen_at) VALUES ('a.example', 77)", []).unwrap();
+    let parcel = "INSERT INTO parcels (id, number_hash, copy_id, message, recipient, message_id, domain, reason, created_at, \
+                  expires_at, is_closed, notice_failed, size_bytes, tries) \
+                  VALUES (?1, ?1, ?1, ?2, 'r', 'm', 'a.example', 'timeout', 1, 9, 0, 0, 1, 0)";
+    old.execute(parcel, rusqlite::params![[1u8; 16], [1u8; 10]]).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    drop(old);
+    for _ in 0..2 {
+        let store = world.open();
+        let standing = store.standing(&Domain::parse("a.example").unwrap()).await.unwrap();
+        assert_eq!(standing, Some(("starttls".to_owned(), Timestamp(77))));
+        assert_eq!(store.parcel(ParcelId([1; 16])).await.unwrap().unwrap().later_level, None);
+        assert!(store.domains_waiting(Timestamp(0)).await.unwrap().is_empty());
+        store.close().await;
+    }
+}
+
+#[tokio::test]
 async fn what_has_run_out_is_found_behind_any_number_of_newer_rows() {
     let world = World::new();
     let store = world.open();
@@ -537,7 +637,7 @@ async fn the_wrong_keys_a_later_version_and_a_shortened_log_are_refused_at_the_s
     assert!(refusal(Arc::clone(&world.vault)).contains("entries are missing"));
     tamper("UPDATE log SET seq = 1 WHERE seq = 5; PRAGMA user_version = 99");
     assert!(refusal(Arc::clone(&world.vault)).contains("later version"));
-    tamper("PRAGMA user_version = 1");
+    tamper("PRAGMA user_version = 3");
     world.open().close().await;
 }
 

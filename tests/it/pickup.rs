@@ -10,7 +10,7 @@ use crate::support::{Gateway, message};
 
 const SECRET: &str = "the kumquat result is in";
 
-async fn browser(gateway: &Gateway) -> Browser {
+pub async fn browser(gateway: &Gateway) -> Browser {
     Browser::new(gateway.running.public_url(), &gateway.running.own_certificate().unwrap())
 }
 
@@ -25,7 +25,7 @@ fn mailed(gateway: &Gateway, domain: &str) -> String {
 }
 
 /// The slip the sender got: (number, code).
-fn slip(gateway: &Gateway, recipient: &str) -> (String, String) {
+pub fn slip(gateway: &Gateway, recipient: &str) -> (String, String) {
     let slips = gateway.world.sink("mail.practice.example").unwrap().messages();
     let slip = slips
         .iter()
@@ -41,7 +41,7 @@ fn slip(gateway: &Gateway, recipient: &str) -> (String, String) {
     (number, code)
 }
 
-fn decoded(content: &[u8]) -> String {
+pub fn decoded(content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content).into_owned();
     match text.split_once("\r\n\r\n") {
         Some((header, body)) if header.to_lowercase().contains("content-transfer-encoding: base64") => {

@@ -106,6 +106,7 @@ impl World {
         let key = self.vault.new_key();
         let parsed = crate::message::parse(crate::secret::Plaintext::new(message.to_vec()));
         let facts = ParcelFacts {
+            later: None,
             recipient: "pat@patient.example".into(),
             sender_name: Some("Dr. Grün".into()),
             sender: "gruen@practice.example".into(),
@@ -123,6 +124,7 @@ impl World {
         let (vault, digits) = (self.vault.clone(), code.clone());
         let code_key = tokio::task::spawn_blocking(move || vault.code_key(digits.digits(), &salt, id)).await.unwrap();
         let parcel = NewParcel {
+            later_level: Some("verified".into()),
             id,
             number_hash: self.vault.keyed_hash(NUMBER_HASH, number.as_bytes()),
             copy: CopyId(self.vault.random()),

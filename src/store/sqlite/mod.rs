@@ -26,8 +26,10 @@ use read::{SqliteReader, uint};
 /// Name of the database file in the data folder.
 pub(super) const FILE: &str = "wardpost.db";
 /// The version of the tables that this program reads and writes.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 3;
 const START: &str = include_str!("../migrations/0001_start.sql");
+/// What later versions changed, in order. Each is applied once, all that are missing in one transaction.
+const CHANGES: &[(i64, &str)] = &[(3, include_str!("../migrations/0003_later.sql"))];
 
 /// Pages of 8 KiB: a copy's row fits into one, a usual body into two.
 const PAGE_BYTES: i64 = 8192;
@@ -80,6 +82,7 @@ impl SqliteStore {
         transaction
             .execute("UPDATE copies SET state = 'queued', next_at = 0 WHERE is_open = 1 AND state = 'in-flight'", [])
             .map_err(refused)?;
+        transaction.execute("UPDATE parcels SET sending_at = NULL WHERE sending_at IS NOT NULL", []).map_err(refused)?;
         transaction
             .execute(
                 "DELETE FROM bodies WHERE id IN \
@@ -323,7 +326,7 @@ fn prepare(connection: &mut Connection, vault: &Vault) -> Result<(), Error> {
         transaction
             .execute("INSERT INTO meta (name, value) VALUES ('key-check', ?1)", [&vault.check_value()[..]])
             .map_err(refused)?;
-        transaction.pragma_update(None, "user_version", SCHEMA).map_err(refused)?;
+        transaction.pragma_update(None, "user_version", 1).map_err(refused)?;
         transaction.commit().map_err(refused)?;
     }
     let check: Option<Vec<u8>> = connection
@@ -332,6 +335,14 @@ fn prepare(connection: &mut Connection, vault: &Vault) -> Result<(), Error> {
         .map_err(refused)?;
     if check.as_deref() != Some(&vault.check_value()[..]) {
         return Err(Error::Refused("these are not the keys of this store; point keys.path at the right folder".into()));
+    }
+    if version < SCHEMA {
+        let transaction = connection.transaction().map_err(refused)?;
+        for (_, change) in CHANGES.iter().filter(|(number, _)| *number > version) {
+            transaction.execute_batch(change).map_err(refused)?;
+        }
+        transaction.pragma_update(None, "user_version", SCHEMA).map_err(refused)?;
+        transaction.commit().map_err(refused)?;
     }
     vault.mark_used().map_err(|error| Error::Refused(error.to_string()))
 }

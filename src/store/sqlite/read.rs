@@ -22,7 +22,10 @@ pub(super) struct SqliteReader {
 pub(super) const COPY: &str = "id, message, kind, class, state, next_at, attempts, generation, last_reason, received_at, \
      changed_at, size_bytes, domain, recipient, message_id, parcel, escrowed_as, body, wrap, facts, header";
 const PARCEL: &str = "id, copy_id, message, recipient, message_id, domain, reason, created_at, expires_at, first_opened_at, \
-     is_closed, notice_sent_at, notice_failed, size_bytes, tries, last_try_at, code_salt, code_wrap, spoken_hash, recovery, facts";
+     is_closed, notice_sent_at, notice_failed, size_bytes, tries, last_try_at, code_salt, code_wrap, spoken_hash, recovery, facts, \
+     later_level, delivered_at";
+/// Parcels that may be sent by mail after all.
+const WAITING: &str = "is_closed = 0 AND first_opened_at IS NULL AND later_level IS NOT NULL";
 const USER: &str = "name, verifier, may_send_as, bound_address, is_first, created_at, last_used_at, last_peer";
 
 impl Read for SqliteReader {
@@ -124,6 +127,28 @@ impl Read for SqliteReader {
             self.one(sql, [id.as_bytes()], |row| Ok((uint(row, 0)?, row.get(1)?, row.get(2)?)))?;
         let Some((size_bytes, header, sealed)) = found else { return Ok(None) };
         Ok(Some((Sealed(header), self.content(sealed, &name_of_parcel(id), size_bytes)?)))
+    }
+
+    fn domains_waiting(&mut self, now: Timestamp) -> Result<Vec<Domain>, Error> {
+        let sql = format!("SELECT DISTINCT domain FROM parcels WHERE {WAITING} AND expires_at > ?1");
+        self.many(&sql, [now.0], |row| domain(row, 0))
+    }
+
+    fn parcels_waiting(&mut self, domain: &Domain, now: Timestamp, max: usize) -> Result<Vec<ParcelRow>, Error> {
+        let sql = format!(
+            "SELECT {PARCEL} FROM parcels WHERE {WAITING} AND domain = ?1 AND expires_at > ?2 ORDER BY created_at, id LIMIT ?3"
+        );
+        self.many(&sql, rusqlite::params![domain.as_str(), now.0, limit(max)], parcel_row)
+    }
+
+    fn checks(&mut self, domain: &Domain, since: Timestamp) -> Result<Vec<(Timestamp, Sealed)>, Error> {
+        let sql = "SELECT at, sealed FROM domain_checks WHERE domain = ?1 AND at >= ?2 ORDER BY at";
+        self.many(sql, rusqlite::params![domain.as_str(), since.0], |row| Ok((Timestamp(row.get(0)?), Sealed(row.get(1)?))))
+    }
+
+    fn standing(&mut self, domain: &Domain) -> Result<Option<(String, Timestamp)>, Error> {
+        let sql = "SELECT standing, seen_at FROM domains WHERE domain = ?1";
+        self.one(sql, [domain.as_str()], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))
     }
 
     fn live_codes(&mut self) -> Result<Vec<[u8; 32]>, Error> {
@@ -322,6 +347,8 @@ fn parcel_row(row: &Row<'_>) -> rusqlite::Result<ParcelRow> {
         notice_sent_at: row.get::<_, Option<i64>>(11)?.map(Timestamp),
         notice_failed: row.get(12)?,
         size_bytes: uint(row, 13)?,
+        later_level: row.get(21)?,
+        delivered_at: row.get::<_, Option<i64>>(22)?.map(Timestamp),
     })
 }
 

@@ -13,6 +13,8 @@ use crate::queue::CopyState;
 
 /// Wrong or unfinished tries after which a code opens nothing any more.
 pub(super) const TRIES_MAX: u32 = 10;
+/// Whoever typed a code so lately may be about to read.
+const TRIED_LATELY_MS: i64 = 60_000;
 /// A clock that goes back by less than this is ordinary correction.
 const CLOCK_BACK_MS: i64 = 2000;
 
@@ -77,6 +79,24 @@ impl SqliteStore {
                            ON CONFLICT (domain) DO UPDATE SET seen_at = excluded.seen_at";
                 self.run_with(sql, params![domain.as_str(), at.0])?;
                 Ok(Answer::Done)
+            }
+            Order::NoteCheck { domain, at, sealed, keep_from } => {
+                self.run_with("DELETE FROM domain_checks WHERE domain = ?1 AND at < ?2", params![domain.as_str(), keep_from.0])?;
+                let sql = "INSERT INTO domain_checks (domain, at, sealed) VALUES (?1, ?2, ?3) \
+                           ON CONFLICT (domain, at) DO UPDATE SET sealed = excluded.sealed";
+                self.run_with(sql, params![domain.as_str(), at.0, sealed.0])?;
+                Ok(Answer::Done)
+            }
+            Order::NoteStanding { domain, standing, at } => {
+                let sql = "INSERT INTO domains (domain, standing, seen_at) VALUES (?1, ?2, ?3) ON CONFLICT (domain) \
+                           DO UPDATE SET standing = excluded.standing, seen_at = excluded.seen_at";
+                self.run_with(sql, params![domain.as_str(), standing, at.0])?;
+                Ok(Answer::Done)
+            }
+            Order::NoteAlarm { domain, at, every_ms } => {
+                let sql = "UPDATE domains SET alarmed_at = ?2 \
+                           WHERE domain = ?1 AND (alarmed_at IS NULL OR alarmed_at <= ?2 - ?3 OR alarmed_at > ?2)";
+                Ok(Answer::Alarm(self.run_with(sql, params![domain.as_str(), at.0, every_ms])? > 0))
             }
             Order::SignHead { at } => self.sign_head(*at, batch),
         }
@@ -162,8 +182,8 @@ impl SqliteStore {
 
     fn insert_parcel(&self, parcel: &NewParcel) -> Result<(), Stop> {
         let sql = "INSERT INTO parcels (id, number_hash, copy_id, message, recipient, message_id, domain, reason, created_at, \
-                   expires_at, is_closed, notice_failed, size_bytes, tries, code_salt, code_wrap, spoken_hash, recovery, facts) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, ?11, 0, ?12, ?13, ?14, ?15, ?16)";
+                   expires_at, is_closed, notice_failed, size_bytes, tries, code_salt, code_wrap, spoken_hash, recovery, facts, \
+                   later_level) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, ?11, 0, ?12, ?13, ?14, ?15, ?16, ?17)";
         let code = parcel.code.as_ref();
         self.run_with(
             sql,
@@ -184,6 +204,7 @@ impl SqliteStore {
                 code.map(|code| code.spoken_hash),
                 parcel.recovery.0,
                 parcel.facts.0,
+                parcel.later_level,
             ],
         )?;
         let sealed = (parcel.body.0.len() <= self.body_file_bytes).then_some(&parcel.body.0);
@@ -252,10 +273,12 @@ impl SqliteStore {
                  WHERE id = ?1 AND is_closed = 0 AND code_salt IS NOT NULL AND tries >= ?2",
                 params![id.as_bytes(), TRIES_MAX],
             )?,
-            ParcelChange::Opened(id, at) => self.run_with(
-                "UPDATE parcels SET first_opened_at = coalesce(first_opened_at, ?2) WHERE id = ?1 AND is_closed = 0",
-                params![id.as_bytes(), at.0],
-            )?,
+            ParcelChange::Opened(id, at) => {
+                let sql = "UPDATE parcels SET first_opened_at = coalesce(first_opened_at, ?2) \
+                           WHERE id = ?1 AND is_closed = 0 AND sending_at IS NULL";
+                let changed = self.run_with(sql, params![id.as_bytes(), at.0])?;
+                self.free_parcel(*id, changed)?
+            }
             ParcelChange::NoticeSent(id, at) => self.run_with(
                 "UPDATE parcels SET notice_sent_at = ?2, notice_failed = 0 WHERE id = ?1",
                 params![id.as_bytes(), at.0],
@@ -265,20 +288,54 @@ impl SqliteStore {
             }
             ParcelChange::Closed(id, at) => {
                 let sql = "UPDATE parcels SET is_closed = 1, closed_at = ?2, code_salt = NULL, code_wrap = NULL, spoken_hash = NULL, \
-                           recovery = NULL, facts = NULL WHERE id = ?1 AND is_closed = 0";
+                           recovery = NULL, facts = NULL WHERE id = ?1 AND is_closed = 0 AND sending_at IS NULL";
                 let changed = self.run_with(sql, params![id.as_bytes(), at.0])?;
-                let sql = "DELETE FROM parcel_content WHERE parcel = ?1 RETURNING sealed IS NULL";
-                let mut statement = self.connection.prepare_cached(sql)?;
-                let mut rows = statement.query([id.as_bytes()])?;
-                if let Some(row) = rows.next()?
-                    && row.get::<_, bool>(0)?
-                {
-                    batch.unused.push(name_of_parcel(*id));
+                let changed = self.free_parcel(*id, changed)?;
+                self.drop_parcel_content(*id, batch)?;
+                changed
+            }
+            ParcelChange::Sending(id, at) => {
+                // A try that the clock puts far ahead was made before it was set back.
+                let sql = "UPDATE parcels SET sending_at = ?2 WHERE id = ?1 AND is_closed = 0 AND first_opened_at IS NULL \
+                           AND expires_at > ?2 AND sending_at IS NULL AND later_level IS NOT NULL \
+                           AND (last_try_at IS NULL OR last_try_at <= ?2 - ?3 OR last_try_at > ?2 + ?3)";
+                if self.run_with(sql, params![id.as_bytes(), at.0, TRIED_LATELY_MS])? == 0 {
+                    return Err(Stop::Refused(Error::Conflict));
                 }
+                1
+            }
+            ParcelChange::Stays { parcel, again } => {
+                let sql = "UPDATE parcels SET sending_at = NULL, later_level = CASE WHEN ?2 THEN later_level END WHERE id = ?1";
+                self.run_with(sql, params![parcel.as_bytes(), again])?
+            }
+            ParcelChange::Delivered(id, at) => {
+                let sql = "UPDATE parcels SET is_closed = 1, closed_at = coalesce(closed_at, ?2), delivered_at = ?2, sending_at = NULL, \
+                           code_salt = NULL, code_wrap = NULL, spoken_hash = NULL, recovery = NULL, facts = NULL WHERE id = ?1";
+                let changed = self.run_with(sql, params![id.as_bytes(), at.0])?;
+                self.drop_parcel_content(*id, batch)?;
                 changed
             }
         };
         if changed == 1 { Ok(()) } else { refused("there is no such open parcel") }
+    }
+
+    /// A parcel that is being sent is open and yet not to be changed.
+    fn free_parcel(&self, id: ParcelId, changed: usize) -> Result<usize, Stop> {
+        let sql = "SELECT 1 FROM parcels WHERE id = ?1 AND is_closed = 0";
+        let is_sent_now = changed == 0 && self.connection.prepare_cached(sql)?.exists([id.as_bytes()])?;
+        if is_sent_now { Err(Stop::Refused(Error::Conflict)) } else { Ok(changed) }
+    }
+
+    fn drop_parcel_content(&self, id: ParcelId, batch: &mut Batch) -> Result<(), Stop> {
+        let sql = "DELETE FROM parcel_content WHERE parcel = ?1 RETURNING sealed IS NULL";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([id.as_bytes()])?;
+        if let Some(row) = rows.next()?
+            && row.get::<_, bool>(0)?
+        {
+            batch.unused.push(name_of_parcel(id));
+        }
+        Ok(())
     }
 
     fn append(&self, record: &Record, batch: &mut Batch) -> Result<(), Stop> {

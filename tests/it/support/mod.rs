@@ -52,10 +52,10 @@ pub fn write_config(folder: &Path, world: &World, change: impl Fn(String) -> Str
     config
 }
 
-async fn start(config: &Path, settings: wardpost::config::Settings) -> Running {
+async fn start(config: &Path) -> Running {
     let mut readers = wardpost::sandbox::Settings::own().unwrap();
     readers.program = env!("CARGO_BIN_EXE_wardpost").into();
-    let running = server::start_meant(settings, Some(config), readers).await.unwrap();
+    let running = server::start_with(server::Source::File(config), readers).await.unwrap();
     running.until_ready().await;
     running
 }
@@ -77,9 +77,12 @@ impl Gateway {
     ) -> Gateway {
         let folder = Folder::new();
         let config = write_config(&folder.0, &world, change);
+        let mut readers = wardpost::sandbox::Settings::own().unwrap();
+        readers.program = env!("CARGO_BIN_EXE_wardpost").into();
         let mut settings = wardpost::config::Settings::load(&config).unwrap();
         adjust(&mut settings);
-        let running = start(&config, settings).await;
+        let running = server::start_meant(settings, Some(&config), readers).await.unwrap();
+        running.until_ready().await;
         let user = "ann@practice.example".to_owned();
         let request = Request::UserAdd { name: user.clone(), send_as: vec![], bound_address: None };
         let Answer::Secret { secret: password, .. } = server::answer(running.parts(), request, server::now()).await else {
@@ -132,6 +135,16 @@ impl Gateway {
         tokio::time::timeout(PATIENCE, quiet).await.expect("everything settles");
     }
 
+    /// Waits until `is_so` of the gateway, looking again and again.
+    pub async fn until<F: Future<Output = bool>>(&self, what: &str, mut is_so: impl FnMut() -> F) {
+        let seen = async {
+            while !is_so().await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("never came: {what}"));
+    }
+
     /// Records of a message, oldest first.
     pub async fn records(&self, message_id: &str) -> Vec<Value> {
         self.rows(Request::AuditShow { message: message_id.to_owned() }).await
@@ -163,7 +176,7 @@ impl Gateway {
         let Gateway { running, world, config, user, password, _folder } = self;
         running.stop().await;
         between(&world);
-        let running = start(&config, wardpost::config::Settings::load(&config).unwrap()).await;
+        let running = start(&config).await;
         Gateway { running, world, config, user, password, _folder }
     }
 

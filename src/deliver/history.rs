@@ -1,0 +1,205 @@
+//! What domains showed lately, and word of it when one shows less: a sign of somebody on the path, or of a fault at
+//! the domain that its owner has not seen yet.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::attempt::Attempted;
+use super::settings::Settings;
+use super::weather::Shown;
+use crate::mail::{Domain, Timestamp};
+use crate::observe;
+use crate::queue::Outcome;
+use crate::store::{self, Handle};
+use crate::transport::{Level, Reason, RefusalKind};
+
+/// The store is told at most this often that a domain is as good as before; it has to know within 90 days.
+const NOTE_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// Domains remembered for that.
+const NOTED_MAX: usize = 50_000;
+/// How long more is expected again of a domain that once showed it, as with STARTTLS.
+const EXPECTED_MS: i64 = 90 * 24 * 3600 * 1000;
+/// A domain that fell short is told of once a day.
+const TELL_EVERY_MS: i64 = 24 * 3600 * 1000;
+
+/// The best that a domain showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    StartTls,
+    Verified,
+    Authenticated,
+}
+
+impl Standing {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Standing::StartTls => "starttls",
+            Standing::Verified => "verified",
+            Standing::Authenticated => "authenticated",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Standing> {
+        [Standing::StartTls, Standing::Verified, Standing::Authenticated].into_iter().find(|standing| standing.as_str() == word)
+    }
+}
+
+/// What an attempt or a look says of its domain beyond STARTTLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    Proven(Level),
+    /// A published policy, or what was expected of the domain, is not kept.
+    Violated(Reason),
+    /// TLS below what it had, and no policy that asks for more.
+    Short(Reason),
+}
+
+impl Seen {
+    /// What an attempt says of its domain.
+    pub(super) fn of(attempted: &Attempted) -> Option<Seen> {
+        match attempted.proof.as_ref().map(|proof| proof.level.as_str()) {
+            Some("authenticated") => Some(Seen::Proven(Level::Authenticated)),
+            Some("verified") => Some(Seen::Proven(Level::Verified)),
+            Some(_) | None => Seen::of_outcome(&attempted.outcome),
+        }
+    }
+
+    pub(super) fn of_outcome(outcome: &Outcome) -> Option<Seen> {
+        match outcome {
+            Outcome::Delayed { kind: RefusalKind::PolicyViolated, reason } => Some(Seen::Violated(*reason)),
+            // The host is as good as ever; the message is not for it.
+            Outcome::CannotReachLevel {
+                reason:
+                    Reason::SmtpUtf8NotOffered | Reason::EightBitMimeNotOffered | Reason::SizeExceeded | Reason::RequireTlsNotOffered,
+                ..
+            } => None,
+            Outcome::CannotReachLevel { kind: RefusalKind::CannotAuthenticate, reason } => Some(Seen::Short(*reason)),
+            Outcome::Delivered
+            | Outcome::Uncertain
+            | Outcome::Delayed { .. }
+            | Outcome::CannotReachLevel { .. }
+            | Outcome::Failed { .. } => None,
+        }
+    }
+}
+
+/// Why a domain with this standing is worse now, if it is.
+#[must_use]
+pub fn falls_short(was: Standing, seen: Seen) -> Option<Reason> {
+    match seen {
+        Seen::Violated(reason @ (Reason::StarttlsGone | Reason::StarttlsNotSupported)) => Some(reason),
+        // A domain that never kept its policy did not get worse.
+        Seen::Violated(reason) | Seen::Short(reason) => (was >= Standing::Verified).then_some(reason),
+        Seen::Proven(Level::Authenticated) => None,
+        // It was proven by a policy, and now a certificate is all there is.
+        Seen::Proven(Level::Verified) => (was == Standing::Authenticated).then_some(Reason::LevelNotReachable),
+        Seen::Proven(Level::Encrypted) => None,
+    }
+}
+
+/// Keeps what domains showed.
+pub(super) struct History {
+    settings: Arc<Settings>,
+    store: Handle,
+    noted: Mutex<HashMap<Domain, (Standing, Instant)>>,
+}
+
+impl History {
+    pub(super) fn new(settings: Arc<Settings>, store: Handle) -> History {
+        History { settings, store, noted: Mutex::default() }
+    }
+
+    /// Writes down what a domain showed, and tells if it is less than before.
+    pub(super) async fn saw(&self, domain: &Domain, shown: Option<Shown>, seen: Option<Seen>, now: Timestamp) {
+        // Where the administrator chose the host, the domain showed nothing.
+        if self.settings.routes.contains_key(domain) || self.settings.default_hop.is_some() {
+            return;
+        }
+        if let Err(error) = self.write_down(domain, shown, seen, now).await {
+            observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+        }
+    }
+
+    async fn write_down(
+        &self,
+        domain: &Domain,
+        shown: Option<Shown>,
+        seen: Option<Seen>,
+        now: Timestamp,
+    ) -> Result<(), store::Error> {
+        let standing = match seen {
+            Some(Seen::Proven(Level::Authenticated)) => Some(Standing::Authenticated),
+            Some(Seen::Proven(Level::Verified)) => Some(Standing::Verified),
+            Some(Seen::Proven(Level::Encrypted) | Seen::Violated(_) | Seen::Short(_)) | None => {
+                (shown == Some(Shown::StartTls)).then_some(Standing::StartTls)
+            }
+        };
+        let is_news = match seen {
+            Some(Seen::Violated(_) | Seen::Short(_)) => true,
+            Some(Seen::Proven(_)) | None => standing.is_some_and(|standing| !self.is_noted(domain, standing)),
+        };
+        if !is_news {
+            return Ok(());
+        }
+        let was = self.store.standing(domain).await?;
+        let was = was.filter(|(_, at)| now.since_ms(*at) < EXPECTED_MS).and_then(|(word, _)| Standing::parse(&word));
+        if let (Some(was), Some(seen)) = (was, seen)
+            && let Some(reason) = falls_short(was, seen)
+            && self.store.note_alarm(domain, now, TELL_EVERY_MS).await?
+        {
+            observe::log(&observe::Event::DomainWorse { domain: domain.clone(), was: was.as_str(), reason: reason.as_str() });
+        }
+        let Some(standing) = standing.filter(|standing| !self.is_noted(domain, *standing)) else { return Ok(()) };
+        self.store.note_starttls(domain, now).await?;
+        // STARTTLS alone takes nothing back: the message may have asked for no more.
+        let is_kept = standing == Standing::StartTls && was.is_some_and(|was| was > Standing::StartTls);
+        if !is_kept {
+            self.store.note_standing(domain, standing.as_str(), now).await?;
+        }
+        let mut noted = self.noted();
+        if noted.len() >= NOTED_MAX {
+            noted.clear();
+        }
+        noted.insert(domain.clone(), (standing, Instant::now()));
+        Ok(())
+    }
+
+    fn is_noted(&self, domain: &Domain, standing: Standing) -> bool {
+        self.noted().get(domain).is_some_and(|(noted, at)| *noted == standing && at.elapsed() < NOTE_EVERY)
+    }
+
+    fn noted(&self) -> std::sync::MutexGuard<'_, HashMap<Domain, (Standing, Instant)>> {
+        self.noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_is_worse_only_than_it_was() {
+        use Standing::{Authenticated, StartTls, Verified};
+        let cases = [
+            (StartTls, Seen::Violated(Reason::StarttlsGone), true),
+            (StartTls, Seen::Violated(Reason::TlsaInvalid), false),
+            (StartTls, Seen::Short(Reason::CertificateExpired), false),
+            (Verified, Seen::Violated(Reason::StarttlsGone), true),
+            (Verified, Seen::Violated(Reason::TlsaInvalid), true),
+            (Verified, Seen::Short(Reason::CertificateExpired), true),
+            (Verified, Seen::Proven(Level::Verified), false),
+            (Authenticated, Seen::Proven(Level::Verified), true),
+            (Authenticated, Seen::Proven(Level::Authenticated), false),
+            (Authenticated, Seen::Proven(Level::Encrypted), false),
+            (Authenticated, Seen::Short(Reason::LevelNotReachable), true),
+        ];
+        for (was, seen, is_worse) in cases {
+            assert_eq!(falls_short(was, seen).is_some(), is_worse, "{was:?} {seen:?}");
+        }
+    }
+}
