@@ -84,7 +84,10 @@ fn a_bad_configuration_names_place_problem_and_way_out() {
         ("[smtp]\nlisten = []\n", "line 2"),
         ("[transport]\nmx_port = 2525\n", "test worlds"),
         ("[[network]]\nname = \"n\"\naddresses = [\"10.0.0.0/8\"]\nsender_domains = [\"practice.example\"]\n", "wider than /24"),
-        ("[[network]]\nname = \"n\"\naddresses = [\"8.8.8.0/24\"]\nsender_domains = [\"practice.example\"]\n", "range of public addresses"),
+        (
+            "[[network]]\nname = \"n\"\naddresses = [\"8.8.8.0/24\"]\nsender_domains = [\"practice.example\"]\n",
+            "range of public addresses",
+        ),
         ("[[network]]\nname = \"n\"\naddresses = [\"40.93.1.2\"]\nsender_domains = [\"practice.example\"]\n", "Microsoft 365"),
         ("[metrics]\nlisten = \"0.0.0.0:9465\"\n", "bearer_token_file"),
         ("[portal]\nnotice_address = \"n@elsewhere.example\"\n", "own_domains"),
