@@ -1,5 +1,6 @@
 //! Commands that ask the running gateway, or open its store while it does not run.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -31,17 +32,23 @@ pub fn audit_show(config: Option<&Path>, message: String, json: bool) -> Ended {
         output::rows(&rows, true, &[])?;
         return Ok(ExitCode::SUCCESS);
     }
+    // Only the first record of a recipient names him; the others carry his pseudonym.
+    let named = |row: &serde_json::Value| {
+        let pair = (row.get("recipient")?.as_str()?, row.pointer("/named/recipient")?.as_str()?);
+        Some((pair.0.to_owned(), pair.1.to_owned()))
+    };
+    let names: HashMap<String, String> = rows.iter().filter_map(named).collect();
     for row in &rows {
-        println!("{}", sentence(row));
+        println!("{}", sentence(row, &names));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// One record as a line for people: when, what, to whom, why.
-fn sentence(row: &serde_json::Value) -> String {
+fn sentence(row: &serde_json::Value, names: &HashMap<String, String>) -> String {
     let text = |key: &str| row.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-    let recipient =
-        row.pointer("/named/recipient").and_then(serde_json::Value::as_str).map_or_else(|| text("recipient"), str::to_owned);
+    let recipient = text("recipient");
+    let recipient = names.get(&recipient).cloned().unwrap_or(recipient);
     let at =
         row.get("at").and_then(serde_json::Value::as_i64).map(|ms| crate::mail::Timestamp(ms).to_string()).unwrap_or_default();
     let mut out = format!("{:>6}  {at}  {:<12}", row.get("seq").and_then(serde_json::Value::as_u64).unwrap_or(0), text("event"));
@@ -76,6 +83,9 @@ fn sentence(row: &serde_json::Value) -> String {
         if !value.is_empty() {
             out.push_str(&format!("  {label} [{value}]"));
         }
+    }
+    if text("event") == "decided" && list("rules", &plain).is_empty() {
+        out.push_str("  no rule matched");
     }
     if let Some(proof) = row.get("proof") {
         let part = |key: &str| proof.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();

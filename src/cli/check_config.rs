@@ -24,7 +24,7 @@ impl Findings {
     }
     fn problem(&mut self, text: &str) {
         self.problems += 1;
-        println!("  WRONG {text}");
+        println!("  WRONG {}", text.trim_end().replace('\n', "\n        "));
     }
 }
 

@@ -14,7 +14,6 @@ use mail_send::SmtpClientBuilder;
 use mail_send::smtp::message::Message as SmtpMessage;
 
 use super::{Ended, output};
-use crate::mail::Timestamp;
 use crate::server::{self, Answer, Request, Running};
 use crate::world::{NoticeTemplate, Shape, World, clear_dialogue, practice_configuration};
 
@@ -52,7 +51,7 @@ async fn demo(once: bool) -> Ended {
         println!("{}", if problems.is_empty() { "every line is as it must be" } else { "the demo failed" });
         return Ok(if problems.is_empty() { ended } else { ExitCode::FAILURE });
     }
-    invite(&running, &world, &account, &config)?;
+    invite(&running, &world, &account, &config, &lines)?;
     Ok(running.until_told().await)
 }
 
@@ -226,7 +225,8 @@ async fn settle(running: &Running, sent: &[Sent]) -> Result<Vec<Line>, Failure> 
 fn lines_of(sample: &Sent, rows: &[serde_json::Value]) -> Vec<Line> {
     let text =
         |row: &serde_json::Value, key: &str| row.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-    let mut lines: BTreeMap<String, Line> = BTreeMap::new();
+    // In the order in which the recipients were decided about, which is that of the envelope.
+    let mut lines: Vec<(String, Line)> = Vec::new();
     for row in rows {
         let recipient = text(row, "recipient");
         match text(row, "event").as_str() {
@@ -239,7 +239,7 @@ fn lines_of(sample: &Sent, rows: &[serde_json::Value]) -> Vec<Line> {
                     .get("rules")
                     .and_then(serde_json::Value::as_array)
                     .map(|rules| rules.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(","));
-                lines.insert(
+                lines.push((
                     recipient,
                     Line {
                         what: sample.what,
@@ -251,15 +251,15 @@ fn lines_of(sample: &Sent, rows: &[serde_json::Value]) -> Vec<Line> {
                             .to_owned(),
                         domain: text(row, "domain"),
                         found: kinds.unwrap_or_else(|| "-".into()),
-                        rule: rules.unwrap_or_else(|| "(nothing found)".into()),
+                        rule: rules.filter(|rules| !rules.is_empty()).unwrap_or_else(|| "(no rule matched)".into()),
                         proof: "-".into(),
                         reason: String::new(),
                         state: text(row, "action"),
                     },
-                );
+                ));
             }
             event @ ("delivered" | "escrowed" | "bounced" | "delayed") => {
-                if let Some(line) = lines.get_mut(&recipient) {
+                if let Some((_, line)) = lines.iter_mut().find(|(known, _)| *known == recipient) {
                     line.state = event.to_owned();
                     line.reason = text(row, "reason");
                     if let Some(proof) = row.get("proof") {
@@ -270,7 +270,7 @@ fn lines_of(sample: &Sent, rows: &[serde_json::Value]) -> Vec<Line> {
             _ => {}
         }
     }
-    lines.into_values().collect()
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 /// Prints the table and says what is not as it must be.
@@ -384,7 +384,7 @@ fn clear_is_notice_only(running: &Running, world: &World, lines: &[Line]) -> Res
 }
 
 /// The portal, a link and the code to try.
-fn invite(running: &Running, world: &World, account: &Account, config: &Path) -> Result<(), Failure> {
+fn invite(running: &Running, world: &World, account: &Account, config: &Path, lines: &[Line]) -> Result<(), Failure> {
     let practice = world.practice();
     let slips = world.sink(&practice.host).map(|sink| sink.messages()).unwrap_or_default();
     let slip = slips
@@ -394,8 +394,11 @@ fn invite(running: &Running, world: &World, account: &Account, config: &Path) ->
     println!("The portal is open at {} (its certificate is throw-away: let the browser go on).", running.public_url());
     if let Some(slip) = slip {
         println!("This is the slip that the sender got; number and code stand in it:\n");
-        for line in slip.lines().skip_while(|line| !line.trim().is_empty()) {
+        for line in slip.lines().skip_while(|line| !line.trim().is_empty()).skip(1) {
             println!("    {line}");
+        }
+        if let Some(link) = link_beside(world, &slip) {
+            println!("\nThe recipient's notice has the number, too, and this link:\n    {link}");
         }
     }
     println!(
@@ -405,11 +408,22 @@ fn invite(running: &Running, world: &World, account: &Account, config: &Path) ->
         running.address("submission").map_or(0, |a| a.port())
     );
     output::secret("Its password", &account.password)?;
-    println!("Ask why: wardpost audit show MESSAGE --config {}", config.display());
-    println!("The domains: ");
+    let message = lines.first().map_or("MESSAGE", |line| line.message.as_str());
+    println!("Ask why: wardpost audit show {message} --config {}", config.display());
+    println!("The domains:");
     for town in world.towns() {
         println!("  {:<22} {}", town.domain, town.shape.title());
     }
-    println!("Ctrl-C ends it and removes everything.  {}", Timestamp::rfc5322(server::now()));
+    println!("Ctrl-C ends it and removes everything.");
     Ok(())
+}
+
+/// The link in the notice that carries the same message number as the slip.
+fn link_beside(world: &World, slip: &str) -> Option<String> {
+    let number = slip.split_once("type number ")?.1.split_whitespace().next()?.to_owned();
+    let notices = world.towns().into_iter().filter_map(|town| world.sink(&town.domain)).flat_map(|sink| sink.messages());
+    notices
+        .map(|message| String::from_utf8_lossy(&message.content).into_owned())
+        .find(|text| text.contains(&number))
+        .and_then(|text| text.split_whitespace().find(|word| word.starts_with("https://")).map(str::to_owned))
 }

@@ -303,9 +303,15 @@ pub fn run() -> ExitCode {
 /// An error with its causes, for a person.
 fn complain(error: &(dyn std::error::Error + Send + Sync)) {
     eprintln!("wardpost: {error}");
+    let mut said = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {
-        eprintln!("  because: {source}");
+        // Some texts carry their cause already.
+        let text = source.to_string();
+        if !said.contains(&text) {
+            eprintln!("  because: {text}");
+            said = text;
+        }
         cause = source.source();
     }
 }

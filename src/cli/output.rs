@@ -18,6 +18,9 @@ pub fn rows(rows: &[Value], json: bool, columns: &[&str]) -> std::io::Result<()>
     let cell = |row: &Value, column: &str| match row.get(column) {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) => {
+            items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
+        }
         Some(other) => other.to_string(),
     };
     let table: Vec<Vec<String>> = rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect();

@@ -35,8 +35,22 @@ impl Error {
     }
 }
 
-/// Turns serde's "unknown field `x`, expected one of `a`, `b`" into a sentence with the nearest key.
+/// Turns what serde says into a sentence for administrators: the nearest key for an unknown one, and how a value is
+/// written instead of the name of its type.
 fn suggestion(message: &str) -> Option<String> {
+    if let Some(rest) = message.strip_prefix("missing field `") {
+        return Some(format!("the key `{}` is missing in this section", rest.trim_end_matches('`')));
+    }
+    if message.starts_with("invalid type: ") {
+        let wanted = message.rsplit(", expected ").next().unwrap_or_default();
+        return match wanted {
+            "a string" => Some("this value is written as text in quotes, for example \"60m\"".to_owned()),
+            "a sequence" => Some("this value is written as a list in brackets, for example [\"127.0.0.1:25\"]".to_owned()),
+            "a boolean" => Some("this value is true or false, without quotes".to_owned()),
+            "u16" | "usize" | "u64" => Some("this value is a number without quotes".to_owned()),
+            _ => None,
+        };
+    }
     let rest = message.strip_prefix("unknown field `")?;
     let (typed, expected) = rest.split_once('`')?;
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
@@ -80,8 +94,32 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_the_wrong_form_is_told_how_it_is_written() {
+        for (text, expected) in [
+            ("[queue]\nportal_after = 60\n", "line 2: this value is written as text in quotes"),
+            ("[smtp]\nrelay = \"127.0.0.1:25\"\n", "line 2: this value is written as a list in brackets"),
+            ("[smtp]\nmax_recipients = \"many\"\n", "line 2: this value is a number without quotes"),
+            ("[next_hop]\nport = 25\n", "line 1: the key `host` is missing in this section"),
+        ] {
+            let error = parse("x", text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
     fn an_empty_file_is_a_configuration() {
         assert!(parse("x", "").is_ok());
+    }
+
+    /// What the README shows can be copied.
+    #[test]
+    fn the_examples_of_the_readme_are_configurations() {
+        let readme = include_str!("../../README.md");
+        let blocks: Vec<&str> = readme.split("```toml").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(blocks.len() >= 2);
+        for block in blocks {
+            parse("README.md", block).unwrap_or_else(|error| panic!("{error}\n{block}"));
+        }
     }
 
     /// An address alone lets in whoever has it; of a public range nobody knows who that is tomorrow.

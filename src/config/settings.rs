@@ -289,6 +289,13 @@ fn network(raw: &raw::Network) -> Result<smtp_in::Network, Error> {
                     "is a range of public addresses, and who has which of them changes; list the servers one by one",
                 ));
             }
+            if let Some(provider) = provider_of(cidr.address()) {
+                return Err(Error::value(
+                    key("addresses"),
+                    text.clone(),
+                    format!("belongs to {provider}, whose other customers send from there, too; relay through a mail server of your own, or use accounts"),
+                ));
+            }
             Ok(cidr)
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -308,6 +315,34 @@ fn network(raw: &raw::Network) -> Result<smtp_in::Network, Error> {
         bound_address,
         tls_optional: raw.tls == NetworkTls::Optional,
     })
+}
+
+/// Outbound ranges that providers publish for all their customers together.
+const SHARED_BY_CUSTOMERS: [(&str, &str); 17] = [
+    ("Microsoft 365", "40.92.0.0/15"),
+    ("Microsoft 365", "40.107.0.0/16"),
+    ("Microsoft 365", "52.100.0.0/14"),
+    ("Microsoft 365", "104.47.0.0/17"),
+    ("Microsoft 365", "2a01:111:f400::/48"),
+    ("Microsoft 365", "2a01:111:f403::/48"),
+    ("Google", "35.190.247.0/24"),
+    ("Google", "64.233.160.0/19"),
+    ("Google", "66.102.0.0/20"),
+    ("Google", "66.249.80.0/20"),
+    ("Google", "72.14.192.0/18"),
+    ("Google", "74.125.0.0/16"),
+    ("Google", "108.177.8.0/21"),
+    ("Google", "173.194.0.0/16"),
+    ("Google", "209.85.128.0/17"),
+    ("Google", "216.58.192.0/19"),
+    ("Google", "216.239.32.0/19"),
+];
+
+fn provider_of(address: IpAddr) -> Option<&'static str> {
+    SHARED_BY_CUSTOMERS
+        .iter()
+        .find(|(_, range)| smtp_in::Cidr::parse(range).is_ok_and(|range| range.contains(address)))
+        .map(|(provider, _)| *provider)
 }
 
 /// Addresses that are not routed on the internet: RFC 1918, RFC 4193, loopback, link-local.

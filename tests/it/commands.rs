@@ -44,6 +44,11 @@ async fn the_log_explains_and_proves_itself() {
         let shown = text(&shown.stdout);
         assert!(shown.contains("pat@dane-good.example") && shown.contains("authenticated by dane"), "{shown}");
         assert!(shown.contains("sam@no-tls.example") && shown.contains("starttls-not-supported"), "{shown}");
+        let lines = shown.lines().filter(|line| line.contains("delivered") || line.contains("escrowed"));
+        assert!(
+            lines.clone().count() >= 2 && lines.clone().all(|line| line.contains("to pat@") || line.contains("to sam@")),
+            "{shown}"
+        );
         let listed = text(&wardpost(&["escrow", "list", "--json"], Some(&config)).stdout);
         assert!(listed.contains("\"message_id\":\"<log@practice.example>\""), "{listed}");
 
@@ -79,6 +84,11 @@ fn a_bad_configuration_names_place_problem_and_way_out() {
         ("[smtp]\nlisten = []\n", "line 2"),
         ("[transport]\nmx_port = 2525\n", "test worlds"),
         ("[[network]]\nname = \"n\"\naddresses = [\"10.0.0.0/8\"]\nsender_domains = [\"practice.example\"]\n", "wider than /24"),
+        (
+            "[[network]]\nname = \"n\"\naddresses = [\"8.8.8.0/24\"]\nsender_domains = [\"practice.example\"]\n",
+            "range of public addresses",
+        ),
+        ("[[network]]\nname = \"n\"\naddresses = [\"40.93.1.2\"]\nsender_domains = [\"practice.example\"]\n", "Microsoft 365"),
         ("[metrics]\nlisten = \"0.0.0.0:9465\"\n", "bearer_token_file"),
         ("[portal]\nnotice_address = \"n@elsewhere.example\"\n", "own_domains"),
         ("[policy]\nfiles = [\"missing.toml\"]\n", "missing.toml"),
