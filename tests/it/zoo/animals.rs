@@ -215,7 +215,8 @@ impl<'w> Zoo<'w> {
         }
 
         // Records that nobody can use: TLS is mandatory, and DANE says no more (RFC 7672, section 2.2).
-        let unusable: &[(&str, fn(&Leaf) -> Vec<Tlsa>)] = &[
+        type Records = fn(&Leaf) -> Vec<Tlsa>;
+        let unusable: &[(&str, Records)] = &[
             ("usage-0", |leaf| vec![leaf.tlsa(0, 1, 1).unwrap()]),
             ("usage-1", |leaf| vec![leaf.tlsa(1, 1, 1).unwrap()]),
             ("usage-01", |leaf| vec![leaf.tlsa(0, 0, 1).unwrap(), leaf.tlsa(1, 1, 2).unwrap()]),
