@@ -20,10 +20,10 @@ const WORD: &str = "marmalade";
 /// key that DS names by its digest is that key, whether or not the set of keys is signed.)
 const UNNOTICED: &[&str] = &["honest", "late", "no-denials", "no-soa", "cname-empty", "bad-dnskey"];
 
-/// Each attack by a name that fits into a domain. The zone is `NAME.example`, its host `mx.NAME.example`.
 /// What is done to the answers about a domain.
 type Plan = Box<dyn Fn(&str) -> Vec<Attack>>;
 
+/// Each attack by a name that fits into a domain. The zone is `NAME.example`, its host `mx.NAME.example`.
 fn attacks(evil: Ipv4Addr) -> Vec<(&'static str, Plan)> {
     let unsigned = || "unsigned.example".to_owned();
     let elsewhere = || RData::MX(Exchange::new(1, "mx.evil.example.".parse().unwrap()));
