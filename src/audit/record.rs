@@ -35,6 +35,8 @@ pub enum Event {
     /// A pseudonym was resolved, or sealed fields opened, for an auditor.
     Resolved,
     Started,
+    /// A program asked what would become of mail to a domain.
+    Asked,
 }
 
 /// How often a kind was found; kinds are words of the scanner, never matched text.

@@ -202,3 +202,20 @@ pub fn user_list(config: Option<&Path>, json: bool) -> Ended {
 pub fn user_revoke(config: Option<&Path>, name: String) -> Ended {
     print(ask(config, Request::UserRevoke { name })?, false, &[])
 }
+
+pub fn partners_list(config: Option<&Path>, json: bool) -> Ended {
+    let columns = ["domain", "level", "hosts", "review", "review_state", "last_contact", "host", "tls", "method", "chain_sha256"];
+    print(ask(config, Request::PartnersList)?, json, &columns)
+}
+
+pub fn token_add(config: Option<&Path>, name: String) -> Ended {
+    print(ask(config, Request::TokenAdd { name })?, false, &[])
+}
+
+pub fn token_list(config: Option<&Path>, json: bool) -> Ended {
+    print(ask(config, Request::TokenList)?, json, &["name", "created_at", "last_used_at", "last_peer"])
+}
+
+pub fn token_revoke(config: Option<&Path>, name: String) -> Ended {
+    print(ask(config, Request::TokenRevoke { name })?, false, &[])
+}

@@ -93,6 +93,12 @@ enum Verb {
     /// Accounts that may submit mail
     #[command(subcommand)]
     User(User),
+    /// What was agreed with partners: pinned hosts and keys, when to review them, when they last proved themselves
+    #[command(subcommand)]
+    Partners(Partners),
+    /// Tokens for programs that ask over HTTP ([admin] in the configuration)
+    #[command(subcommand)]
+    Token(Token),
     /// Keys for DKIM
     #[command(subcommand)]
     Keys(Keys),
@@ -238,6 +244,38 @@ enum User {
 }
 
 #[derive(Subcommand)]
+enum Partners {
+    List {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
+enum Token {
+    /// Make a token; it is shown once
+    Add {
+        name: String,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    List {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Void a token at once
+    Revoke {
+        name: String,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
 enum Keys {
     /// Make an Ed25519 and an RSA key for a sender domain and print the DNS records
     Dkim {
@@ -288,6 +326,10 @@ pub fn run() -> ExitCode {
         }
         Verb::User(User::List { json, configured }) => admin::user_list(configured.config.as_deref(), json),
         Verb::User(User::Revoke { name, configured }) => admin::user_revoke(configured.config.as_deref(), name),
+        Verb::Partners(Partners::List { json, configured }) => admin::partners_list(configured.config.as_deref(), json),
+        Verb::Token(Token::Add { name, configured }) => admin::token_add(configured.config.as_deref(), name),
+        Verb::Token(Token::List { json, configured }) => admin::token_list(configured.config.as_deref(), json),
+        Verb::Token(Token::Revoke { name, configured }) => admin::token_revoke(configured.config.as_deref(), name),
         Verb::Keys(Keys::Dkim { domain, selector, folder }) => keys::dkim(&domain, &selector, &folder),
         Verb::ExtractWorker => return crate::sandbox::worker_main(),
     };

@@ -26,6 +26,7 @@ pub struct Raw {
     pub dkim: Vec<Dkim>,
     pub portal: Portal,
     pub metrics: Metrics,
+    pub admin: Admin,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -113,6 +114,9 @@ pub struct Pin {
     pub ca: Option<PathBuf>,
     #[serde(default)]
     pub certificate_sha256: Vec<String>,
+    /// When somebody is to ask the partner whether all of this still holds.
+    #[serde(default)]
+    pub review: Option<String>,
 }
 
 /// A host that is dialled instead of the MX. Must prove itself by certificate name or pin.
@@ -206,4 +210,14 @@ pub struct Metrics {
     pub listen: Option<String>,
     pub hosts: Vec<String>,
     pub bearer_token_file: Option<PathBuf>,
+}
+
+/// The HTTP interface for the practice's own programs.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    pub listen: Option<String>,
+    pub hosts: Vec<String>,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
 }

@@ -530,6 +530,7 @@ async fn fixed_evidence(domain: &Domain, route: &FixedRoute) -> DomainEvidence {
     let host = MxHost { preference: 0, name: name.clone(), addresses, tlsa: Evidence::Absent(Denial::Claimed) };
     DomainEvidence {
         domain: domain.clone(),
+        alias_of: None,
         mx: Evidence::Present((vec![host], Security::Secure)),
         sts: Evidence::Absent(Denial::Claimed),
         pin: Some(Pin { level: Level::Authenticated, hosts: vec![name], certificates, ca_pem }),

@@ -106,11 +106,13 @@ pub(super) struct History {
     settings: Arc<Settings>,
     store: Handle,
     noted: Mutex<HashMap<Domain, (Standing, Instant)>>,
+    /// Domains that fell short, with what they had shown: told of once more when they show it again.
+    short: Mutex<HashMap<Domain, Standing>>,
 }
 
 impl History {
     pub(super) fn new(settings: Arc<Settings>, store: Handle) -> History {
-        History { settings, store, noted: Mutex::default() }
+        History { settings, store, noted: Mutex::default(), short: Mutex::default() }
     }
 
     /// Writes down what a domain showed, and tells if it is less than before.
@@ -142,6 +144,11 @@ impl History {
             Some(Seen::Violated(_) | Seen::Short(_)) => true,
             Some(Seen::Proven(_)) | None => standing.is_some_and(|standing| !self.is_noted(domain, standing)),
         };
+        let recovered =
+            standing.filter(|standing| *standing > Standing::StartTls).and_then(|standing| self.recovered(domain, standing));
+        if let (Some(_), Some(now)) = (recovered, standing) {
+            observe::log(&observe::Event::DomainBetter { domain: domain.clone(), was: "worse", now: now.as_str() });
+        }
         if !is_news {
             return Ok(());
         }
@@ -152,6 +159,12 @@ impl History {
             && self.store.note_alarm(domain, now, TELL_EVERY_MS).await?
         {
             observe::log(&observe::Event::DomainWorse { domain: domain.clone(), was: was.as_str(), reason: reason.as_str() });
+            self.fell_short(domain, was);
+        }
+        if let (Some(was), Some(standing), None) = (was, standing, recovered)
+            && standing > was
+        {
+            observe::log(&observe::Event::DomainBetter { domain: domain.clone(), was: was.as_str(), now: standing.as_str() });
         }
         let Some(standing) = standing.filter(|standing| !self.is_noted(domain, *standing)) else { return Ok(()) };
         self.store.note_starttls(domain, now).await?;
@@ -166,6 +179,19 @@ impl History {
         }
         noted.insert(domain.clone(), (standing, Instant::now()));
         Ok(())
+    }
+
+    fn fell_short(&self, domain: &Domain, was: Standing) {
+        let mut short = self.short.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if short.len() < NOTED_MAX {
+            short.insert(domain.clone(), was);
+        }
+    }
+
+    /// What the domain had shown before it fell short, now that it shows as much.
+    fn recovered(&self, domain: &Domain, standing: Standing) -> Option<Standing> {
+        let mut short = self.short.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if short.get(domain).is_some_and(|was| standing >= *was) { short.remove(domain) } else { None }
     }
 
     fn is_noted(&self, domain: &Domain, standing: Standing) -> bool {

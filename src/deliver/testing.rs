@@ -49,6 +49,7 @@ impl AskWay for Table {
         Box::pin(async move {
             found.unwrap_or_else(|| DomainEvidence {
                 domain: domain.clone(),
+                alias_of: None,
                 mx: Evidence::Unknown(crate::transport::Why::ServFail),
                 sts: Evidence::Absent(Denial::Claimed),
                 pin: None,
@@ -153,6 +154,7 @@ pub fn evidence(of: &str, hosts: &[usize]) -> DomainEvidence {
         .collect();
     DomainEvidence {
         domain: domain(of),
+        alias_of: None,
         mx: Evidence::Present((hosts, Security::Insecure)),
         sts: Evidence::Absent(Denial::Claimed),
         pin: None,

@@ -70,6 +70,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// A name whose signatures are known to be broken, for the self-test.
     pub bogus_name: Option<Domain>,
+    /// Whether changes of policies are told of; not by whoever only looks.
+    pub is_quiet: bool,
 }
 
 impl Default for Settings {
@@ -86,6 +88,7 @@ impl Default for Settings {
             own_addresses: Vec::new(),
             deadline: Duration::from_secs(30),
             bogus_name: None,
+            is_quiet: false,
         }
     }
 }
@@ -97,6 +100,8 @@ pub enum Error {
     TrustAnchor,
     #[error("the system names no DNS resolver; set dns.resolver to the address of one")]
     NoSystemResolver,
+    #[error("the threads for DNS could not be started")]
+    Threads,
     #[error("TLS could not be set up")]
     Tls,
     #[error(
@@ -149,6 +154,7 @@ impl Lookup {
             fetcher: Fetcher::new(&settings)?,
             memory: Box::new(memory),
             policies: Mutex::default(),
+            told: Mutex::default(),
             clock: Arc::new(clock),
             settings,
         };

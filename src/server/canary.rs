@@ -150,6 +150,7 @@ async fn listen(shows: Shows) -> Result<(Sink, DomainEvidence), Failure> {
     let addresses = Evidence::Present((vec![Ipv4Addr::LOCALHOST.into()], security));
     let evidence = DomainEvidence {
         domain,
+        alias_of: None,
         mx: Evidence::Present((vec![MxHost { preference: 0, name: host, addresses, tlsa }], security)),
         sts: Evidence::Absent(Denial::Claimed),
         pin: None,

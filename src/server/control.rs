@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::check::Checker;
-use super::proof;
+use super::{admin_api, partners, proof};
 use crate::audit;
 use crate::config::Settings;
 use crate::deliver;
 use crate::mail::{AddressPattern, CopyId, Domain, Mailbox, QueueId, Timestamp};
 use crate::queue::{CopyFacts, CopyState, pack};
 use crate::secret::Role;
-use crate::store::{self, Commit, CopyRow, ParcelRow, Settle, UserRow};
+use crate::store::{self, Commit, CopyRow, ParcelRow, Settle, TokenRow, UserRow};
 use crate::transport;
 use crate::vault::Vault;
 
@@ -61,6 +61,16 @@ pub enum Request {
     EscrowCode {
         message: String,
         recipient: String,
+    },
+    /// What was agreed with partners.
+    PartnersList,
+    /// A token for programs that ask over HTTP.
+    TokenAdd {
+        name: String,
+    },
+    TokenList,
+    TokenRevoke {
+        name: String,
     },
     UserAdd {
         name: String,
@@ -113,6 +123,13 @@ async fn respond(parts: &Parts, request: Request, now: Timestamp) -> Result<Answ
         Request::QueueRelease { copy, refuse, reason } => release(parts, &copy, refuse, &reason, now).await,
         Request::EscrowList { all } => escrow_list(parts, all).await,
         Request::EscrowCode { message, recipient } => escrow_code(parts, &message, &recipient, now).await,
+        Request::PartnersList => Ok(Answer::Rows(partners::list(parts, now).await)),
+        Request::TokenAdd { name } => token_add(parts, name, now).await,
+        Request::TokenList => token_list(parts).await,
+        Request::TokenRevoke { name } => match parts.store.remove_token(&name).await.map_err(text)? {
+            true => Ok(Answer::Text(format!("{name} is revoked"))),
+            false => Err(format!("there is no token `{name}`; `wardpost token list` shows all")),
+        },
         Request::UserAdd { name, send_as, bound_address } => user_add(parts, name, send_as, bound_address, now).await,
         Request::UserList => user_list(parts).await,
         Request::UserRevoke { name } => match parts.store.remove_user(&name).await.map_err(text)? {
@@ -200,7 +217,7 @@ async fn audit_export(parts: &Parts, from_seq: u64, now: Timestamp) -> Result<An
 /// As a delivery of this gateway would find it, its memory included.
 async fn check(parts: &Parts, domain: &str) -> Result<Answer, String> {
     let domain = Domain::parse(domain.trim()).map_err(text)?;
-    let checker = Checker::with_memory(&parts.settings, (parts.store.clone(), parts.vault.clone())).map_err(text)?;
+    let checker = Checker::of_gateway(parts).map_err(text)?;
     let report = checker.check(&domain).await;
     Ok(Answer::Rows(vec![serde_json::to_value(&report).map_err(text)?]))
 }
@@ -424,6 +441,36 @@ async fn user_add(
     };
     parts.store.put_user(user).await.map_err(text)?;
     Ok(Answer::Secret { label: format!("password of {name}, shown once"), secret: password })
+}
+
+// --- programs that ask over HTTP -----------------------------------------------------------------------------------
+
+async fn token_add(parts: &Parts, name: String, now: Timestamp) -> Result<Answer, String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
+        return Err("a token's name has 1 to 64 letters, digits, or . _ @ + -".into());
+    }
+    if parts.store.tokens().await.map_err(text)?.iter().any(|token| token.name == name) {
+        return Err(format!("there is already a token `{name}`; revoke it first to make a new one"));
+    }
+    let secret = new_password(&parts.vault);
+    let hash = admin_api::hash_of(&parts.vault, &secret);
+    let token = TokenRow { name: name.clone(), hash, created_at: now, last_used_at: None, last_peer: None };
+    parts.store.put_token(token).await.map_err(text)?;
+    Ok(Answer::Secret { label: format!("token of {name}, shown once"), secret })
+}
+
+async fn token_list(parts: &Parts) -> Result<Answer, String> {
+    let tokens = parts.store.tokens().await.map_err(text)?;
+    let row = |token: &TokenRow| {
+        serde_json::json!({
+            "name": token.name,
+            "created_at": token.created_at.to_string(),
+            "last_used_at": token.last_used_at.map(|at| at.to_string()),
+            "last_peer": token.last_peer,
+        })
+    };
+    Ok(Answer::Rows(tokens.iter().map(row).collect()))
 }
 
 async fn user_list(parts: &Parts) -> Result<Answer, String> {

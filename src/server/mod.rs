@@ -3,8 +3,9 @@
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
 //! Reading order: this file → `start` → `continuity` → `rules` → `dkim` → `housekeeping` → `canary`, `resolver` →
-//! `control` → `check` → `proof`.
+//! `control` → `check` → `partners` → `proof` → `admin_api`.
 
+mod admin_api;
 mod canary;
 pub mod check;
 mod continuity;
@@ -12,6 +13,7 @@ mod control;
 mod dkim;
 mod housekeeping;
 mod observation;
+mod partners;
 mod proof;
 mod resolver;
 mod rules;
@@ -26,6 +28,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use continuity::{accept_restored, kept_head};
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use dkim::{Published, name as dkim_name, published};
+pub use partners::Review;
 pub use rules::{examine, load_rules, scanner};
 pub use start::{DEMO_MARK, Source, first_domains, refuse_demo_folder, start, start_meant, start_with};
 

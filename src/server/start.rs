@@ -9,7 +9,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Failure, Parts, Running, canary, continuity, control, dkim, housekeeping, now, observation, resolver, rules};
+use super::{
+    Failure, Parts, Running, admin_api, canary, continuity, control, dkim, housekeeping, now, observation, partners, resolver,
+    rules,
+};
 use crate::config::{DkimKey, Settings, files, throwaway};
 use crate::deliver::Deliver;
 use crate::lookup::Lookup;
@@ -40,6 +43,7 @@ pub(super) struct Reload {
     pub(super) smtp_chain: PathBuf,
     smtp_tls: Arc<TlsAcceptorSource>,
     portal_tls: watch::Sender<Arc<ServerConfig>>,
+    admin_tls: Option<watch::Sender<Arc<ServerConfig>>>,
     smtp_in: Arc<smtp_in::Gate<Arc<Gate>, smtp_in::Stored>>,
     pub(super) lookup: Arc<Lookup>,
     dkim: watch::Sender<Vec<DkimKey>>,
@@ -152,20 +156,46 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let (site, router) = observation::site(&settings, bound, gate.clone(), store.clone());
     tasks.spawn(web::serve_plain(listener, site, web::Limits::default(), router, stopped.clone()));
 
+    let mut admin_tls = None;
+    if let Some(admin) = &settings.admin {
+        let (listener, bound) = bind(admin.listen).await?;
+        listening.push(("admin", bound));
+        let (site, router) = admin_api::site(admin, bound, parts.clone());
+        match &admin.certificate {
+            Some((chain, key)) => {
+                let (sender, tls) = watch::channel(portal_config(chain, key)?);
+                admin_tls = Some(sender);
+                tasks.spawn(web::serve_tls(listener, tls, site, admin_api::limits(), router, stopped.clone()));
+            }
+            None => {
+                tasks.spawn(web::serve_plain(listener, site, admin_api::limits(), router, stopped.clone()));
+            }
+        }
+    }
+
     // The SMTP listeners say so themselves.
-    for (what, address) in listening.iter().filter(|(what, _)| ["portal", "metrics"].contains(what)) {
+    for (what, address) in listening.iter().filter(|(what, _)| ["portal", "metrics", "admin"].contains(what)) {
         observe::log(&Event::Listening { what, address: *address });
     }
 
     // Behind the listeners.
     let (dkim, dkim_keys) = watch::channel(parts.settings.dkim.clone());
-    let reload =
-        Reload { file: file.map(Path::to_owned), smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone(), dkim };
+    let reload = Reload {
+        file: file.map(Path::to_owned),
+        smtp_chain,
+        smtp_tls,
+        portal_tls,
+        admin_tls,
+        smtp_in,
+        lookup: lookup.clone(),
+        dkim,
+    };
     tasks.spawn(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
     tasks.spawn(dkim::keep(gate.clone(), dkim_keys, lookup.clone(), stopped.clone()));
     if parts.settings.is_configured {
         tasks.spawn(resolver::watch(lookup, stopped.clone()));
     }
+    tasks.spawn(partners::watch(settings.clone(), stopped.clone()));
     tasks.spawn(canary::keep(parts.clone(), stopped.clone()));
     tasks.spawn(housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
     Ok(Running { parts, gate, listening, stop, tasks, deliver, reload, broken, ready, first })
@@ -210,7 +240,11 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
 /// Tries every address and lets it go again: nothing is answered before the keys are on the disk.
 fn can_listen(settings: &Settings) -> Result<(), Failure> {
     let smtp = settings.listeners.iter().map(|(_, address)| *address);
-    for address in smtp.chain(settings.portal_listen.iter().copied()).chain([settings.metrics_listen]) {
+    for address in smtp
+        .chain(settings.portal_listen.iter().copied())
+        .chain([settings.metrics_listen])
+        .chain(settings.admin.iter().map(|admin| admin.listen))
+    {
         drop(std::net::TcpListener::bind(address).map_err(|error| cannot_listen(address, &error))?);
     }
     Ok(())
@@ -320,6 +354,8 @@ impl Reload {
         let smtp = smtp_config(&chain, &key)?;
         let (chain, key) = certificate(settings.portal_certificate.as_ref(), &settings.keys, &names)?;
         let portal = portal_config(&chain, &key)?;
+        let admin = settings.admin.as_ref().and_then(|admin| admin.certificate.as_ref());
+        let admin = admin.map(|(chain, key)| portal_config(chain, key)).transpose()?;
         let (settings, scanner, policy) = tokio::task::spawn_blocking(move || {
             let scanner = rules::scanner(&settings.dictionaries)?;
             let policy = rules::load_rules(&settings, &scanner)?;
@@ -332,6 +368,9 @@ impl Reload {
         let _ = self.dkim.send(settings.dkim.clone());
         self.smtp_tls.replace(smtp);
         let _ = self.portal_tls.send(portal);
+        if let (Some(sender), Some(admin)) = (&self.admin_tls, admin) {
+            let _ = sender.send(admin);
+        }
         self.smtp_in.replace_settings(settings.smtp_in.clone());
         Ok(())
     }

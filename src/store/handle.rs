@@ -86,6 +86,17 @@ pub struct UserRow {
     pub last_peer: Option<String>,
 }
 
+/// Who may ask over HTTP.
+#[derive(Clone, Debug)]
+pub struct TokenRow {
+    pub name: String,
+    /// Keyed hash of the token.
+    pub hash: [u8; 32],
+    pub created_at: Timestamp,
+    pub last_used_at: Option<Timestamp>,
+    pub last_peer: Option<String>,
+}
+
 /// One chained entry of the decision log as stored.
 #[derive(Clone, Debug)]
 pub struct LogEntry {
@@ -356,6 +367,27 @@ impl Handle {
     }
     pub async fn note_use(&self, name: &str, at: Timestamp, peer: String) -> Result<(), Error> {
         self.done(Order::NoteUse { name: name.to_owned(), at, peer }).await
+    }
+    pub async fn tokens(&self) -> Result<Vec<TokenRow>, Error> {
+        self.read(|store| store.tokens()).await
+    }
+    /// [`Error::Refused`] if there is one of that name.
+    pub async fn put_token(&self, token: TokenRow) -> Result<(), Error> {
+        self.done(Order::PutToken(Box::new(token))).await
+    }
+    pub async fn remove_token(&self, name: &str) -> Result<bool, Error> {
+        match self.order(Order::RemoveToken { name: name.to_owned() }).await? {
+            Answer::Removed(was_there) => Ok(was_there),
+            _ => Err(mixed_up()),
+        }
+    }
+    pub async fn note_token_use(&self, name: &str, at: Timestamp, peer: String) -> Result<(), Error> {
+        self.done(Order::NoteTokenUse { name: name.to_owned(), at, peer }).await
+    }
+    /// The entry of the log that tells of the last delivery to a domain whose host proved itself.
+    pub async fn contact(&self, domain: &Domain) -> Result<Option<LogEntry>, Error> {
+        let domain = domain.clone();
+        self.read(move |store| store.contact(&domain)).await
     }
     /// Cached MTA-STS policy, sealed (authenticated) by the vault.
     pub async fn sts(&self, domain: &Domain) -> Result<Option<Sealed>, Error> {

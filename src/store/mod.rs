@@ -181,7 +181,7 @@ mod sqlite;
 mod writer;
 
 pub use bodies::Written;
-pub use handle::{Depth, Error, Handle, LogEntry, Settings, UserRow, is_empty};
+pub use handle::{Depth, Error, Handle, LogEntry, Settings, TokenRow, UserRow, is_empty};
 pub use order::{Answer, Failure, Order, Outcome, Read, Store};
 
 /// The salt that opens one field of one entry of the log to an auditor, and nothing else.

@@ -1,5 +1,5 @@
 use super::bodies::Written;
-use super::{Commit, CopyRow, Depth, Error, LogEntry, ParcelRow, UserRow};
+use super::{Commit, CopyRow, Depth, Error, LogEntry, ParcelRow, TokenRow, UserRow};
 use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
 use crate::secret::{Pseudonym, Sealed};
 
@@ -28,6 +28,15 @@ pub enum Order {
         name: String,
     },
     NoteUse {
+        name: String,
+        at: Timestamp,
+        peer: String,
+    },
+    PutToken(Box<TokenRow>),
+    RemoveToken {
+        name: String,
+    },
+    NoteTokenUse {
         name: String,
         at: Timestamp,
         peer: String,
@@ -139,6 +148,9 @@ pub trait Read: Send {
     fn is_live_code(&mut self, spoken_hash: [u8; 32]) -> Result<bool, Error>;
     fn user(&mut self, name: &str) -> Result<Option<UserRow>, Error>;
     fn users(&mut self) -> Result<Vec<UserRow>, Error>;
+    fn tokens(&mut self) -> Result<Vec<TokenRow>, Error>;
+    /// The entry of the log that tells of the last delivery to a domain whose host proved itself.
+    fn contact(&mut self, domain: &Domain) -> Result<Option<LogEntry>, Error>;
     fn sts(&mut self, domain: &Domain) -> Result<Option<Sealed>, Error>;
     fn starttls_seen(&mut self, domain: &Domain) -> Result<Option<Timestamp>, Error>;
     fn log(&mut self, from_seq: u64, max: usize) -> Result<Vec<LogEntry>, Error>;

@@ -637,7 +637,7 @@ async fn the_wrong_keys_a_later_version_and_a_shortened_log_are_refused_at_the_s
     assert!(refusal(Arc::clone(&world.vault)).contains("entries are missing"));
     tamper("UPDATE log SET seq = 1 WHERE seq = 5; PRAGMA user_version = 99");
     assert!(refusal(Arc::clone(&world.vault)).contains("later version"));
-    tamper("PRAGMA user_version = 3");
+    tamper(&format!("PRAGMA user_version = {}", sqlite::SCHEMA));
     world.open().close().await;
 }
 

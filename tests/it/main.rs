@@ -11,6 +11,7 @@ mod judge;
 mod later;
 mod network;
 mod office;
+mod partners;
 mod pickup;
 mod road;
 mod sandbox;

@@ -6,6 +6,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use serde::{Deserialize, Serialize};
 
+use super::super::partners::{Contact, Review};
 use super::words;
 use crate::deliver::{AtLevel, HopEnd, Probe, Seen, Via, Would};
 use crate::mail::Timestamp;
@@ -25,8 +26,12 @@ pub struct Report {
     pub way: Way,
     /// `gateway`: with the policies and the STARTTLS the gateway remembers. `none`: asked without that memory.
     pub memory: String,
+    /// What is wrong with our resolver, so that nothing from DNS is believed and mail waits.
+    pub resolver_fault: Option<String>,
     pub starttls_seen: bool,
     pub pin: Option<Pinned>,
+    /// The last delivery to the domain whose host proved itself, from the decision log.
+    pub last_contact: Option<LastContact>,
     pub mx: Mx,
     pub hosts: Vec<Host>,
     pub mta_sts: Sts,
@@ -77,6 +82,18 @@ pub struct Pinned {
     pub hosts: Vec<String>,
     pub certificate_sha256: Vec<String>,
     pub has_ca: bool,
+    /// Day on which the agreement is to be looked at.
+    pub review: Option<String>,
+    /// `none`, `later`, `near` or `passed`.
+    pub review_state: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LastContact {
+    pub at: String,
+    /// Entry of the decision log.
+    pub seq: u64,
+    pub proof: ProofShown,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -233,6 +250,9 @@ pub(super) struct Facts<'a> {
     pub has_memory: bool,
     pub policy_fetched_at: Option<Timestamp>,
     pub roots: &'a Arc<RootCertStore>,
+    pub review: Option<Timestamp>,
+    pub contact: Option<Contact>,
+    pub fault: Option<&'a str>,
 }
 
 pub(super) fn report(probe: &Probe, tlsrpt: &Evidence<Vec<String>>, facts: &Facts<'_>) -> Report {
@@ -271,6 +291,7 @@ pub(super) fn report(probe: &Probe, tlsrpt: &Evidence<Vec<String>>, facts: &Fact
         sentence: asked.map(|asked| asked.sentence.clone()).unwrap_or_default(),
         way,
         memory: if facts.has_memory { "gateway" } else { "none" }.to_owned(),
+        resolver_fault: facts.fault.map(str::to_owned),
         starttls_seen: evidence.starttls_seen,
         // The evidence of a fixed route is a pin too; it stands under `way` already.
         pin: evidence.pin.as_ref().filter(|_| probe.via == Via::Domain).map(|pin| Pinned {
@@ -278,6 +299,13 @@ pub(super) fn report(probe: &Probe, tlsrpt: &Evidence<Vec<String>>, facts: &Fact
             hosts: pin.hosts.iter().map(ToString::to_string).collect(),
             certificate_sha256: pin.certificates.iter().map(|sha256| hex(sha256)).collect(),
             has_ca: pin.ca_pem.is_some(),
+            review: facts.review.map(Timestamp::date),
+            review_state: Review::of(facts.review, facts.at).as_str().to_owned(),
+        }),
+        last_contact: facts.contact.as_ref().map(|contact| LastContact {
+            at: contact.at.to_string(),
+            seq: contact.seq,
+            proof: proof_shown(contact.proof.clone()),
         }),
         mx: Mx { answered: answered(&evidence.mx, |(_, security)| Some(*security)), does_not_exist: evidence.is_nonexistent },
         hosts,
@@ -424,17 +452,21 @@ fn level_report(probe: &Probe, at: &AtLevel) -> LevelReport {
         reason: at.reason,
         notice: at.may_notify,
         host: at.host.as_ref().map(ToString::to_string),
-        proof: at.proof.clone().map(|proof| ProofShown {
-            level: proof.level,
-            method: proof.method,
-            host: proof.host,
-            tls: proof.tls,
-            cipher: proof.cipher,
-            chain_sha256: proof.chain_sha256,
-            plan_sha256: proof.plan_sha256,
-        }),
+        proof: at.proof.clone().map(proof_shown),
         skipped: failed.chain(left_out).collect(),
         sentence: words::sentence(probe, at),
+    }
+}
+
+fn proof_shown(proof: crate::audit::Proven) -> ProofShown {
+    ProofShown {
+        level: proof.level,
+        method: proof.method,
+        host: proof.host,
+        tls: proof.tls,
+        cipher: proof.cipher,
+        chain_sha256: proof.chain_sha256,
+        plan_sha256: proof.plan_sha256,
     }
 }
 

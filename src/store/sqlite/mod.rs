@@ -26,10 +26,11 @@ use read::{SqliteReader, uint};
 /// Name of the database file in the data folder.
 pub(super) const FILE: &str = "wardpost.db";
 /// The version of the tables that this program reads and writes.
-const SCHEMA: i64 = 3;
+pub(super) const SCHEMA: i64 = 8;
 const START: &str = include_str!("../migrations/0001_start.sql");
 /// What later versions changed, in order. Each is applied once, all that are missing in one transaction.
-const CHANGES: &[(i64, &str)] = &[(3, include_str!("../migrations/0003_later.sql"))];
+const CHANGES: &[(i64, &str)] =
+    &[(3, include_str!("../migrations/0003_later.sql")), (8, include_str!("../migrations/0008_contacts.sql"))];
 
 /// Pages of 8 KiB: a copy's row fits into one, a usual body into two.
 const PAGE_BYTES: i64 = 8192;

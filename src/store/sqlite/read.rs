@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::super::bodies::{Bodies, name_of_body, name_of_parcel};
 use super::super::order::Read;
-use super::super::{CodeWrap, CopyRow, Depth, Error, LogEntry, NewCopy, ParcelRow, UserRow};
+use super::super::{CodeWrap, CopyRow, Depth, Error, LogEntry, NewCopy, ParcelRow, TokenRow, UserRow};
 use super::write::TRIES_MAX;
 use crate::audit::{Pseudonyms, Record, reveal};
 use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
@@ -167,6 +167,25 @@ impl Read for SqliteReader {
 
     fn users(&mut self) -> Result<Vec<UserRow>, Error> {
         self.many(&format!("SELECT {USER} FROM users ORDER BY name"), [], user_row)
+    }
+
+    fn tokens(&mut self) -> Result<Vec<TokenRow>, Error> {
+        let sql = "SELECT name, hash, created_at, last_used_at, last_peer FROM tokens ORDER BY name";
+        self.many(sql, [], |row| {
+            Ok(TokenRow {
+                name: row.get(0)?,
+                hash: row.get::<_, Bytes<32>>(1)?.0,
+                created_at: Timestamp(row.get(2)?),
+                last_used_at: row.get::<_, Option<i64>>(3)?.map(Timestamp),
+                last_peer: row.get(4)?,
+            })
+        })
+    }
+
+    fn contact(&mut self, domain: &Domain) -> Result<Option<LogEntry>, Error> {
+        let sql = "SELECT log.seq, chained, hash, message_id, principal, recipient FROM contacts \
+                   JOIN log ON log.seq = contacts.seq WHERE domain = ?1";
+        self.one(sql, [domain.as_str()], log_entry)
     }
 
     fn sts(&mut self, domain: &Domain) -> Result<Option<Sealed>, Error> {

@@ -7,7 +7,7 @@ use super::super::order::{Answer, Failure, Order};
 use super::super::{Commit, CopyRow, Error, NewCopy, NewParcel, ParcelChange, Settle, UserRow};
 use super::read::{COPY, NORMAL, URGENT, class_number, copy_row, kind_word};
 use super::{Batch, SqliteStore, failure};
-use crate::audit::{Record, commit, sign_head};
+use crate::audit::{Event, Record, commit, sign_head};
 use crate::mail::{BodyId, ParcelId, QueueId, Timestamp};
 use crate::queue::CopyState;
 
@@ -67,6 +67,16 @@ impl SqliteStore {
             Order::RemoveUser { name } => Ok(Answer::Removed(self.run_with("DELETE FROM users WHERE name = ?1", [name])? > 0)),
             Order::NoteUse { name, at, peer } => {
                 self.run_with("UPDATE users SET last_used_at = ?2, last_peer = ?3 WHERE name = ?1", params![name, at.0, peer])?;
+                Ok(Answer::Done)
+            }
+            Order::PutToken(token) => {
+                let sql = "INSERT INTO tokens (name, hash, created_at) VALUES (?1, ?2, ?3)";
+                self.run_with(sql, params![token.name, token.hash, token.created_at.0])?;
+                Ok(Answer::Done)
+            }
+            Order::RemoveToken { name } => Ok(Answer::Removed(self.run_with("DELETE FROM tokens WHERE name = ?1", [name])? > 0)),
+            Order::NoteTokenUse { name, at, peer } => {
+                self.run_with("UPDATE tokens SET last_used_at = ?2, last_peer = ?3 WHERE name = ?1", params![name, at.0, peer])?;
                 Ok(Answer::Done)
             }
             Order::PutSts { domain, policy } => {
@@ -359,6 +369,10 @@ impl SqliteStore {
                 text(&pseudonyms.recipient),
             ],
         )?;
+        if let (Event::Delivered, Some(domain), Some(_)) = (record.event, &record.domain, &record.proof) {
+            let sql = "INSERT INTO contacts (domain, seq) VALUES (?1, ?2) ON CONFLICT (domain) DO UPDATE SET seq = excluded.seq";
+            self.run_with(sql, params![domain, i64::try_from(seq).unwrap_or(i64::MAX)])?;
+        }
         Ok(())
     }
 
