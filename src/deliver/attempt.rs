@@ -17,15 +17,17 @@ use super::dialogue::{End, Failure, Step, Transaction};
 use super::judge::{HopEnd, judge};
 use super::pool::{Key, Pool};
 use super::settings::{FixedRoute, NoticeMode, RouteProof, Settings};
+use super::tally::{Failed, Tally};
 use super::weather::{Shown, Weather};
 use crate::audit;
 use crate::escrow::Notice;
 use crate::lookup::Lookup;
 use crate::mail::{Domain, Reply};
 use crate::queue::Outcome;
+use crate::transport::tlsrpt::ResultType;
 use crate::transport::{
     Authentication, Denial, DomainEvidence, Evidence, Hop, Level, MxHost, Pin, Proof, Reason, Refusal, RefusalKind, Requirement,
-    Route, Security, TlsPlan, clear, plan, tls_client,
+    Route, Security, TlsPlan, clear, plan, tls_client, tlsrpt,
 };
 
 /// Where evidence comes from: `lookup` in the gateway, a table in tests.
@@ -78,12 +80,25 @@ pub struct Attempts {
     pub ask: Arc<dyn AskWay>,
     pub pool: Arc<Pool>,
     pub weather: Arc<Weather>,
+    pub tally: Arc<Tally>,
+    pub dice: Dice,
 }
+
+/// Dice for the order of hosts that are equally good.
+pub type Dice = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// A host to dial, with the account of a fixed route.
 struct Dial<'a> {
     hop: &'a Hop,
     route: Option<&'a FixedRoute>,
+}
+
+/// A connection on which TLS is about to start.
+struct Session<'a> {
+    dial: &'a Dial<'a>,
+    evidence: &'a DomainEvidence,
+    sending: Option<IpAddr>,
+    receiving: IpAddr,
 }
 
 /// What one host made of the message.
@@ -109,10 +124,15 @@ impl Attempts {
         let Some((evidence, fixed, port)) = self.evidence(domain, way).await else {
             return Attempted::of(Outcome::Delayed { kind: RefusalKind::Unknown, reason: Reason::LevelNotReachable });
         };
-        let mut route = match plan(requirement, &evidence, port) {
+        let planned = plan(requirement, &evidence, port);
+        if fixed.is_none() {
+            self.note_missed(&evidence, planned.as_ref().ok());
+        }
+        let mut route = match planned {
             Ok(route) => route,
             Err(refusal) => return Attempted::of(outcome_of(&refusal)),
         };
+        route.spread((self.dice)());
         if let Some(host) = prefer {
             // The host that may have the message already is asked first: it can tell a copy by its Message-ID.
             route.hops.sort_by_key(|hop| hop.host != *host);
@@ -167,6 +187,7 @@ impl Attempts {
             Ok(route) => route,
             Err(refusal) => return Attempted::of(outcome_of(&refusal)),
         };
+        route.spread((self.dice)());
         cut_short(&mut route);
         let Route { hops, skipped } = route;
         let (mut ends, mut shown) = (Vec::new(), None);
@@ -238,7 +259,7 @@ impl Attempts {
         // A kept connection may have died while it waited; the message then goes over a new one.
         for is_new in [false, true] {
             let channel = if is_new {
-                match self.connect(dial).await {
+                match self.connect(dial, evidence).await {
                     Ok(channel) => channel,
                     Err(end) => return Hosted::Ended(end),
                 }
@@ -280,7 +301,7 @@ impl Attempts {
     }
 
     /// A new proven connection to a host, trying its addresses in order.
-    async fn connect(&self, dial: &Dial<'_>) -> Result<Channel<Proven>, HopEnd> {
+    async fn connect(&self, dial: &Dial<'_>, evidence: &DomainEvidence) -> Result<Channel<Proven>, HopEnd> {
         let hop = dial.hop;
         let hash = hop.plan.digest();
         let tls = self
@@ -288,16 +309,50 @@ impl Attempts {
             .tls(hash, || tls_client(&hop.plan, &self.settings.roots, now()))
             .map_err(|reason| HopEnd::Short { reason, is_policy: hop.plan.is_policy })?;
         let channel = self.open(hop).await?;
+        let session = Session { dial, evidence, sending: channel.local(), receiving: channel.address().ip() };
         if !channel.offers().starttls {
             channel.quit().await;
+            self.count(&session, Some(Reason::StarttlsNotSupported));
             return Err(HopEnd::NoStartTls { is_policy: hop.plan.is_policy });
         }
         let name = self.settings.name.as_str();
-        let mut channel = channel.start_tls(&tls, name).await.map_err(|failure| tls_end(&failure, &hop.plan))?;
+        let upgraded = channel.start_tls(&tls, name).await;
+        self.count(&session, upgraded.as_ref().err().map(Failure::reason));
+        let mut channel = upgraded.map_err(|failure| tls_end(&failure, &hop.plan))?;
         if let Some(login) = dial.route.and_then(|route| route.login.as_ref()) {
             channel.log_in(&login.user, &login.password).await.map_err(|failure| HopEnd::Later(failure.reason()))?;
         }
         Ok(channel)
+    }
+
+    /// Counts a session for the report to the domain. Fixed routes are agreed on, not published, and are not reported.
+    fn count(&self, session: &Session<'_>, failed: Option<Reason>) {
+        let Session { dial, evidence, sending, receiving } = session;
+        let Some(policy) = tlsrpt::applied(evidence, dial.hop).filter(|_| dial.route.is_none()) else { return };
+        let failed =
+            failed.or_else(|| tlsrpt::is_unlisted(evidence, &policy, &dial.hop.host).then_some(Reason::StsHostNotListed));
+        let failed = failed.map(|reason| Failed {
+            result: ResultType::of(reason),
+            reason,
+            host: Some(&dial.hop.host),
+            sending: *sending,
+            receiving: Some(*receiving),
+        });
+        self.tally.note(&evidence.domain, &policy, failed, super::worker::now());
+    }
+
+    /// Counts what a policy kept from being dialled.
+    fn note_missed(&self, evidence: &DomainEvidence, route: Option<&Route>) {
+        for missed in tlsrpt::missed(evidence, route) {
+            let failed = Failed {
+                result: missed.result,
+                reason: missed.reason,
+                host: missed.host.as_ref(),
+                sending: None,
+                receiving: None,
+            };
+            self.tally.note(&evidence.domain, &missed.policy, Some(failed), super::worker::now());
+        }
     }
 
     /// The first address of a host that answers EHLO. IPv6 comes first.
@@ -336,7 +391,7 @@ impl Attempts {
         let Some(_slot) = self.pool.slot(&hop.host, hop.port).await else {
             return Hosted::Ended(HopEnd::Silent(Reason::Timeout));
         };
-        let end = match self.connect(dial).await {
+        let end = match self.connect(dial, evidence).await {
             Ok(mut channel) => {
                 let proof = proven(channel.proof());
                 let sent = channel.send_notice(notice).await;

@@ -296,6 +296,7 @@ impl Parcels {
             message_id: "",
             class: row.copy.class,
             parcel: Some(id),
+            require_tls: false,
             at: now,
             next_at: now.plus_ms(wait),
         };
@@ -344,6 +345,7 @@ impl Parcels {
             message_id,
             class: crate::policy::Class::Urgent,
             parcel: Some(parcel),
+            require_tls: false,
             at: now,
             next_at: now,
         };

@@ -8,7 +8,7 @@
 //! nothing but a notice.
 //!
 //! Reading order: `settings` → `worker` → `finish` → `attempt` → `channel` (→ `dialogue`, `content`) → `judge` →
-//! `pool` → `fallback` → `bounce` → `weather`.
+//! `pool` → `fallback` → `bounce` → `weather` → `tally`.
 
 mod attempt;
 mod bounce;
@@ -21,6 +21,7 @@ mod finish;
 mod judge;
 pub mod pool;
 mod settings;
+mod tally;
 pub mod weather;
 mod worker;
 
@@ -34,12 +35,13 @@ mod testing;
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod worker_tests;
 
-pub use attempt::{AskWay, Attempted, Attempts, Contents, Way};
+pub use attempt::{AskWay, Attempted, Attempts, Contents, Dice, Way};
 pub use channel::{Channel, Clear, Encrypted, Proven, Security};
 pub use content::{Content, LineLaw, Unlawful};
 pub use copy::{Internal, OpenCopy, seal_internal};
-pub use dialogue::{End, Failure, Offers, Step, Timeouts, Transaction};
+pub use dialogue::{End, Failure, Offers, RequireTls, Step, Timeouts, Transaction};
 pub use fallback::{Error as PortalError, Parcels, Reissued, issue_code, may_notify, notice_of, record_of};
 pub use finish::refuse;
 pub use settings::{FixedRoute, Login, NoticeMode, Portal, RouteProof, Settings};
+pub use tally::{Failed, Tally};
 pub use worker::{Deliver, Running};

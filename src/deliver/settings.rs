@@ -46,6 +46,8 @@ pub struct Settings {
     pub portal: Portal,
     /// When our own network is suspected; `None` in worlds of a few domains.
     pub weather: Option<weather::Settings>,
+    /// Whether TLS sessions are counted for the reports of RFC 8460.
+    pub tls_reports: bool,
 }
 
 /// How recipients hear that a message waits.
@@ -153,6 +155,7 @@ impl Settings {
             schedule: Schedule::default(),
             portal: Portal::default(),
             weather: Some(weather::Settings::default()),
+            tls_reports: false,
         }
     }
 

@@ -18,6 +18,7 @@ pub struct Metrics {
     sessions: IntCounterVec,
     replies: IntCounterVec,
     portal: IntCounterVec,
+    tls_reports: IntCounterVec,
     queue: IntGaugeVec,
     pub connections_open: IntGauge,
     pub queue_oldest_age_seconds: IntGauge,
@@ -91,6 +92,11 @@ impl Metrics {
                 &["command", "class"],
             ),
             portal: counters("wardpost_portal_events_total", "What happened at the portal", &["event"]),
+            tls_reports: counters(
+                "wardpost_tlsrpt_reports_total",
+                "Reports about TLS (RFC 8460) by how they ended",
+                &["outcome"],
+            ),
             queue,
             connections_open: gauge("wardpost_smtp_connections_open", "Open client connections"),
             queue_oldest_age_seconds: gauge("wardpost_queue_oldest_age_seconds", "Age of the oldest queued copy"),
@@ -138,6 +144,10 @@ impl Metrics {
     }
     pub fn portal(&self, event: &'static str) {
         self.portal.with_label_values(&[event]).inc();
+    }
+    /// `https`, `mail`, `not-asked` or `dropped`.
+    pub fn tls_report(&self, outcome: &'static str) {
+        self.tls_reports.with_label_values(&[outcome]).inc();
     }
     pub fn queue(&self, state: &'static str, copies: i64) {
         self.queue.with_label_values(&[state]).set(copies);

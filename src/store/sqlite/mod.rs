@@ -26,8 +26,9 @@ use read::{SqliteReader, uint};
 /// Name of the database file in the data folder.
 pub(super) const FILE: &str = "wardpost.db";
 /// The version of the tables that this program reads and writes.
-const SCHEMA: i64 = 1;
-const START: &str = include_str!("../migrations/0001_start.sql");
+const SCHEMA: i64 = MIGRATIONS.len() as i64;
+/// Each takes the tables from its place to the next version.
+const MIGRATIONS: [&str; 2] = [include_str!("../migrations/0001_start.sql"), include_str!("../migrations/0002_tls_sessions.sql")];
 
 /// Pages of 8 KiB: a copy's row fits into one, a usual body into two.
 const PAGE_BYTES: i64 = 8192;
@@ -302,7 +303,7 @@ fn connect(path: &Path, is_writer: bool) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Creates the tables in a new store; in an old one checks version and keys.
+/// Creates the tables in a new store and brings those of an earlier version up to this one; checks version and keys.
 fn prepare(connection: &mut Connection, vault: &Vault) -> Result<(), Error> {
     let refused = |error: rusqlite::Error| unusable(&error);
     // Writes everything again that an earlier run may have failed to sync: pages the kernel counts as clean are not
@@ -317,13 +318,15 @@ fn prepare(connection: &mut Connection, vault: &Vault) -> Result<(), Error> {
             "the store was written by a later version (tables {version}, this program knows {SCHEMA}); install that version again"
         )));
     }
-    if version == 0 {
+    for (from, migration) in (0i64..).zip(MIGRATIONS).filter(|(from, _)| *from >= version) {
         let transaction = connection.transaction().map_err(refused)?;
-        transaction.execute_batch(START).map_err(refused)?;
-        transaction
-            .execute("INSERT INTO meta (name, value) VALUES ('key-check', ?1)", [&vault.check_value()[..]])
-            .map_err(refused)?;
-        transaction.pragma_update(None, "user_version", SCHEMA).map_err(refused)?;
+        transaction.execute_batch(migration).map_err(refused)?;
+        if from == 0 {
+            transaction
+                .execute("INSERT INTO meta (name, value) VALUES ('key-check', ?1)", [&vault.check_value()[..]])
+                .map_err(refused)?;
+        }
+        transaction.pragma_update(None, "user_version", from + 1).map_err(refused)?;
         transaction.commit().map_err(refused)?;
     }
     let check: Option<Vec<u8>> = connection
