@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 
 use super::{Failure, Parts, Running, control, housekeeping, now, observation, rules};
 use crate::config::{Settings, files, throwaway};
-use crate::deliver::Deliver;
+use crate::deliver::{Deliver, Tally};
 use crate::lookup::Lookup;
+use crate::message::dkim::Signer;
 use crate::observe::{self, Event};
 use crate::pipeline::{Dkim, Gate, Signers};
 use crate::policy::Policy;
@@ -20,6 +21,7 @@ use crate::portal::Portal;
 use crate::sandbox;
 use crate::smtp_in::{self, TlsAcceptorSource};
 use crate::store::{self, UserRow};
+use crate::tlsrpt::{self, Reporter};
 use crate::transport::Evidence;
 use crate::vault::{self, Vault};
 use crate::web;
@@ -44,6 +46,7 @@ pub(super) struct Reload {
     portal_tls: watch::Sender<Arc<ServerConfig>>,
     smtp_in: Arc<smtp_in::Gate<Arc<Gate>, smtp_in::Stored>>,
     lookup: Arc<Lookup>,
+    reports: Arc<OnceLock<Arc<Reporter>>>,
 }
 
 /// Opens keys and store; makes them at a first start.
@@ -77,7 +80,7 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
     let first = first_credential(&store, &vault).await?;
     let (stop, stopped) = watch::channel(false);
     let settings = Arc::new(settings);
-    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone() };
+    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone(), reports: Arc::default() };
     // Before the listeners: who sees a listener may give commands.
     control::listen(parts.clone(), &settings.store.folder, stopped.clone()).await?;
     if settings.deliver.portal.notice_address.is_none() && settings.is_configured {
@@ -149,7 +152,12 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
         Source::BuiltIn => None,
         Source::File(path) => Some(path.to_owned()),
     };
-    let reload = Reload { file, smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone() };
+    let reports = parts.reports.clone();
+    let reload = Reload { file, smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone(), reports };
+    if let Some(tlsrpt) = settings.tlsrpt.clone() {
+        let reporter = reporter(tlsrpt, &parts, &lookup, Some(deliver.tally()));
+        tasks.spawn(reporter.keep(now, stopped.clone()));
+    }
     tasks.spawn(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
     tasks.spawn(housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
     Ok(Running { parts, gate, listening, stop, tasks, deliver, reload, broken, ready, first })
@@ -259,6 +267,9 @@ async fn make_ready(
         }
     }
     let signers = signers(&parts.settings, &lookup).await;
+    if let Some(reporter) = parts.reports.get() {
+        reporter.set_signers(report_signers(&signers, reporter));
+    }
     gate.set_signers(signers);
     if parts.settings.is_configured
         && let Err(error) = lookup.self_test().await
@@ -271,7 +282,7 @@ async fn make_ready(
 }
 
 /// The keys whose public half stands in DNS: a signature nobody can check does harm.
-async fn signers(settings: &Settings, lookup: &Lookup) -> Signers {
+pub(super) async fn signers(settings: &Settings, lookup: &Lookup) -> Signers {
     let mut signers = Signers::new();
     for key in &settings.dkim {
         let name = format!("{}._domainkey.{}", key.selector, key.domain);
@@ -290,6 +301,23 @@ async fn signers(settings: &Settings, lookup: &Lookup) -> Signers {
         }
     }
     signers
+}
+
+/// The reporter about TLS, told to the commands.
+pub(super) fn reporter(
+    settings: tlsrpt::Settings,
+    parts: &Parts,
+    lookup: &Arc<Lookup>,
+    tally: Option<Arc<Tally>>,
+) -> Arc<Reporter> {
+    let make = || Arc::new(Reporter::new(settings, lookup.clone(), parts.store.clone(), parts.vault.clone(), tally));
+    parts.reports.get_or_init(make).clone()
+}
+
+/// The keys that sign for the domain reports come from.
+pub(super) fn report_signers(signers: &Signers, reporter: &Reporter) -> Vec<(String, Arc<Signer>)> {
+    let keys = signers.get(reporter.signing_domain());
+    keys.into_iter().flatten().map(|key| (key.selector.clone(), key.signer.clone())).collect()
 }
 
 /// Compares the `p=` tags; white space in them means nothing (RFC 6376, section 3.6.1).
@@ -319,7 +347,11 @@ impl Reload {
         .await??;
         // From here on nothing can be refused any more.
         gate.set_policy(Arc::new(policy));
-        gate.set_signers(signers(&settings, &self.lookup).await);
+        let signers = signers(&settings, &self.lookup).await;
+        if let Some(reporter) = self.reports.get() {
+            reporter.set_signers(report_signers(&signers, reporter));
+        }
+        gate.set_signers(signers);
         self.smtp_tls.replace(smtp);
         let _ = self.portal_tls.send(portal);
         self.smtp_in.replace_settings(settings.smtp_in.clone());

@@ -28,6 +28,7 @@ const DOING: &[(&str, &str)] = &[
     ("pipeline", "secret mail smtp message extract scan transport policy queue escrow audit vault observe sandbox lookup store"),
     ("smtp_in", "smtp mail secret pipeline observe vault store"),
     ("deliver", "smtp mail secret message transport policy queue escrow audit lookup store vault observe"),
+    ("tlsrpt", "mail message policy queue transport lookup store vault observe deliver"),
     ("portal", "escrow mail message secret store vault web audit queue observe"),
 ];
 /// May import anything below.
