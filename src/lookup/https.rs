@@ -53,6 +53,8 @@ impl Https {
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.enable_early_data = false;
+        // A resumed handshake would not look at the certificate that the host shows today.
+        config.resumption = rustls::client::Resumption::disabled();
         Ok(Https {
             tls: TlsConnector::from(Arc::new(config)),
             allow_private: settings.allow_private_sts,

@@ -69,7 +69,7 @@ impl Claim {
             RefusalKind::Undeliverable => Next::Bounced { reason },
             RefusalKind::CannotEncrypt | RefusalKind::CannotAuthenticate => match self.portal(reason) {
                 Some(portal) if is_settled => Next::Portal(portal),
-                None if is_settled && self.kind == CopyKind::Message => Next::Bounced { reason },
+                None if is_settled && matches!(self.kind, CopyKind::Message | CopyKind::TlsReport) => Next::Bounced { reason },
                 _ => self.again_or(schedule, now, reason, |claim| claim.give_up(reason)),
             },
             // An attacker on the path can cause both; patience costs him, haste would cost us.

@@ -7,3 +7,4 @@ mod pickup;
 mod road;
 mod support;
 mod tidy;
+mod tlsrpt;
