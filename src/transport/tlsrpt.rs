@@ -243,3 +243,136 @@ fn sts(domain: &Domain, policy: &StsPolicy) -> AppliedPolicy {
         mx_host: policy.mx.clone(),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::super::{Denial, Level, Pin, Requirement, TlsaRecord, plan};
+    use super::*;
+
+    fn domain(text: &str) -> Domain {
+        Domain::parse(text).unwrap()
+    }
+
+    fn evidence(security: Security, tlsa: Evidence<TlsaSet>) -> DomainEvidence {
+        let addresses = Evidence::Present((vec!["203.0.113.5".parse().unwrap()], security));
+        let host = MxHost { preference: 10, name: domain("mx.x.example"), addresses, tlsa };
+        DomainEvidence {
+            domain: domain("x.example"),
+            mx: Evidence::Present((vec![host], security)),
+            sts: Evidence::Absent(Denial::Claimed),
+            pin: None,
+            starttls_seen: false,
+            is_nonexistent: false,
+        }
+    }
+
+    fn tlsa(usages: &[u8]) -> Evidence<TlsaSet> {
+        let record = |usage: &u8| TlsaRecord { usage: *usage, selector: 1, matching: 1, association: vec![0xab; 32] };
+        Evidence::Present(TlsaSet { base: domain("base.example"), records: usages.iter().map(record).collect() })
+    }
+
+    fn with_sts(sts: Evidence<StsPolicy>) -> DomainEvidence {
+        DomainEvidence { sts, ..evidence(Security::Insecure, Evidence::Absent(Denial::Claimed)) }
+    }
+
+    fn sts(mode: StsMode, mx: &str) -> Evidence<StsPolicy> {
+        Evidence::Present(StsPolicy { id: "1".into(), mode, mx: vec![mx.into()], max_age_secs: 100 })
+    }
+
+    /// `policy domain` of the session, `unlisted` if so, then what was missed.
+    fn shown(evidence: &DomainEvidence) -> String {
+        let route = plan(&Requirement { level: Level::Verified, require_tls: false }, evidence, 25);
+        let mut out = Vec::new();
+        if let Some(hop) = route.as_ref().ok().and_then(|route| route.hops.first()) {
+            out.push(match applied(evidence, hop) {
+                None => "not counted".to_owned(),
+                Some(policy) => {
+                    let unlisted = if is_unlisted(evidence, &policy, &hop.host) { " unlisted" } else { "" };
+                    format!("{:?} {}{unlisted}", policy.policy_type, policy.policy_domain)
+                }
+            });
+        }
+        for missed in missed(evidence, route.as_ref().ok()) {
+            let host = missed.host.map(|host| format!(" {host}")).unwrap_or_default();
+            let policy = missed.policy;
+            out.push(format!("{} {:?} {}{host}", missed.result.as_str(), policy.policy_type, policy.policy_domain));
+        }
+        out.join(", ")
+    }
+
+    #[test]
+    fn each_state_of_the_evidence_is_counted_under_the_policy_that_was_applied() {
+        use Evidence::{Absent, Unknown};
+        let none = || Absent(Denial::Claimed);
+        let listed = "mx.x.example";
+        let pinned = Pin { level: Level::Verified, hosts: vec![], certificates: vec![[1; 32]], ca_pem: None };
+        for (name, evidence, expected) in [
+            ("nothing published", evidence(Security::Insecure, none()), "NoPolicyFound x.example"),
+            ("DANE", evidence(Security::Secure, tlsa(&[3])), "Tlsa base.example"),
+            ("DANE, nothing usable", evidence(Security::Secure, tlsa(&[1])), "Tlsa base.example"),
+            (
+                "DANE and MTA-STS",
+                DomainEvidence { sts: sts(StsMode::Enforce, listed), ..evidence(Security::Secure, tlsa(&[3])) },
+                "Tlsa base.example",
+            ),
+            ("TLSA under an insecure MX answer", evidence(Security::Insecure, tlsa(&[3])), "NoPolicyFound x.example"),
+            ("MTA-STS", with_sts(sts(StsMode::Enforce, listed)), "Sts x.example"),
+            ("MTA-STS in testing", with_sts(sts(StsMode::Testing, listed)), "Sts x.example"),
+            ("the same, host not listed", with_sts(sts(StsMode::Testing, "other.example")), "Sts x.example unlisted"),
+            ("MTA-STS none", with_sts(sts(StsMode::None, listed)), "NoPolicyFound x.example"),
+            (
+                "host not listed",
+                with_sts(sts(StsMode::Enforce, "other.example")),
+                "validation-failure Sts x.example mx.x.example",
+            ),
+            (
+                "fetch failed",
+                with_sts(Unknown(Why::FetchFailed)),
+                "NoPolicyFound x.example, sts-policy-fetch-error Sts x.example",
+            ),
+            (
+                "no policy there",
+                with_sts(Unknown(Why::PolicyInvalid)),
+                "NoPolicyFound x.example, sts-policy-invalid Sts x.example",
+            ),
+            (
+                "not trusted",
+                with_sts(Unknown(Why::PolicyHostNotTrusted)),
+                "NoPolicyFound x.example, sts-webpki-invalid Sts x.example",
+            ),
+            ("TXT not known", with_sts(Unknown(Why::Timeout)), "NoPolicyFound x.example"),
+            ("TLSA bogus", evidence(Security::Secure, Unknown(Why::Bogus)), "dnssec-invalid Tlsa mx.x.example mx.x.example"),
+            ("TLSA not known", evidence(Security::Secure, Unknown(Why::ServFail)), ""),
+            (
+                "MX bogus",
+                DomainEvidence { mx: Unknown(Why::Bogus), ..evidence(Security::Secure, none()) },
+                "dnssec-invalid Tlsa x.example",
+            ),
+            ("a pin", DomainEvidence { pin: Some(pinned), ..evidence(Security::Insecure, none()) }, "not counted"),
+        ] {
+            assert_eq!(shown(&evidence), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_policy_reads_as_it_was_published_whatever_the_order_of_records() {
+        let of = |usages| {
+            let evidence = evidence(Security::Secure, tlsa(usages));
+            let route = plan(&Requirement { level: Level::Verified, require_tls: false }, &evidence, 25).unwrap();
+            applied(&evidence, &route.hops[0]).unwrap()
+        };
+        assert_eq!(of(&[3, 2]), of(&[2, 3]));
+        assert_eq!(of(&[3]).policy_string, [format!("3 1 1 {}", "ab".repeat(32))]);
+        let evidence = with_sts(sts(StsMode::Enforce, "*.x.example"));
+        let route = plan(&Requirement { level: Level::Verified, require_tls: false }, &evidence, 25).unwrap();
+        let policy = serde_json::to_value(applied(&evidence, &route.hops[0]).unwrap()).unwrap();
+        let expected = serde_json::json!({
+            "policy-type": "sts",
+            "policy-string": ["version: STSv1", "mode: enforce", "mx: *.x.example", "max_age: 100"],
+            "policy-domain": "x.example",
+            "mx-host": ["*.x.example"],
+        });
+        assert_eq!(policy, expected);
+    }
+}
