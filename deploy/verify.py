@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Checks an export of a Wardpost decision log, without Wardpost and with Python's standard library only.
+"""Checks an export of a Wardpost decision log, or the proof of one delivery, without Wardpost and with Python's standard library only.
 
     verify.py [--key BASE64] [--head FILE] EXPORT
+    verify.py [--key BASE64] PROOF
 
 --key   the gateway's verifying key, as you got it from the practice (base64 of 32 bytes)
 --head  a signed head that was kept elsewhere; the export must contain what it speaks of
@@ -191,6 +192,65 @@ def verify(data, expected_key=None, held_head=None):
     return start["from"], last, head
 
 
+# --- the proof of one delivery ---
+
+FACTS = ("level", "method", "host", "tls", "cipher", "chain_sha256", "plan_sha256")
+
+
+def unhex(text):
+    if len(text) != 64 or any(c not in "0123456789abcdef" for c in text):
+        raise Wrong("a hash or salt is not 64 lower-case hexadecimal digits")
+    return bytes.fromhex(text)
+
+
+def parse(text):
+    try:
+        value = json.loads(text, object_pairs_hook=no_duplicates)
+    except ValueError as error:
+        raise Wrong("no JSON: %s" % error)
+    if not isinstance(value, dict):
+        raise Wrong("no JSON object")
+    return value
+
+
+def verify_delivery(data, expected_key=None):
+    """Returns the statement of a proof (docs/AUDIT-FORMAT.md, "Proof of one delivery")."""
+    if not data.endswith(b"\n"):
+        raise Wrong("the end of the file is missing")
+    signed = load(data[:-1], ("proof", "public_key", "signature"))
+    written = json.dumps(signed, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    if written != data[:-1]:
+        raise Wrong("the line is not written in the one way there is")
+    key = decode(signed["public_key"])
+    if not is_signed(key, b"wardpost audit proof 1\n" + signed["proof"].encode("utf-8"), decode(signed["signature"])):
+        raise Wrong("the signature does not fit")
+    if expected_key is not None and expected_key != key:
+        raise Wrong("it is signed by another key than the expected one")
+    stated = parse(signed["proof"])
+    if stated.get("format") != "wardpost-proof-1" or not stated.get("entries"):
+        raise Wrong("this is no proof of a known format")
+    if stated["key_id"] != hashlib.sha256(key).hexdigest()[:16]:
+        raise Wrong("the proof names another key than its own")
+    pseudonym = stated["entries"][0]["recipient_pseudonym"]
+    for entry in stated["entries"]:
+        seq, text = entry["seq"], entry["record"].encode("utf-8")
+        message = b"wardpost audit entry 1\n" + unhex(entry["previous_hash"]) + seq.to_bytes(8, "big") + text
+        if hashlib.sha256(message).hexdigest() != entry["hash"]:
+            raise Wrong("entry %d does not match its hash" % seq)
+        record = parse(text)
+        opened = b"wardpost audit pseudonym 1\n" + unhex(entry["recipient_salt"]) + b"recipient\n"
+        opened = hashlib.sha256(opened + entry["recipient_pseudonym"].encode("utf-8")).hexdigest()
+        if record.get("recipient") != opened or entry["recipient_pseudonym"] != pseudonym:
+            raise Wrong("entry %d does not speak of this recipient" % seq)
+        if record.get("message") != stated["message"]:
+            raise Wrong("entry %d does not speak of this message" % seq)
+    if record["event"] != "delivered" or record["at"] != stated["delivered_at"]:
+        raise Wrong("the last entry is not this delivery")
+    if record["required"] != stated["required"] or any(record["proof"][f] != stated["shown"][f] for f in FACTS):
+        raise Wrong("the statement is not what the entries say")
+    return stated
+
+
 def main(arguments):
     key = held = path = None
     rest = list(arguments)
@@ -211,15 +271,31 @@ def main(arguments):
         return 2
     with open(path, "rb") as file:
         data = file.read()
+    if data.startswith(b'{"proof":'):
+        stated = verify_delivery(data, key)
+        print("good: this is as the gateway signed it")
+        for label in ("recipient", "message", "delivered_at", "required"):
+            print("%s: %s" % (label, stated[label]))
+        for label in FACTS:
+            print("%s: %s" % (label, stated["shown"][label]))
+        for entry in stated["entries"]:
+            print("log entry %d: %s" % (entry["seq"], entry["hash"]))
+        print(stated["limits"])
+        if key is None:
+            print("the key was not compared: give the one you know, or anybody may have signed this")
+        return 0
     first, last, head = verify(data, key, held)
-    print("good: entries %d to %d are unchanged and complete up to the head in this file" % (first, last))
+    if last < first:
+        print("good: there are no entries, and the head in this file says the same")
+    else:
+        print("good: entries %d to %d are unchanged and complete up to the head in this file" % (first, last))
     if first > 1:
         print("entries before %d are not in this file and were not checked" % first)
     print("head: %d entries, signed by key %s" % (head["size"], head["key_id"]))
-    if key is None:
-        print("the key was not compared: give the one you know, or anybody may have signed this")
+    if key is None and held is None:
+        print("the key was not compared: give the one you know with --key, or anybody may have signed this")
     if held is None:
-        print("no head kept elsewhere was compared")
+        print("no head kept elsewhere was compared: give one with --head")
     print("nothing is proven against the holder of the signing key about what came after the head you hold")
     return 0
 

@@ -5,10 +5,11 @@
 //!
 //! Must not be here: addresses, subjects or matched texts in clear (pseudonyms and sealed fields only), files, clock.
 //!
-//! Reading order: `record` → `chain` → `export` → `verify`.
+//! Reading order: `record` → `chain` → `export` → `verify` → `proof`.
 
 mod chain;
 mod export;
+mod proof;
 mod record;
 mod verify;
 
@@ -17,6 +18,10 @@ pub use chain::{
     key_id, reveal, sign_head,
 };
 pub use export::{EXPORT_FORMAT, Entry, Export, Line, Seal, Start, export_lines, export_message};
+pub use proof::{
+    PROOF_FORMAT, PROOF_LIMITS, ProofEntry, ProofProblem, SignedProof, Statement, proof_message, sign_proof, statement,
+    verify_proof,
+};
 pub use record::{Event, FindingCount, Proven, Record};
 pub use verify::{Problem, Report, open_head, verify_export, verify_export_and_head};
 

@@ -213,3 +213,80 @@ fn exports_name_people_differently_and_hash_alike() {
     assert!(!one.contains("recipient-1") && one.contains("one11") && !two.contains("one11"));
     assert!(verify_export(&one, None).is_good() && verify_export(&two, None).is_good());
 }
+
+/// Two entries about one recipient, and the signed proof of the delivery.
+fn proof_of(change: impl Fn(&mut Statement)) -> String {
+    let mut end = End::EMPTY;
+    let mut entries = Vec::new();
+    for (seq, event) in [(1, Event::Decided), (2, Event::Delivered)] {
+        let mut one = record(seq);
+        (one.event, one.message, one.recipient) = (event, Some("m1".into()), Some(Pseudonym::of("pat".into())));
+        one.required = Some("verified".into());
+        one.proof = (event == Event::Delivered).then(|| Proven {
+            level: "authenticated".into(),
+            method: "dane".into(),
+            host: "mx.klinik-münchen.example".into(),
+            tls: "TLSv1.3".into(),
+            cipher: "TLS13_AES_256_GCM_SHA384".into(),
+            chain_sha256: "ab".repeat(32),
+            plan_sha256: "cd".repeat(32),
+        });
+        let (chained, _) = commit(one, &salt(seq));
+        let previous = end.hash;
+        end = end.then(chained.as_bytes());
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        entries.push(ProofEntry {
+            seq,
+            previous_hash: hex(&previous),
+            record: chained,
+            hash: hex(&end.hash),
+            recipient_salt: hex(&field_salt(&salt(seq), "recipient")),
+            recipient_pseudonym: Pseudonym::of("pat".into()),
+        });
+    }
+    let mut made = statement("pat@klinik-münchen.example", entries, NOW, &key()).unwrap();
+    change(&mut made);
+    sign_proof(&made, &key(), sign)
+}
+
+#[test]
+fn a_proof_verifies_and_any_flipped_bit_is_found() {
+    let good = proof_of(|_| {});
+    let stated = verify_proof(&good, Some(&key())).unwrap();
+    assert_eq!((stated.shown.method.as_str(), stated.entries.len()), ("dane", 2));
+    assert_eq!(verify_proof(&good, Some(&[1; 32])).unwrap_err().to_string().split(' ').next(), Some("it"));
+    for at in 0..good.len() {
+        for bit in 0..8 {
+            let mut bad = good.clone().into_bytes();
+            bad[at] ^= 1 << bit;
+            let is_found = String::from_utf8(bad).map_or(true, |bad| verify_proof(&bad, None).is_err());
+            assert!(is_found, "bit {bit} of octet {at}");
+        }
+    }
+}
+
+/// What the gateway itself would have to do to say more than its log: every such statement falls, signed or not.
+#[test]
+fn a_statement_that_is_not_what_the_entries_say_is_refused_whoever_signed_it() {
+    type Change = fn(&mut Statement);
+    let cases: &[(&str, Change)] = &[
+        ("another level", |stated| stated.shown.level = "verified".into()),
+        ("another host", |stated| stated.shown.host = "mx.elsewhere.example".into()),
+        ("another requirement", |stated| stated.required = "encrypted".into()),
+        ("another time", |stated| stated.delivered_at = NOW),
+        ("another sentence", |stated| stated.sentence = "All is well.".into()),
+        ("no limits", |stated| stated.limits.clear()),
+        ("another message", |stated| stated.message = "m2".into()),
+        ("another key", |stated| stated.key_id = "0".repeat(16)),
+        ("the delivery left out", |stated| drop(stated.entries.pop())),
+        ("nothing at all", |stated| stated.entries.clear()),
+        ("another place in the log", |stated| stated.entries[1].seq = 3),
+        ("another entry before", |stated| stated.entries[1].previous_hash = "0".repeat(64)),
+        ("another person", |stated| stated.entries[1].recipient_pseudonym = Pseudonym::of("lee".into())),
+        ("another salt", |stated| stated.entries[0].recipient_salt = "0".repeat(64)),
+        ("changed bytes", |stated| stated.entries[1].record = stated.entries[1].record.replace("dane", "pin")),
+    ];
+    for (name, change) in cases {
+        assert!(verify_proof(&proof_of(change), None).is_err(), "{name}");
+    }
+}

@@ -31,6 +31,8 @@ pub enum Problem {
     OtherKey { found: String, expected: String },
     #[error("the export does not contain what the head you hold speaks of")]
     NotTheHeldHead,
+    #[error("the head you hold is no signed head of a Wardpost log, or it was changed")]
+    HeldHead,
 }
 
 /// What a check found.
@@ -60,7 +62,11 @@ impl fmt::Display for Report {
             writeln!(f, "NOT GOOD")?;
             return self.problems.iter().try_for_each(|problem| writeln!(f, "- {problem}"));
         }
-        writeln!(f, "good: entries {} to {} are unchanged and complete up to the head in this file", self.from, self.to)?;
+        if self.to < self.from {
+            writeln!(f, "good: there are no entries, and the head in this file says the same")?;
+        } else {
+            writeln!(f, "good: entries {} to {} are unchanged and complete up to the head in this file", self.from, self.to)?;
+        }
         if self.from > 1 {
             writeln!(f, "entries before {} are not in this file and were not checked", self.from)?;
         }
@@ -68,10 +74,10 @@ impl fmt::Display for Report {
             writeln!(f, "head: {} entries at {}, signed by key {}", head.size, head.at, head.key_id)?;
         }
         if !self.is_key_compared {
-            writeln!(f, "the key was not compared: give the one you know, or anybody may have signed this")?;
+            writeln!(f, "the key was not compared: give the one you know with --key, or anybody may have signed this")?;
         }
         if !self.is_held_head_compared {
-            writeln!(f, "no head kept elsewhere was compared")?;
+            writeln!(f, "no head kept elsewhere was compared: give one with --head")?;
         }
         writeln!(f, "nothing is proven against the holder of the signing key about what came after the head you hold")
     }
@@ -92,7 +98,8 @@ pub fn verify_export_and_head(text: &str, expected_key: Option<&[u8]>, held_head
         from: 0,
         to: 0,
         head: None,
-        is_key_compared: expected_key.is_some(),
+        // A held head is signed, so it brings its key along.
+        is_key_compared: expected_key.is_some() || held_head.is_some(),
         is_held_head_compared: held_head.is_some(),
         problems: Vec::new(),
     };
@@ -134,7 +141,7 @@ fn check(text: &str, expected_key: Option<&[u8]>, held_head: Option<&str>, repor
 
     let held = match held_head {
         Some(text) => {
-            let (held, held_key) = open_head(text.trim_end())?;
+            let (held, held_key) = open_head(text.trim_end()).map_err(|_| Problem::HeldHead)?;
             if held_key != key {
                 return Err(Problem::OtherKey { found: key_id(&key), expected: key_id(&held_key) });
             }
@@ -189,12 +196,12 @@ pub fn open_head(text: &str) -> Result<(Head, Vec<u8>), Problem> {
     if is_right { Ok((head, key)) } else { Err(Problem::HeadSignature) }
 }
 
-fn is_signed(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+pub(super) fn is_signed(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     UnparsedPublicKey::new(&ED25519, key).verify(message, signature).is_ok()
 }
 
 /// 64 lower-case hexadecimal digits.
-fn bytes_of(text: &str) -> Option<[u8; 32]> {
+pub(super) fn bytes_of(text: &str) -> Option<[u8; 32]> {
     let mut out = [0; 32];
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if pairs.len() != out.len() || !rest.is_empty() {

@@ -95,23 +95,69 @@ pub fn audit_export(config: Option<&Path>, from_seq: u64) -> Ended {
     print(ask(config, Request::AuditExport { from_seq })?, false, &[])
 }
 
-pub fn audit_verify(config: Option<&Path>, file: Option<&Path>, head: Option<&Path>) -> Ended {
+pub fn audit_verify(config: Option<&Path>, file: Option<&Path>, head: Option<&Path>, key: Option<&str>) -> Ended {
+    use base64::Engine as _;
+    let read = |path: &Path| std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
+    let key = key.map(|text| base64::engine::general_purpose::STANDARD.decode(text.trim())).transpose();
+    let key = key.map_err(|_| "--key: this is no base64; copy `public_key` from a head.json that you trust")?;
+    let mut head = head.map(read).transpose()?;
+    if file.is_none() && head.is_none() {
+        // Read before the log: it must speak of no more than what is exported next.
+        head = std::fs::read(server::kept_head(config)?).ok();
+    }
     let export = match file {
-        Some(path) => std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+        Some(path) => read(path)?,
         None => match ask(config, Request::AuditExport { from_seq: 1 })? {
-            Answer::Text(text) => text,
+            Answer::Text(text) => text.into_bytes(),
             Answer::Rows(_) | Answer::Secret { .. } | Answer::Refused(_) => return Ok(ExitCode::FAILURE),
         },
     };
-    let head = match head {
-        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?),
-        None => None,
-    };
-    let report = crate::audit::verify_export_and_head(&export, None, head.as_deref());
-    if !report.is_good() {
-        return Err(report.to_string().trim_end().to_owned().into());
-    }
+    // A changed bit may leave no text behind; what is odd then fits no hash and no signature.
+    let (export, head) = (String::from_utf8_lossy(&export), head.as_deref().map(String::from_utf8_lossy));
+    let report = crate::audit::verify_export_and_head(&export, key.as_deref(), head.as_deref());
     println!("{}", report.to_string().trim_end());
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+pub fn audit_proof(config: Option<&Path>, message: String, recipient: String, export: Option<&Path>) -> Ended {
+    let Answer::Text(text) = ask(config, Request::AuditProof { message, recipient })? else { return Ok(ExitCode::FAILURE) };
+    // What is printed is what an outsider's check finds in it.
+    print!("{}", crate::audit::verify_proof(&text, None)?);
+    if let Some(path) = export {
+        output::private_file(path, &text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        println!("written to {}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn verify_proof(file: &Path, key: Option<&str>, log: Option<&Path>) -> Ended {
+    use base64::Engine as _;
+    let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
+    let key = key.map(|key| base64::engine::general_purpose::STANDARD.decode(key.trim())).transpose();
+    let key = key.map_err(|_| "--key is no base64")?;
+    let statement = crate::audit::verify_proof(&read(file)?, key.as_deref()).map_err(|problem| format!("NOT GOOD: {problem}"))?;
+    if let Some(log) = log {
+        let export = read(log)?;
+        let report = crate::audit::verify_export(&export, key.as_deref());
+        if !report.is_good() {
+            return Err(format!("the log: {report}").trim_end().to_owned().into());
+        }
+        if report.head.is_none_or(|head| head.key_id != statement.key_id) {
+            return Err("NOT GOOD: the log is signed by another key than the proof".into());
+        }
+        statement.is_in(&export).map_err(|problem| format!("NOT GOOD: {problem}"))?;
+    }
+    println!("good: this is as the gateway signed it");
+    println!();
+    print!("{statement}");
+    println!();
+    if key.is_none() {
+        println!("the key was not compared: give the one you know, or anybody may have signed this");
+    }
+    match log {
+        Some(_) => println!("its entries stand in the log"),
+        None => println!("no export of the log was compared"),
+    }
     Ok(ExitCode::SUCCESS)
 }
 

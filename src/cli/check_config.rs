@@ -36,7 +36,7 @@ pub fn run(config: Option<&Path>) -> Ended {
     let mut found = Findings::default();
     found.good("every key is known and every file it names can be read");
     for note in &settings.notes {
-        found.note(&format!("{}: {note:?}", note.name()));
+        found.note(&note.text());
     }
     if let Err(error) = server::refuse_demo_folder(&settings) {
         found.problem(&error.to_string());

@@ -5,6 +5,7 @@
 //! Must not be here: decisions; anything the gateway would do differently.
 
 mod admin;
+mod check;
 mod check_config;
 mod demo;
 mod keys;
@@ -39,7 +40,13 @@ struct Configured {
 #[derive(Subcommand)]
 enum Verb {
     /// Run the gateway; without --config with built-in defaults on loopback
-    Serve(Configured),
+    Serve {
+        #[command(flatten)]
+        configured: Configured,
+        /// The data folder was restored from a backup: void every pick-up code, record it, then serve
+        #[arg(long)]
+        restored: bool,
+    },
     /// Run the gateway with a small mail world on loopback and send sample messages through it
     Demo {
         /// End by itself; non-zero if any line is not as it must be
@@ -48,6 +55,24 @@ enum Verb {
     },
     /// Check a configuration as far as the start will: files, certificates, resolver, rules with their examples
     CheckConfig(Configured),
+    /// Say what is known of the way to domains and what would become of mail to them now; sends nothing
+    ///
+    /// Connects to every mail server of the domain as a delivery would, up to the proof of who it is, and no further.
+    /// Exit status: 0 all would be delivered at the level that the configuration asks for PHI, 1 some would not,
+    /// 2 some could not be asked.
+    Check {
+        /// Domains or addresses
+        #[arg(required_unless_present = "file", value_name = "DOMAIN")]
+        domains: Vec<String>,
+        /// A file of domains or addresses, one a line (- for standard input); each domain is asked once
+        #[arg(long, value_name = "ADDRESSES")]
+        file: Option<PathBuf>,
+        /// One JSON object a domain and line
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
     /// Scan messages for PHI and print what was found
     Scan {
         /// One JSON line a file
@@ -98,13 +123,38 @@ enum Audit {
         #[command(flatten)]
         configured: Configured,
     },
+    /// Prove to somebody else how one message reached its recipient's mail server
+    Proof {
+        /// Queue id or Message-ID
+        message: String,
+        recipient: String,
+        /// Write the signed proof, which `audit verify-proof` checks
+        #[arg(long, value_name = "FILE")]
+        export: Option<PathBuf>,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Check a proof that `audit proof --export` wrote; needs neither store nor configuration
+    VerifyProof {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The gateway's verifying key as you know it (base64)
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+        /// An export of the log: the proof's entries must stand in it
+        #[arg(long, value_name = "EXPORT")]
+        log: Option<PathBuf>,
+    },
     /// Prove a log unchanged: an exported file, or the store's own log without one
     Verify {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
-        /// A head kept elsewhere: the log must contain it
+        /// A head kept elsewhere: the log must contain it. Without FILE the one beside the keys is compared
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
+        /// The gateway's verifying key: `public_key` in the head.json beside its keys
+        #[arg(long, value_name = "BASE64")]
+        key: Option<String>,
         #[command(flatten)]
         configured: Configured,
     },
@@ -230,15 +280,22 @@ enum Keys {
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.verb {
-        Verb::Serve(configured) => serve::run(configured.config.as_deref()),
+        Verb::Serve { configured, restored } => serve::run(configured.config.as_deref(), restored),
         Verb::Demo { once } => demo::run(once),
         Verb::CheckConfig(configured) => check_config::run(configured.config.as_deref()),
+        Verb::Check { domains, file, json, configured } => {
+            check::run(configured.config.as_deref(), &domains, file.as_deref(), json)
+        }
         Verb::Scan { json, files } => return scan::run(&files, json),
         Verb::Audit(Audit::Show { message, json, configured }) => admin::audit_show(configured.config.as_deref(), message, json),
         Verb::Audit(Audit::Export { from, configured }) => admin::audit_export(configured.config.as_deref(), from),
-        Verb::Audit(Audit::Verify { file, head, configured }) => {
-            admin::audit_verify(configured.config.as_deref(), file.as_deref(), head.as_deref())
+        Verb::Audit(Audit::Verify { file, head, key, configured }) => {
+            admin::audit_verify(configured.config.as_deref(), file.as_deref(), head.as_deref(), key.as_deref())
         }
+        Verb::Audit(Audit::Proof { message, recipient, export, configured }) => {
+            admin::audit_proof(configured.config.as_deref(), message, recipient, export.as_deref())
+        }
+        Verb::Audit(Audit::VerifyProof { file, key, log }) => admin::verify_proof(&file, key.as_deref(), log.as_deref()),
         Verb::Queue(Queue::List { json, all, configured }) => admin::queue_list(configured.config.as_deref(), json, all),
         Verb::Queue(Queue::Release { copy, reason, configured }) => {
             admin::queue_release(configured.config.as_deref(), copy, reason, false)
@@ -263,14 +320,19 @@ pub fn run() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("wardpost: {error}");
-            let mut cause = error.source();
-            while let Some(source) = cause {
-                eprintln!("  because: {source}");
-                cause = source.source();
-            }
+            complain(error.as_ref());
             ExitCode::FAILURE
         }
+    }
+}
+
+/// An error with its causes, for a person.
+fn complain(error: &(dyn std::error::Error + Send + Sync)) {
+    eprintln!("wardpost: {error}");
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        eprintln!("  because: {source}");
+        cause = source.source();
     }
 }
 

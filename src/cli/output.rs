@@ -70,3 +70,10 @@ pub fn secret_file(folder: &std::path::Path, secret: &str) -> std::io::Result<Pa
     }
     Err(std::io::Error::other("no free file name for the secret"))
 }
+
+/// Writes a file that only its owner can read, in place of what was there.
+pub fn private_file(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}

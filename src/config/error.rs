@@ -84,6 +84,35 @@ mod tests {
         assert!(parse("x", "").is_ok());
     }
 
+    /// An address alone lets in whoever has it; of a public range nobody knows who that is tomorrow.
+    #[test]
+    fn only_single_servers_and_small_private_ranges_may_relay() {
+        let check = |addresses: &str| {
+            let text =
+                format!("[[network]]\nname = \"x\"\naddresses = [\"{addresses}\"]\nsender_domains = [\"practice.example\"]\n");
+            super::super::Settings::of(parse("x", &text).unwrap(), std::path::Path::new("/tmp")).map(|_| ())
+        };
+        for addresses in ["192.0.2.10", "192.0.2.10/32", "10.1.2.0/24", "192.168.7.8/29", "fd00:1::/64", "2001:db8::1"] {
+            check(addresses).unwrap_or_else(|error| panic!("{addresses}: {error}"));
+        }
+        for addresses in ["10.0.0.0/8", "10.1.0.0/23", "192.0.2.0/24", "192.0.2.8/31", "2001:db8::/64", "fd00::/48", "0.0.0.0/0"]
+        {
+            assert!(check(addresses).is_err(), "{addresses}");
+        }
+    }
+
+    #[test]
+    fn keys_never_lie_inside_the_data_they_open() {
+        let check = |data: &str, keys: &str| {
+            let text = format!("[data]\npath = \"{data}\"\n[keys]\npath = \"{keys}\"\n");
+            super::super::Settings::of(parse("x", &text).unwrap(), std::path::Path::new("/srv")).map(|_| ())
+        };
+        assert!(check("data", "keys").is_ok());
+        for (data, keys) in [("data", "data/keys"), ("data", "data"), ("keys/data", "keys"), ("/srv/data", "data/../data/k")] {
+            assert!(check(data, keys).is_err(), "{data} {keys}");
+        }
+    }
+
     /// Every key that exists stands in the shipped example, and every key of the example exists.
     #[test]
     fn the_example_file_lists_every_key() {

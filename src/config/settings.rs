@@ -106,6 +106,14 @@ impl Settings {
             Some(path) => beside(base, path),
             None => data.with_file_name("wardpost-keys"),
         };
+        // A backup of the data must never hold the keys as well.
+        if keys.starts_with(&data) || data.starts_with(&keys) {
+            return Err(Error::value(
+                "keys.path",
+                keys.display().to_string(),
+                format!("and data.path ({}) lie one inside the other; keep keys and data apart", data.display()),
+            ));
+        }
         let roots = match &raw.transport.ca_bundle {
             Some(path) => files::roots(&beside(base, path))?,
             None => files::system_roots(),
@@ -145,7 +153,6 @@ impl Settings {
             smtp_certificate: pair("smtp", raw.smtp.certificate.as_deref(), raw.smtp.key.as_deref(), base)?,
             gate: pipeline::Settings {
                 server_name: server_name.as_str().to_owned(),
-                phi_level: levels.phi,
                 own_domains: own_domains.clone(),
                 scans_at_once: std::thread::available_parallelism().map_or(2, usize::from),
             },
@@ -276,6 +283,14 @@ fn network(raw: &raw::Network) -> Result<smtp_in::Network, Error> {
                     format!("is wider than /{widest}: an address alone would let too many in; list the servers one by one"),
                 ));
             }
+            let is_whole = cidr.prefix() == if cidr.address().is_ipv4() { 32 } else { 128 };
+            if !is_whole && !is_private(cidr.address()) {
+                return Err(Error::value(
+                    key("addresses"),
+                    text.clone(),
+                    "is a range of public addresses, and who has which of them changes; list the servers one by one",
+                ));
+            }
             Ok(cidr)
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -295,6 +310,14 @@ fn network(raw: &raw::Network) -> Result<smtp_in::Network, Error> {
         bound_address,
         tls_optional: raw.tls == NetworkTls::Optional,
     })
+}
+
+/// Addresses that are not routed on the internet: RFC 1918, RFC 4193, loopback, link-local.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local(),
+    }
 }
 
 fn lookup_settings(

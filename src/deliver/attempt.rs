@@ -27,7 +27,7 @@ use crate::queue::Outcome;
 use crate::transport::tlsrpt::ResultType;
 use crate::transport::{
     Authentication, Denial, DomainEvidence, Evidence, Hop, Level, MxHost, Pin, Proof, Reason, Refusal, RefusalKind, Requirement,
-    Route, Security, TlsPlan, clear, plan, tls_client, tlsrpt,
+    Route, Security, TlsPlan, clear, hidden_policy, plan, tls_client, tlsrpt,
 };
 
 /// Where evidence comes from: `lookup` in the gateway, a table in tests.
@@ -88,9 +88,9 @@ pub struct Attempts {
 pub type Dice = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// A host to dial, with the account of a fixed route.
-struct Dial<'a> {
-    hop: &'a Hop,
-    route: Option<&'a FixedRoute>,
+pub(super) struct Dial<'a> {
+    pub(super) hop: &'a Hop,
+    pub(super) route: Option<&'a FixedRoute>,
 }
 
 /// A connection on which TLS is about to start.
@@ -124,20 +124,14 @@ impl Attempts {
         let Some((evidence, fixed, port)) = self.evidence(domain, way).await else {
             return Attempted::of(Outcome::Delayed { kind: RefusalKind::Unknown, reason: Reason::LevelNotReachable });
         };
-        let planned = plan(requirement, &evidence, port);
+        let planned = route_of(requirement, &evidence, port, prefer, (self.dice)());
         if fixed.is_none() {
             self.note_missed(&evidence, planned.as_ref().ok());
         }
-        let mut route = match planned {
+        let route = match planned {
             Ok(route) => route,
-            Err(refusal) => return Attempted::of(outcome_of(&refusal)),
+            Err(outcome) => return Attempted::of(outcome),
         };
-        route.spread((self.dice)());
-        if let Some(host) = prefer {
-            // The host that may have the message already is asked first: it can tell a copy by its Message-ID.
-            route.hops.sort_by_key(|hop| hop.host != *host);
-        }
-        cut_short(&mut route);
         let (mut ends, mut shown, mut later) = (Vec::new(), None, None);
         for hop in &route.hops {
             let dial = Dial { hop, route: fixed };
@@ -168,7 +162,7 @@ impl Attempts {
             }
         }
         let shown = self.note(domain, &evidence, shown);
-        let outcome = judge(evidence.starttls_seen, &route.skipped, &ends);
+        let outcome = judge(evidence.starttls_seen, hidden_policy(&evidence), &route.skipped, &ends);
         let (reply, host) = later.map_or((None, None), |(reply, host)| (Some(reply), host));
         let host = host.or_else(|| route.hops.first().map(|hop| hop.host.clone()));
         Attempted { outcome, proof: None, reply, host, shown }
@@ -183,38 +177,46 @@ impl Attempts {
         };
         // What a message would need at least: whether more is published is for the plan to say.
         let requirement = Requirement { level: Level::Verified, require_tls: false };
-        let mut route = match plan(&requirement, &evidence, port) {
+        let Route { hops, skipped } = match route_of(&requirement, &evidence, port, None, (self.dice)()) {
             Ok(route) => route,
-            Err(refusal) => return Attempted::of(outcome_of(&refusal)),
+            Err(outcome) => return Attempted::of(outcome),
         };
-        route.spread((self.dice)());
-        cut_short(&mut route);
-        let Route { hops, skipped } = route;
+        let judged = |ends: &[HopEnd]| judge(evidence.starttls_seen, hidden_policy(&evidence), &skipped, ends);
         let (mut ends, mut shown) = (Vec::new(), None);
         for hop in &hops {
-            let dial = Dial { hop, route: fixed };
-            let end = self.notify_host(&dial, &evidence, notice, mode, may_be_clear).await;
+            let end = self.notify_proven(&Dial { hop, route: fixed }, &evidence, notice).await;
             if let Some(now) = shown_by(&end) {
                 shown = Some(if shown == Some(Shown::StartTls) { Shown::StartTls } else { now });
             }
-            let host = Some(hop.host.clone());
-            match end {
-                Hosted::Delivered(proof, reply) => {
-                    return Attempted { outcome: Outcome::Delivered, proof: Some(proof), reply: Some(reply), host, shown };
-                }
-                Hosted::Refused(proof, reply) => {
-                    let outcome = Outcome::Failed { reason: Reason::PermanentReply };
-                    return Attempted { outcome, proof: Some(proof), reply: Some(reply), host, shown };
-                }
-                Hosted::Uncertain => {
-                    return Attempted { outcome: Outcome::Uncertain, proof: None, reply: None, host, shown };
-                }
-                Hosted::Later(_) => ends.push(HopEnd::Later(Reason::TemporaryReply)),
-                Hosted::Ended(end) => ends.push(end),
+            match ended(end, &hop.host, shown) {
+                Ok(attempted) => return attempted,
+                Err(end) => ends.push(end),
             }
         }
         let shown = self.note(domain, &evidence, shown);
-        let mut attempted = Attempted::of(judge(evidence.starttls_seen, &skipped, &ends));
+        // Less than a proven host only where a message would go to the portal at once: every host was asked, and none
+        // of them, nor one that nobody could ask, has a policy in the way.
+        let mut outcome = judged(&ends);
+        if let Outcome::CannotReachLevel { kind, .. } = outcome {
+            let is_clear_allowed = kind == RefusalKind::CannotEncrypt && mode == NoticeMode::Plain && may_be_clear;
+            for (hop, before) in hops.iter().zip(&mut ends) {
+                let end = match before {
+                    HopEnd::Short { .. } => self.notify_unproven(hop, notice).await,
+                    HopEnd::NoStartTls { .. } if is_clear_allowed => self.notify_in_clear(hop, notice).await,
+                    HopEnd::NoStartTls { .. }
+                    | HopEnd::Silent(_)
+                    | HopEnd::TlsBroken { .. }
+                    | HopEnd::Lacks(_)
+                    | HopEnd::Later(_) => continue,
+                };
+                match ended(end, &hop.host, shown) {
+                    Ok(attempted) => return attempted,
+                    Err(end) => *before = end,
+                }
+            }
+            outcome = judged(&ends);
+        }
+        let mut attempted = Attempted::of(outcome);
         attempted.shown = shown;
         attempted
     }
@@ -223,13 +225,21 @@ impl Attempts {
     async fn evidence(&self, domain: &Domain, way: Way) -> Option<(DomainEvidence, Option<&FixedRoute>, u16)> {
         let settings = &self.settings;
         let fixed = match way {
-            Way::Any => settings.routes.get(domain).or(settings.default_hop.as_ref()),
+            Way::Any => settings.fixed(domain),
             Way::FixedOnly => Some(settings.routes.get(domain)?),
         };
-        Some(match fixed {
+        Some(self.evidence_by(domain, fixed).await)
+    }
+
+    pub(super) async fn evidence_by<'a>(
+        &self,
+        domain: &Domain,
+        fixed: Option<&'a FixedRoute>,
+    ) -> (DomainEvidence, Option<&'a FixedRoute>, u16) {
+        match fixed {
             Some(route) => (fixed_evidence(domain, route).await, Some(route), route.port),
-            None => (self.ask.evidence(domain).await, None, settings.mx_port),
-        })
+            None => (self.ask.evidence(domain).await, None, self.settings.mx_port),
+        }
     }
 
     /// Tells our own weather what a domain showed, and returns it.
@@ -301,7 +311,7 @@ impl Attempts {
     }
 
     /// A new proven connection to a host, trying its addresses in order.
-    async fn connect(&self, dial: &Dial<'_>, evidence: &DomainEvidence) -> Result<Channel<Proven>, HopEnd> {
+    pub(super) async fn connect(&self, dial: &Dial<'_>, evidence: &DomainEvidence) -> Result<Channel<Proven>, HopEnd> {
         let hop = dial.hop;
         let hash = hop.plan.digest();
         let tls = self
@@ -313,11 +323,12 @@ impl Attempts {
         if !channel.offers().starttls {
             channel.quit().await;
             self.count(&session, Some(Reason::StarttlsNotSupported));
-            return Err(HopEnd::NoStartTls { is_policy: hop.plan.is_policy });
+            return Err(HopEnd::NoStartTls { is_policy: hop.plan.is_tls_demanded });
         }
         let name = self.settings.name.as_str();
         let upgraded = channel.start_tls(&tls, name).await;
-        self.count(&session, upgraded.as_ref().err().map(Failure::reason));
+        let failed = upgraded.as_ref().err().filter(|failure| !matches!(failure, Failure::Inside(_)));
+        self.count(&session, failed.map(Failure::reason));
         let mut channel = upgraded.map_err(|failure| tls_end(&failure, &hop.plan))?;
         if let Some(login) = dial.route.and_then(|route| route.login.as_ref()) {
             channel.log_in(&login.user, &login.password).await.map_err(|failure| HopEnd::Later(failure.reason()))?;
@@ -356,7 +367,7 @@ impl Attempts {
     }
 
     /// The first address of a host that answers EHLO. IPv6 comes first.
-    async fn open(&self, hop: &Hop) -> Result<Channel<Clear>, HopEnd> {
+    pub(super) async fn open(&self, hop: &Hop) -> Result<Channel<Clear>, HopEnd> {
         let mut last = Reason::ConnectFailed;
         for ip in &hop.addresses {
             let address = SocketAddr::new(*ip, hop.port);
@@ -379,71 +390,78 @@ impl Attempts {
         Err(HopEnd::Silent(last))
     }
 
-    async fn notify_host(
-        &self,
-        dial: &Dial<'_>,
-        evidence: &DomainEvidence,
-        notice: &Notice,
-        mode: NoticeMode,
-        may_be_clear: bool,
-    ) -> Hosted {
-        let hop = dial.hop;
-        let Some(_slot) = self.pool.slot(&hop.host, hop.port).await else {
+    async fn notify_proven(&self, dial: &Dial<'_>, evidence: &DomainEvidence, notice: &Notice) -> Hosted {
+        let Some(_slot) = self.pool.slot(&dial.hop.host, dial.hop.port).await else {
             return Hosted::Ended(HopEnd::Silent(Reason::Timeout));
         };
-        let end = match self.connect(dial, evidence).await {
+        match self.connect(dial, evidence).await {
             Ok(mut channel) => {
                 let proof = proven(channel.proof());
                 let sent = channel.send_notice(notice).await;
                 channel.quit().await;
-                return notified(sent, proof);
+                notified(sent, proof)
             }
-            Err(end) => end,
-        };
-        let name = self.settings.name.as_str();
-        match end {
-            HopEnd::Short { is_policy: false, .. } => {
-                let unproven = TlsPlan {
-                    host: hop.host.clone(),
-                    authentication: Authentication::None,
-                    gives: Level::Encrypted,
-                    is_policy: false,
-                };
-                let Ok(tls) = tls_client(&unproven, &self.settings.roots, now()) else { return Hosted::Ended(end) };
-                let channel = match self.open(hop).await {
-                    Ok(channel) => channel,
-                    Err(end) => return Hosted::Ended(end),
-                };
-                match channel.start_tls_unproven(&tls, name).await {
-                    Ok(mut channel) => {
-                        let sent = channel.send_notice(notice).await;
-                        channel.quit().await;
-                        notified(sent, unproven_way(&hop.host, "encrypted"))
-                    }
-                    Err(failure) => Hosted::Ended(tls_end(&failure, &unproven)),
-                }
-            }
-            HopEnd::NoStartTls { is_policy: false } if mode == NoticeMode::Plain && may_be_clear && !evidence.starttls_seen => {
-                let mut channel = match self.open(hop).await {
-                    Ok(channel) => channel,
-                    Err(end) => return Hosted::Ended(end),
-                };
-                if channel.offers().starttls {
-                    // It offers now what it did not a moment ago: the next attempt takes it up.
-                    return Hosted::Ended(HopEnd::Later(Reason::ProtocolError));
-                }
-                let sent = channel.send_notice(notice).await;
-                channel.quit().await;
-                notified(sent, unproven_way(&hop.host, "clear"))
-            }
-            HopEnd::Silent(_)
-            | HopEnd::NoStartTls { .. }
-            | HopEnd::Short { .. }
-            | HopEnd::TlsBroken { .. }
-            | HopEnd::Lacks(_)
-            | HopEnd::Later(_) => Hosted::Ended(end),
+            Err(end) => Hosted::Ended(end),
         }
     }
+
+    async fn notify_unproven(&self, hop: &Hop, notice: &Notice) -> Hosted {
+        let Some(_slot) = self.pool.slot(&hop.host, hop.port).await else {
+            return Hosted::Ended(HopEnd::Silent(Reason::Timeout));
+        };
+        let unproven = unproven_plan(&hop.host);
+        let tls = match tls_client(&unproven, &self.settings.roots, now()) {
+            Ok(tls) => tls,
+            Err(reason) => return Hosted::Ended(HopEnd::Short { reason, is_policy: false }),
+        };
+        let channel = match self.open(hop).await {
+            Ok(channel) => channel,
+            Err(end) => return Hosted::Ended(end),
+        };
+        match channel.start_tls_unproven(&tls, self.settings.name.as_str()).await {
+            Ok(mut channel) => {
+                let sent = channel.send_notice(notice).await;
+                channel.quit().await;
+                notified(sent, unproven_way(&hop.host, "encrypted"))
+            }
+            Err(failure) => Hosted::Ended(tls_end(&failure, &unproven)),
+        }
+    }
+
+    async fn notify_in_clear(&self, hop: &Hop, notice: &Notice) -> Hosted {
+        let Some(_slot) = self.pool.slot(&hop.host, hop.port).await else {
+            return Hosted::Ended(HopEnd::Silent(Reason::Timeout));
+        };
+        let mut channel = match self.open(hop).await {
+            Ok(channel) => channel,
+            Err(end) => return Hosted::Ended(end),
+        };
+        if channel.offers().starttls {
+            // It offers now what it did not a moment ago: the next attempt takes it up.
+            return Hosted::Ended(HopEnd::Later(Reason::ProtocolError));
+        }
+        let sent = channel.send_notice(notice).await;
+        channel.quit().await;
+        notified(sent, unproven_way(&hop.host, "clear"))
+    }
+}
+
+/// The hosts that are tried for a domain, in order, or what becomes of the message because there is none.
+pub(super) fn route_of(
+    requirement: &Requirement,
+    evidence: &DomainEvidence,
+    port: u16,
+    prefer: Option<&Domain>,
+    dice: u64,
+) -> Result<Route, Outcome> {
+    let mut route = plan(requirement, evidence, port).map_err(|refusal| outcome_of(&refusal))?;
+    route.spread(dice);
+    if let Some(host) = prefer {
+        // The host that may have the message already is asked first: it can tell a copy by its Message-ID.
+        route.hops.sort_by_key(|hop| hop.host != *host);
+    }
+    cut_short(&mut route);
+    Ok(route)
 }
 
 /// Leaves the first hosts and addresses of a domain that names a flood of them. What was left out was not asked, so
@@ -487,13 +505,27 @@ fn notified(sent: Result<End, Failure>, proof: audit::Proven) -> Hosted {
     }
 }
 
+/// The attempt, if this host decided it, or what it was instead.
+fn ended(end: Hosted, host: &Domain, shown: Option<Shown>) -> Result<Attempted, HopEnd> {
+    let (outcome, proof, reply) = match end {
+        Hosted::Delivered(proof, reply) => (Outcome::Delivered, Some(proof), Some(reply)),
+        Hosted::Refused(proof, reply) => (Outcome::Failed { reason: Reason::PermanentReply }, Some(proof), Some(reply)),
+        Hosted::Uncertain => (Outcome::Uncertain, None, None),
+        Hosted::Later(_) => return Err(HopEnd::Later(Reason::TemporaryReply)),
+        Hosted::Ended(end) => return Err(end),
+    };
+    Ok(Attempted { outcome, proof, reply, host: Some(host.clone()), shown })
+}
+
 /// How an upgrade to TLS failed.
 fn tls_end(failure: &Failure, plan: &TlsPlan) -> HopEnd {
-    let is_policy = plan.is_policy;
+    let is_policy = plan.is_tls_demanded;
     match failure {
         Failure::Tls(Reason::TlsFailed) => HopEnd::TlsBroken { is_policy },
-        Failure::Tls(reason) => HopEnd::Short { reason: *reason, is_policy },
+        Failure::Tls(reason) => HopEnd::Short { reason: *reason, is_policy: plan.is_policy },
         Failure::NoStartTls => HopEnd::NoStartTls { is_policy },
+        // The peer is who it should be and has no time for us.
+        Failure::Inside(failure) => HopEnd::Later(failure.reason()),
         // Offered and then refused or never finished: it may be better in a while, and is no proof of inability.
         Failure::Connect
         | Failure::Timeout
@@ -565,7 +597,7 @@ async fn fixed_evidence(domain: &Domain, route: &FixedRoute) -> DomainEvidence {
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a proof looks like in the record.
-fn proven(proof: &Proof) -> audit::Proven {
+pub(super) fn proven(proof: &Proof) -> audit::Proven {
     audit::Proven {
         level: proof.level().as_str().to_owned(),
         method: proof.method().to_owned(),
@@ -574,6 +606,17 @@ fn proven(proof: &Proof) -> audit::Proven {
         cipher: proof.cipher().to_owned(),
         chain_sha256: hex(&proof.chain_sha256()),
         plan_sha256: hex(&proof.plan().0),
+    }
+}
+
+/// TLS with whoever it is.
+pub(super) fn unproven_plan(host: &Domain) -> TlsPlan {
+    TlsPlan {
+        host: host.clone(),
+        authentication: Authentication::None,
+        gives: Level::Encrypted,
+        is_policy: false,
+        is_tls_demanded: false,
     }
 }
 
@@ -594,6 +637,6 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn now() -> UnixTime {
+pub(super) fn now() -> UnixTime {
     UnixTime::since_unix_epoch(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

@@ -11,7 +11,7 @@ use crate::escrow::{Notice, Number};
 use crate::mail::{BodyId, ParcelId, Timestamp};
 use crate::queue::Outcome;
 use crate::secret::{Key, Nonce, Sealed};
-use crate::transport::{Level, Reason, RefusalKind, Requirement};
+use crate::transport::{DomainEvidence, Evidence, Level, Reason, RefusalKind, Requirement};
 use crate::world::{Leaf, Offers, Step, When};
 
 const CONTENT: &[u8] = b"From: dr@practice.example\r\nSubject: results\r\n\r\nAll is well.\r\n.\r\n..\r\nBye\r\n";
@@ -59,6 +59,43 @@ async fn a_message_arrives_byte_for_byte_whatever_the_host_offers() {
     // Nothing but the way into TLS was ever said in clear.
     let clear = String::from_utf8(world.sinks[0].clear_bytes()).unwrap();
     assert_eq!(clear.replace("EHLO gw.practice.example\r\nSTARTTLS\r\n", ""), "");
+}
+
+#[tokio::test]
+async fn unusable_tlsa_records_ask_for_tls_and_for_nothing_more() {
+    let world = World::of(1).await;
+    let strange = Leaf::self_signed(&[&host(0)]).unwrap();
+    let mut unusable = with_tlsa(evidence("patient.example", &[0]), &strange);
+    if let Evidence::Present((hosts, _)) = &mut unusable.mx
+        && let Evidence::Present(tlsa) = &mut hosts[0].tlsa
+    {
+        tlsa.records[0].usage = 1;
+    }
+    world.table.set(unusable);
+    world.set_leaf(0, &strange);
+    let cannot = settled(RefusalKind::CannotAuthenticate, Reason::CertificateNotTrusted);
+    assert_eq!(try_once(&world).await.outcome, cannot);
+    world.sinks[0].set_tls(None);
+    let violated = delayed(RefusalKind::PolicyViolated, Reason::StarttlsNotSupported);
+    assert_eq!(try_once(&world).await.outcome, violated);
+    assert_eq!(world.sinks[0].message_count(), 0);
+}
+
+#[tokio::test]
+async fn a_proven_host_that_is_busy_inside_tls_breaks_no_policy() {
+    let world = World::of(1).await;
+    let leaf = world.ca.leaf(&[&host(0)]).unwrap();
+    world.set_leaf(0, &leaf);
+    world.table.set(with_tlsa(evidence("patient.example", &[0]), &leaf));
+    for (step, reason) in [
+        (Step::Reply("421 4.3.2 busy".into()), Reason::TemporaryReply),
+        (Step::Reply("550 5.7.1 no".into()), Reason::GreetingRefused),
+        (Step::Drop, Reason::ProtocolError),
+    ] {
+        world.sinks[0].clear_script();
+        world.sinks[0].always(When::EhloInside, step.clone());
+        assert_eq!(try_once(&world).await.outcome, delayed(RefusalKind::Unknown, reason), "{step:?}");
+    }
 }
 
 /// A body that is opened chunk by chunk.
@@ -503,5 +540,41 @@ async fn a_notice_takes_the_best_way_there_is_and_none_past_a_policy() {
             assert_eq!(last.content, notice().letter().bytes().expose(), "{name}");
             assert_eq!((last.mail_parameters.as_str(), last.tls.is_some()), ("", level != "clear"), "{name}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_another_host_of_the_domain_shows_or_hides_keeps_a_notice_back() {
+    let world = World::of(2).await;
+    let (good, strange) = (world.ca.leaf(&[&host(1)]).unwrap(), Leaf::self_signed(&[&host(1)]).unwrap());
+    let unknown = |mut evidence: DomainEvidence| {
+        if let Evidence::Present((hosts, _)) = &mut evidence.mx {
+            hosts[1].tlsa = Evidence::Unknown(crate::transport::Why::ServFail);
+        }
+        evidence
+    };
+    let dane = |evidence: DomainEvidence| {
+        let mut both = with_tlsa(evidence.clone(), &good);
+        let (Evidence::Present((first, _)), Evidence::Present((hosts, _))) = (&evidence.mx, &mut both.mx) else { panic!() };
+        hosts[0].tlsa = first[0].tlsa.clone();
+        both
+    };
+    let plain = |order: &[usize]| evidence("patient.example", order);
+    // The first host has no STARTTLS; the second shows `strange`, if anything.
+    let cases = [
+        ("nobody knows about the second", unknown(plain(&[0, 1])), delayed(RefusalKind::Unknown, Reason::DnsFailed), ""),
+        ("it breaks its policy", dane(plain(&[0, 1])), delayed(RefusalKind::PolicyViolated, Reason::TlsaInvalid), ""),
+        ("it has TLS, whoever it is", plain(&[0, 1]), Outcome::Delivered, "encrypted"),
+    ];
+    world.sinks[0].set_tls(None);
+    world.set_leaf(1, &strange);
+    for (name, evidence, expected, level) in cases {
+        world.table.set(evidence);
+        let attempted = world.attempts().notify(&notice(), NoticeMode::Plain, true).await;
+        assert_eq!(attempted.outcome, expected, "{name}");
+        assert_eq!(attempted.proof.map_or(String::new(), |proof| proof.level), level, "{name}");
+        assert_eq!(world.sinks[0].message_count(), 0, "{name}");
+        world.sinks[0].wait_for_silence().await;
+        assert!(!String::from_utf8(world.sinks[0].clear_bytes()).unwrap().contains("pat@"), "{name}");
     }
 }

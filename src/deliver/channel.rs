@@ -64,6 +64,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use mail_send::SmtpClient;
+use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -71,6 +72,7 @@ use tokio_rustls::client::TlsStream;
 use super::content::Content;
 use super::dialogue::{Dialogue, End, Failure, Offers, RequireTls, Timeouts, Transaction};
 use crate::escrow::Notice;
+use crate::mail::Domain;
 use crate::observe::metrics;
 use crate::transport::{Clearance, Proof, Reason, TlsClient};
 
@@ -190,13 +192,14 @@ impl Channel<Clear> {
     /// made in clear may be anybody's.
     ///
     /// # Errors
-    /// [`Failure::NoStartTls`], [`Failure::Tls`] with the reason, or another failure of the dialogue.
+    /// [`Failure::NoStartTls`], [`Failure::Tls`] with the reason, [`Failure::Inside`] once the peer was proven, or
+    /// another failure of the dialogue.
     pub async fn start_tls(self, tls: &TlsClient, name: &str) -> Result<Channel<Proven>, Failure> {
         let (address, local) = (self.address, self.local);
         let dialogue = self.upgrade(tls).await?;
         let proof = tls.prove(dialogue.client().tls_connection()).map_err(Failure::Tls)?;
         let mut channel = Channel { dialogue, security: Proven(proof), address, local, messages: 0 };
-        channel.dialogue.hello(name).await?;
+        channel.dialogue.hello(name).await.map_err(|failure| Failure::Inside(Box::new(failure)))?;
         Ok(channel)
     }
 
@@ -208,7 +211,7 @@ impl Channel<Clear> {
         let (address, local) = (self.address, self.local);
         let dialogue = self.upgrade(tls).await?;
         let mut channel = Channel { dialogue, security: Encrypted(()), address, local, messages: 0 };
-        channel.dialogue.hello(name).await?;
+        channel.dialogue.hello(name).await.map_err(|failure| Failure::Inside(Box::new(failure)))?;
         Ok(channel)
     }
 
@@ -237,6 +240,29 @@ impl Channel<Clear> {
     }
 }
 
+/// What a handshake showed, for people who ask why. It proves nothing.
+#[derive(Clone, Debug)]
+pub struct TlsShown {
+    /// `TLSv1.3` or `TLSv1.2`.
+    pub version: &'static str,
+    pub cipher: &'static str,
+    /// As presented, the host's own certificate first.
+    pub chain: Vec<CertificateDer<'static>>,
+}
+
+impl<S: Security + sealed::Security<Stream = TlsStream<TcpStream>>> Channel<S> {
+    pub(super) fn tls_shown(&self) -> TlsShown {
+        let connection = self.dialogue.client().tls_connection();
+        let version = match connection.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "TLSv1.2",
+        };
+        let cipher = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unnamed");
+        let chain = connection.peer_certificates().unwrap_or_default().iter().map(|one| one.clone().into_owned()).collect();
+        TlsShown { version, cipher, chain }
+    }
+}
+
 impl Channel<Proven> {
     #[must_use]
     pub fn proof(&self) -> &Proof {
@@ -255,11 +281,16 @@ impl Channel<Proven> {
         content: Content,
     ) -> Result<End, Failure> {
         let is_short = clearance.requires_tls() && transaction.require_tls != RequireTls::Yes;
-        if is_short || !clearance.admits(&self.security.0) || clearance.domain() != transaction.recipient.domain() {
+        if is_short || !self.may_carry(clearance, transaction.recipient.domain()) {
             return Err(Failure::NotAdmitted);
         }
         self.messages += 1;
         self.dialogue.transact(transaction, content).await
+    }
+
+    /// Whether a message for `domain` may go over this channel.
+    pub(super) fn may_carry(&self, clearance: &Clearance, domain: &Domain) -> bool {
+        clearance.admits(&self.security.0) && clearance.domain() == domain
     }
 
     /// Logs in with AUTH PLAIN (RFC 4616), which is safe only here: inside TLS, with a proven peer.

@@ -157,6 +157,8 @@ pub enum Failure {
     NoStartTls,
     /// The handshake did not show what the plan asks for.
     Tls(Reason),
+    /// The handshake was as it should be, and the EHLO inside TLS went wrong.
+    Inside(Box<Failure>),
     /// The proof of this channel is not the one that the clearance asks for.
     NotAdmitted,
     /// The host lacks an extension that this message needs; nothing was sent.
@@ -179,6 +181,7 @@ impl Failure {
             Failure::Unfitting(_) => Reason::GreetingRefused,
             Failure::NoStartTls => Reason::StarttlsNotSupported,
             Failure::Tls(reason) | Failure::Lacks(reason) => *reason,
+            Failure::Inside(failure) => failure.reason(),
             Failure::NotAdmitted => Reason::LevelNotReachable,
         }
     }

@@ -152,7 +152,7 @@ impl Parcels {
         let (code, wrap) = code.map_or((None, None), |(code, wrap)| (Some(code), Some(wrap)));
         if let (Some(to), Some(code)) = (&slip_to, code) {
             let attempts = row.attempts;
-            let slip = Slip { to, recipient: &recipient, why, occasion: Occasion::First, code, number, attempts };
+            let slip = Slip { to, recipient: &recipient, why, occasion: Occasion::First, code: Some(code), number, attempts };
             self.add_slip(&mut commit, row.copy.message, &open.facts.message_id, id, slip, is_notice_mailed, until, now);
         }
         let reason_word = reason.map_or("policy", crate::transport::Reason::as_str);
@@ -238,7 +238,7 @@ impl Parcels {
         };
         let mut commit = Commit::default();
         if let Some(to) = &slip_to {
-            let slip = Slip { to, recipient: &recipient, why, occasion, code: code.clone(), number, attempts: 0 };
+            let slip = Slip { to, recipient: &recipient, why, occasion, code: Some(code.clone()), number, attempts: 0 };
             let is_mailed = parcel.notice_sent_at.is_some();
             let until = escrow::effective_expiry(parcel.expires_at, parcel.first_opened_at);
             self.add_slip(&mut commit, parcel.message, &facts.message_id, id, slip, is_mailed, until, now);
@@ -246,6 +246,36 @@ impl Parcels {
         commit.parcel_changes.push(ParcelChange::Code(id, wrap));
         self.store.commit(commit).await?;
         Ok(Reissued { code, number: facts.number, slip_to })
+    }
+
+    /// After ten wrong tries: the code's wrap goes, and the sender is told in the same transaction. No new code is made:
+    /// a person asks for one. Says whether there was anybody to tell.
+    ///
+    /// # Errors
+    /// [`Error::NoParcel`] for a closed or unknown one; [`Error::Store`] if a new code was issued meanwhile.
+    pub async fn code_void(&self, id: ParcelId, now: Timestamp) -> Result<bool, Error> {
+        let parcel = self.store.parcel(id).await?.filter(|parcel| !parcel.is_closed).ok_or(Error::NoParcel)?;
+        let mut record = Record::of(Event::Resolved, now);
+        record.message = Some(parcel.message.to_string());
+        record.copy = Some(parcel.copy.to_string());
+        record.recipient = Some(parcel.recipient.clone());
+        record.reason = Some("code-voided".to_owned());
+        self.store.append(vec![record]).await?;
+
+        let key = self.vault.unwrap_recovery(parcel.id, &parcel.recovery)?;
+        let facts = escrow::open_facts(&key, parcel.id, &parcel.facts)?;
+        let recipient = Mailbox::parse(&facts.recipient).map_err(|_| Error::Facts)?;
+        let number = Number::parse(&facts.number).map_err(|_| Error::Facts)?;
+        let slip_to = self.slip_address(facts.slip_to.as_deref(), &recipient);
+        let mut commit = Commit { parcel_changes: vec![ParcelChange::CodeVoid(id)], ..Commit::default() };
+        if let Some(to) = &slip_to {
+            let occasion = Occasion::AfterTenTries;
+            let slip = Slip { to, recipient: &recipient, why: Why::Policy, occasion, code: None, number, attempts: 0 };
+            let until = escrow::effective_expiry(parcel.expires_at, parcel.first_opened_at);
+            self.add_slip(&mut commit, parcel.message, &facts.message_id, id, slip, false, until, now);
+        }
+        self.store.commit(commit).await?;
+        Ok(slip_to.is_some())
     }
 
     /// Where a slip may go: the submitter's bound address, in a domain with a fixed route of ours, and never the
@@ -330,6 +360,7 @@ impl Parcels {
             last_attempt_at: now,
             code: slip.code,
             number: slip.number,
+            reference: message.to_string(),
             host: self.settings.portal.host.clone(),
             is_notice_mailed,
             until,
@@ -360,7 +391,7 @@ struct Slip<'a> {
     recipient: &'a Mailbox,
     why: Why,
     occasion: Occasion,
-    code: Code,
+    code: Option<Code>,
     number: Number,
     attempts: u32,
 }

@@ -1,6 +1,7 @@
 //! From a claimed copy to what is written down of its attempt.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ const NOTE_STARTTLS_EVERY: Duration = Duration::from_secs(6 * 3600);
 const NOTED_MAX: usize = 50_000;
 /// The alarm about our own network repeats at most this often.
 const ALARM_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// How often an outcome that found the disk full is committed again.
+pub(super) const ROOM_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs attempts and commits what came of them.
 pub(super) struct Finish {
@@ -417,6 +421,7 @@ impl Finish {
         record.reason = Some("cannot-open".to_owned());
         commit.records.push(record);
         observe::log(&observe::Event::StoreFailed { what: format!("copy {} does not open and is held", row.copy.id) });
+        observe::log(&observe::Event::Held { message: row.copy.message, copy: row.copy.id });
         self.commit(commit).await;
         None
     }
@@ -430,7 +435,7 @@ impl Finish {
     }
 
     async fn commit(&self, commit: Commit) {
-        match self.store.commit(commit).await {
+        match with_room(ROOM_EVERY, || self.store.commit(commit.clone())).await {
             // A conflict says that the copy is somebody else's by now.
             Ok(()) | Err(store::Error::Conflict) => {}
             // The copy stays in flight and is claimed again at the next start.
@@ -505,6 +510,25 @@ impl Finish {
     }
 }
 
+/// Commits again and again while the disk is full. An outcome that is not written would leave its copy in flight, and
+/// nobody claims that until the next start.
+pub(super) async fn with_room<F: Future<Output = Result<(), store::Error>>>(
+    every: Duration,
+    mut commit: impl FnMut() -> F,
+) -> Result<(), store::Error> {
+    let mut is_logged = false;
+    loop {
+        match commit().await {
+            Err(store::Error::Full) => {}
+            ended => return ended,
+        }
+        if !std::mem::replace(&mut is_logged, true) {
+            observe::log(&observe::Event::StoreFailed { what: store::Error::Full.to_string() });
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
 /// Ends a copy that must not leave, with a report to its sender.
 #[must_use]
 pub fn refuse(vault: &Vault, settings: &Settings, row: &CopyRow, reason: Reason, at: Timestamp) -> Commit {
@@ -544,5 +568,23 @@ fn level_word(level: &str) -> &'static str {
         "encrypted" => "encrypted",
         "clear" => "clear",
         _ => "none",
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_outcome_waits_for_room_and_for_nothing_else() {
+        let mut answers = vec![Ok(()), Err(store::Error::Full), Err(store::Error::Full)];
+        with_room(Duration::ZERO, || std::future::ready(answers.pop().unwrap())).await.unwrap();
+        assert!(answers.is_empty());
+        let mut answers = vec![Err(store::Error::Closed), Err(store::Error::Full)];
+        let ended = with_room(Duration::ZERO, || std::future::ready(answers.pop().unwrap())).await;
+        assert!(matches!(ended, Err(store::Error::Closed)));
+        let ended = with_room(Duration::ZERO, || std::future::ready(Err(store::Error::Conflict))).await;
+        assert!(matches!(ended, Err(store::Error::Conflict)));
     }
 }

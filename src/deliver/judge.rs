@@ -25,8 +25,10 @@ pub enum HopEnd {
 ///
 /// To the portal at once only when every host that could be reached was asked, and each either answered EHLO without
 /// STARTTLS or showed less than the level, and no policy is violated. Everything else waits.
+///
+/// `hidden`: why nobody knows whether there is an MTA-STS policy. Who could hide it could take STARTTLS away as well.
 #[must_use]
-pub fn judge(starttls_seen: bool, skipped: &[(Domain, Reason)], ends: &[HopEnd]) -> Outcome {
+pub fn judge(starttls_seen: bool, hidden: Option<Reason>, skipped: &[(Domain, Reason)], ends: &[HopEnd]) -> Outcome {
     use RefusalKind::{CannotAuthenticate, CannotEncrypt, PolicyViolated, Unknown};
     let delayed = |kind, reason| Outcome::Delayed { kind, reason };
     for end in ends {
@@ -48,6 +50,13 @@ pub fn judge(starttls_seen: bool, skipped: &[(Domain, Reason)], ends: &[HopEnd])
     if let Some(reason) = ends.iter().find_map(|end| if let HopEnd::Lacks(reason) = end { Some(*reason) } else { None }) {
         // Waiting will not give the host another extension. The peer is proven, so the notice may go over it.
         return Outcome::CannotReachLevel { kind: CannotAuthenticate, reason };
+    }
+    let falls_short = |end: &HopEnd| match end {
+        HopEnd::NoStartTls { .. } | HopEnd::Short { .. } | HopEnd::TlsBroken { .. } => true,
+        HopEnd::Silent(_) | HopEnd::Lacks(_) | HopEnd::Later(_) => false,
+    };
+    if let Some(reason) = hidden.filter(|_| ends.iter().any(falls_short)) {
+        return delayed(Unknown, reason);
     }
     if ends.iter().any(|end| matches!(end, HopEnd::TlsBroken { .. })) {
         return delayed(CannotEncrypt, Reason::TlsFailed);
@@ -172,7 +181,27 @@ mod tests {
             ),
         ];
         for (name, seen, skipped, ends, expected) in cases {
-            assert_eq!(judge(seen, skipped, &ends), expected, "{name}");
+            assert_eq!(judge(seen, None, skipped, &ends), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn behind_a_policy_that_could_not_be_asked_for_nobody_is_unable() {
+        let hidden = Some(Reason::StsFetchFailed);
+        let waits = Outcome::Delayed { kind: Unknown, reason: Reason::StsFetchFailed };
+        let expired = Reason::CertificateExpired;
+        for end in [
+            HopEnd::NoStartTls { is_policy: false },
+            HopEnd::Short { reason: expired, is_policy: false },
+            HopEnd::TlsBroken { is_policy: false },
+        ] {
+            assert_eq!(judge(false, hidden, &[], &[end]), waits, "{end:?}");
+            assert_eq!(judge(true, hidden, &[], &[HopEnd::Silent(Reason::Timeout), end]), waits, "{end:?}");
+        }
+        // A violation stays one, and a host that is proven says what it lacks.
+        let violated = judge(false, hidden, &[], &[HopEnd::Short { reason: expired, is_policy: true }]);
+        assert_eq!(violated, Outcome::Delayed { kind: PolicyViolated, reason: expired });
+        let lacks = judge(false, hidden, &[], &[HopEnd::Lacks(Reason::SizeExceeded)]);
+        assert_eq!(lacks, Outcome::CannotReachLevel { kind: CannotAuthenticate, reason: Reason::SizeExceeded });
     }
 }

@@ -8,7 +8,7 @@
 //! nothing but a notice.
 //!
 //! Reading order: `settings` → `worker` → `finish` → `attempt` → `channel` (→ `dialogue`, `content`) → `judge` →
-//! `pool` → `fallback` → `bounce` → `weather` → `tally`.
+//! `pool` → `fallback` → `bounce` → `weather` → `tally` → `probe`.
 
 mod attempt;
 mod bounce;
@@ -20,6 +20,7 @@ mod fallback;
 mod finish;
 mod judge;
 pub mod pool;
+mod probe;
 mod settings;
 mod tally;
 pub mod weather;
@@ -36,12 +37,14 @@ mod testing;
 mod worker_tests;
 
 pub use attempt::{AskWay, Attempted, Attempts, Contents, Dice, Way};
-pub use channel::{Channel, Clear, Encrypted, Proven, Security};
+pub use channel::{Channel, Clear, Encrypted, Proven, Security, TlsShown};
 pub use content::{Content, LineLaw, Unlawful};
 pub use copy::{Internal, OpenCopy, seal_internal};
 pub use dialogue::{End, Failure, Offers, RequireTls, Step, Timeouts, Transaction};
 pub use fallback::{Error as PortalError, Parcels, Reissued, issue_code, may_notify, notice_of, record_of};
 pub use finish::refuse;
+pub use judge::HopEnd;
+pub use probe::{AtLevel, Probe, Seen, Tried, Via, Would};
 pub use settings::{FixedRoute, Login, NoticeMode, Portal, RouteProof, Settings};
 pub use tally::{Failed, Tally};
 pub use worker::{Deliver, Running};

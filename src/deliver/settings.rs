@@ -147,16 +147,22 @@ impl Settings {
             pool: pool::Settings::default(),
             routes: HashMap::new(),
             default_hop: None,
-            attempts_max: 100,
+            attempts_max: 200,
             slow_max: 400,
             slow_after: Duration::from_secs(5),
-            per_domain_max: 20,
+            per_domain_max: 100,
             warm_max: 256,
             schedule: Schedule::default(),
             portal: Portal::default(),
             weather: Some(weather::Settings::default()),
             tls_reports: false,
         }
+    }
+
+    /// The host that the administrator chose for a domain, if any: its route, or the default next hop.
+    #[must_use]
+    pub fn fixed(&self, domain: &Domain) -> Option<&FixedRoute> {
+        self.routes.get(domain).or(self.default_hop.as_ref())
     }
 
     /// From of slips and reports.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::attempt::{AskWay, Attempts};
 use super::fallback::Parcels;
-use super::finish::Finish;
+use super::finish::{Finish, ROOM_EVERY, with_room};
 use super::pool::Pool;
 use super::settings::Settings;
 use super::tally::Tally;
@@ -245,7 +245,7 @@ async fn dispatch(shared: Arc<Shared>, mut warm: mpsc::Receiver<CopyRow>, mut st
             }
             () = shared.freed.notified() => {}
             row = warm.recv(), if has_room => match row {
-                Some(row) => take_in(&shared, &mut lanes, row).await,
+                Some(row) => take_in(&shared, &mut lanes, row),
                 // Every sender is gone: so is `Running`.
                 None => break,
             },
@@ -265,12 +265,12 @@ async fn dispatch(shared: Arc<Shared>, mut warm: mpsc::Receiver<CopyRow>, mut st
     while let Ok(row) = warm.try_recv() {
         left.push(row);
     }
-    release(&shared.store, left, Duration::ZERO).await;
+    release(&shared.store, left).await;
 }
 
-async fn take_in(shared: &Shared, lanes: &mut Lanes, row: CopyRow) {
+fn take_in(shared: &Shared, lanes: &mut Lanes, row: CopyRow) {
     if let Some(row) = lanes.push(row, shared.settings.per_domain_max) {
-        release(&shared.store, vec![row], LANE_FULL_WAIT).await;
+        give_back(shared, vec![row]);
     }
 }
 
@@ -289,7 +289,7 @@ async fn claim(shared: &Shared, lanes: &mut Lanes, max: usize) -> Instant {
         back.extend(lanes.push(row, shared.settings.per_domain_max));
     }
     if !back.is_empty() {
-        release(&shared.store, back, LANE_FULL_WAIT).await;
+        give_back(shared, back);
     }
     if is_full {
         return Instant::now();
@@ -301,26 +301,41 @@ async fn claim(shared: &Shared, lanes: &mut Lanes, max: usize) -> Instant {
     }
 }
 
-/// Gives claimed copies back to the store, untried.
-async fn release(store: &Handle, rows: Vec<CopyRow>, wait: Duration) {
-    if rows.is_empty() {
-        return;
-    }
-    let at = now();
-    let next_at = at.plus_ms(wait.as_millis() as i64);
+/// Gives claimed copies back to the store, untried, because their lane is full. Beside the dispatcher: a full disk
+/// must not keep it from what it has in memory.
+fn give_back(shared: &Shared, rows: Vec<CopyRow>) {
+    let store = shared.store.clone();
+    tokio::spawn(async move {
+        for row in &rows {
+            let commit = || store.commit(untried(row, LANE_FULL_WAIT));
+            if let Err(error) = with_room(ROOM_EVERY, commit).await {
+                observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+            }
+        }
+    });
+}
+
+/// At a stop. What cannot be written is claimed again at the next start.
+async fn release(store: &Handle, rows: Vec<CopyRow>) {
     for row in rows {
-        let settle = Settle {
-            copy: row.copy.id,
-            generation: row.generation,
-            to: crate::queue::CopyState::Queued { next_at },
-            at,
-            reason: row.last_reason,
-        };
         // One commit each: a conflict with one says nothing of the others. They share a sync.
-        if let Err(error) = store.commit(Commit { settles: vec![settle], ..Commit::default() }).await {
+        if let Err(error) = store.commit(untried(&row, Duration::ZERO)).await {
             observe::log(&observe::Event::StoreFailed { what: error.to_string() });
         }
     }
+}
+
+fn untried(row: &CopyRow, wait: Duration) -> Commit {
+    let at = now();
+    let next_at = at.plus_ms(wait.as_millis() as i64);
+    let settle = Settle {
+        copy: row.copy.id,
+        generation: row.generation,
+        to: crate::queue::CopyState::Queued { next_at },
+        at,
+        reason: row.last_reason.clone(),
+    };
+    Commit { settles: vec![settle], ..Commit::default() }
 }
 
 /// Runs one attempt in a task of its own, so that a panic costs that attempt and no more.
@@ -361,7 +376,8 @@ async fn requeue(shared: &Shared, copy: CopyId, generation: u64, reason: Option<
     let at = now();
     let next_at = at.plus_ms(PANIC_WAIT.as_millis() as i64);
     let settle = Settle { copy, generation, to: crate::queue::CopyState::Queued { next_at }, at, reason };
-    if let Err(error) = shared.store.commit(Commit { settles: vec![settle], ..Commit::default() }).await {
+    let commit = Commit { settles: vec![settle], ..Commit::default() };
+    if let Err(error) = with_room(ROOM_EVERY, || shared.store.commit(commit.clone())).await {
         observe::log(&observe::Event::StoreFailed { what: error.to_string() });
     }
     next_at

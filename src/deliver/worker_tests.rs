@@ -378,7 +378,7 @@ async fn a_new_code_is_recorded_voids_the_old_one_and_reaches_the_sender() {
     let running = office.start();
     let first = code_in(&office.wait(1, 1).await[0]);
     let id = office.parcel(&copy).await.id;
-    let reissued = running.parcels().reissue(id, Occasion::AfterTenTries, now()).await.unwrap();
+    let reissued = running.parcels().reissue(id, Occasion::NewCode, now()).await.unwrap();
     assert_eq!(reissued.slip_to, Some(mailbox("grey@practice.example")));
     let slips = office.wait(1, 2).await;
     within(running.stop()).await;
@@ -391,6 +391,34 @@ async fn a_new_code_is_recorded_voids_the_old_one_and_reaches_the_sender() {
     let unknown = office.start();
     assert!(unknown.parcels().reissue(ParcelId([0; 16]), Occasion::NewCode, now()).await.is_err());
     within(unknown.stop()).await;
+}
+
+/// Whoever types wrong codes causes one letter for each code, and never a new code.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_tried_out_is_gone_the_sender_is_told_once_and_no_new_one_is_made() {
+    let office = Office::new().await;
+    let mut facts = office.facts("pat@patient.example");
+    facts.action = Action::Escrow;
+    let copy = office.queue(&facts).await;
+    let running = office.start();
+    let first = code_in(&office.wait(1, 1).await[0]);
+    let id = office.parcel(&copy).await.id;
+    assert!(office.store.parcels_tried_out(9).await.unwrap().is_empty());
+    assert!(running.parcels().code_void(id, now()).await.is_err(), "a live code was voided");
+    while office.store.count_try(id, now()).await.unwrap().is_some() {}
+    assert_eq!(office.store.parcels_tried_out(9).await.unwrap(), [id]);
+    assert!(running.parcels().code_void(id, now()).await.unwrap());
+    let slips = office.wait(1, 2).await;
+    assert!(running.parcels().code_void(id, now()).await.is_err(), "told twice");
+    assert!(office.store.parcels_tried_out(9).await.unwrap().is_empty());
+    within(running.stop()).await;
+    assert_eq!(office.world.sinks[1].message_count(), 2);
+    let text = String::from_utf8_lossy(&slips[1].content).into_owned();
+    assert!(text.contains("no longer works") && text.contains("X-Wardpost-Slip") && !text.contains(&first.to_string()), "{text}");
+    assert!(escrow::spoken_forms(&text.split("\r\n\r\n").skip(1).collect::<String>()).is_empty(), "{text}");
+    let parcel = office.parcel(&copy).await;
+    assert!(parcel.code.is_none() && parcel.tries == 10);
+    assert!(!office.events(&copy).await.contains(&Event::CodeIssued));
 }
 
 #[tokio::test(flavor = "multi_thread")]

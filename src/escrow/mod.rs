@@ -20,7 +20,7 @@ mod slip;
 pub use access::{
     Access, BACK_OFF_FROM, EXPIRY_DAYS, READ_DAYS_MIN, TRIES_MAX, access, back_off_secs, default_expiry, effective_expiry,
 };
-pub use code::{Code, CodeError, SPOKEN_FORMS_MAX, SPOKEN_HASH, spoken_forms};
+pub use code::{Code, CodeError, SPOKEN_FORMS_MAX, SPOKEN_HASH, spoken_forms, spoken_in};
 pub use letter::{Letter, SLIP_MARKER, long_date};
 pub use notice::Notice;
 pub use number::{NUMBER_HASH, Number, NumberError};

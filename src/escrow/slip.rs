@@ -19,7 +19,8 @@ pub enum Occasion {
     First,
     /// Somebody asked for a new code; the old one is void.
     NewCode,
-    /// Ten wrong codes were typed; this is the new one.
+    /// Ten wrong codes were typed: the code is void, and this slip brings no other. Whoever types codes at the portal
+    /// must not be able to have new ones issued, or ten tries would be ten tries a quarter of an hour.
     AfterTenTries,
 }
 
@@ -35,8 +36,11 @@ pub struct SlipFacts {
     /// How often the way was tried, and when last.
     pub attempts: u32,
     pub last_attempt_at: Timestamp,
-    pub code: Code,
+    /// `None` where the code is void and no new one was asked for.
+    pub code: Option<Code>,
     pub number: Number,
+    /// How a new code is asked for: a queue id.
+    pub reference: String,
     /// Host of the portal as people type it.
     pub host: String,
     /// Whether a notice goes to the recipient by e-mail.
@@ -57,8 +61,8 @@ pub fn slip(facts: &SlipFacts) -> Letter {
         Occasion::First => format!("Your mail to {recipient} waits in secure pickup."),
         Occasion::NewCode => format!("Here is the new code for your mail to {recipient}. The old code no longer works."),
         Occasion::AfterTenTries => format!(
-            "A wrong code was typed ten times for your mail to {recipient}, so the old code no longer works. The message is \
-             safe. Please check that you speak to the right person before you give out this new code."
+            "A wrong code was typed ten times for your mail to {recipient}, so the code no longer works. The message is \
+             safe, and nobody can open it now."
         ),
     };
     let mut extra = vec![(SLIP_MARKER, "1".to_owned())];
@@ -70,23 +74,43 @@ pub fn slip(facts: &SlipFacts) -> Letter {
     } else {
         "No notice is mailed to them: please phone or write."
     };
+    let reason = format!("Reason: {}{}", reason_sentence(facts.why, facts.recipient.domain().as_str()), checked(facts));
+    let until = format!("The message can be read until {}.", long_date(facts.until));
+    let (subject, paragraphs) = match &facts.code {
+        Some(code) => (
+            "Secure pickup: please pass on a code",
+            vec![
+                opening,
+                reason,
+                format!("Please give them this code: {code}"),
+                "By phone or in person, not by e-mail or text.".to_owned(),
+                format!("Say: go to {host}, type number {} and the code.", facts.number),
+                notice.to_owned(),
+                until,
+            ],
+        ),
+        None => (
+            "Secure pickup: a code no longer works",
+            vec![
+                opening,
+                format!(
+                    "Once you are sure that you speak to the right person, ask whoever looks after the mail gateway for a new \
+                     code, and name the reference {}.",
+                    one_line(&facts.reference)
+                ),
+                until,
+            ],
+        ),
+    };
     Draft {
         from_name: &facts.office,
         from: &facts.from,
         to: &facts.to,
-        subject: "Secure pickup: please pass on a code",
+        subject,
         at: facts.at,
         random: facts.random,
         extra,
-        paragraphs: vec![
-            opening,
-            format!("Reason: {}{}", reason_sentence(facts.why, facts.recipient.domain().as_str()), checked(facts)),
-            format!("Please give them this code: {}", facts.code),
-            "By phone or in person, not by e-mail or text.".to_owned(),
-            format!("Say: go to {host}, type number {} and the code.", facts.number),
-            notice.to_owned(),
-            format!("The message can be read until {}.", long_date(facts.until)),
-        ],
+        paragraphs,
     }
     .finish()
 }
@@ -168,8 +192,9 @@ mod tests {
             occasion: Occasion::First,
             attempts: 2,
             last_attempt_at: Timestamp::from_secs(1_700_000_000),
-            code: Code::parse("482903157").unwrap(),
+            code: Some(Code::parse("482903157").unwrap()),
             number: Number::parse("R4TM-9KQ2").unwrap(),
+            reference: "nj5nwd835t9v1jjg".into(),
             host: "portal.practice.example".into(),
             is_notice_mailed: true,
             until: Timestamp::from_secs(1_702_592_000),
@@ -242,6 +267,10 @@ mod tests {
         assert!(text(transport(RefusalKind::Unknown, Reason::Timeout), Occasion::First).contains("could not be reached safely"));
         assert!(text(transport(RefusalKind::PolicyViolated, Reason::TlsaInvalid), Occasion::First).contains("do not match"));
         assert!(text(Why::Policy, Occasion::AfterTenTries).contains("ten times"));
+        let mut void = facts();
+        (void.occasion, void.code) = (Occasion::AfterTenTries, None);
+        let void = String::from_utf8(slip(&void).bytes().expose().to_vec()).unwrap();
+        assert!(void.contains("nj5nwd835t9v1jjg") && !void.contains("give them this code") && !void.contains("R4TM"), "{void}");
         assert!(text(Why::Policy, Occasion::NewCode).contains("The old code no longer works"));
     }
 }

@@ -129,12 +129,15 @@ fn by_magic(bytes: &[u8]) -> Option<Format> {
     is_image.then_some(Format::Image)
 }
 
-/// Which office format a ZIP holds, by the names in it.
+/// Which office format a ZIP holds, by the names in its directory: a document inside an archive makes no document of
+/// the archive.
 fn in_zip(bytes: &[u8]) -> Format {
-    let has = |name: &[u8]| find(bytes, name).is_some();
-    if bytes.get(30..38) == Some(b"mimetype") && has(b"application/vnd.oasis.opendocument.") {
-        Format::OpenDocument
-    } else if has(b"word/document.xml") {
+    if bytes.get(30..38) == Some(b"mimetype") && find(bytes, b"application/vnd.oasis.opendocument.").is_some() {
+        return Format::OpenDocument;
+    }
+    let names = directory(bytes);
+    let has = |name: &[u8]| names.contains(&name);
+    if has(b"word/document.xml") {
         Format::Docx
     } else if has(b"xl/workbook.xml") || has(b"xl/workbook.bin") {
         Format::Xlsx
@@ -143,6 +146,31 @@ fn in_zip(bytes: &[u8]) -> Format {
     } else {
         Format::Zip
     }
+}
+
+/// Names in the central directory (APPNOTE.TXT 4.3.12); empty if there is none where the end record says.
+fn directory(bytes: &[u8]) -> Vec<&[u8]> {
+    /// Bytes of the end record without its comment, and the longest comment.
+    const END: usize = 22;
+    const COMMENT_MAX: usize = 65_535;
+    /// More members than an office file has.
+    const NAMES_MAX: usize = 20_000;
+    let number = |at: usize, size: usize| -> Option<usize> {
+        let field = bytes.get(at..at.checked_add(size)?)?;
+        Some(field.iter().rev().fold(0usize, |value, byte| value << 8 | usize::from(*byte)))
+    };
+    let from = bytes.len().saturating_sub(END + COMMENT_MAX);
+    let end = bytes.get(from..).unwrap_or_default().windows(4).rposition(|four| four == b"PK\x05\x06").map(|at| from + at);
+    let Some(mut at) = end.and_then(|end| number(end + 16, 4)) else { return Vec::new() };
+    let mut names = Vec::new();
+    while names.len() < NAMES_MAX && bytes.get(at..).is_some_and(|rest| rest.starts_with(b"PK\x01\x02")) {
+        let (Some(name), Some(extra), Some(comment)) = (number(at + 28, 2), number(at + 30, 2), number(at + 32, 2)) else {
+            break;
+        };
+        names.extend(bytes.get(at + 46..at + 46 + name));
+        at += 46 + name + extra + comment;
+    }
+    names
 }
 
 fn by_text(bytes: &[u8], media_type: &str, extension: &str) -> Format {
@@ -245,6 +273,22 @@ pub(super) fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
+    /// The directory of an archive with one member, and the end record that points to it.
+    fn zip_of(name: &[u8]) -> Vec<u8> {
+        let mut out = b"PK\x03\x04".to_vec();
+        let start = out.len() as u32;
+        out.extend_from_slice(b"PK\x01\x02");
+        out.extend_from_slice(&[0; 24]);
+        out.extend_from_slice(&(name.len() as u16).to_le_bytes());
+        out.extend_from_slice(&[0; 16]);
+        out.extend_from_slice(name);
+        out.extend_from_slice(b"PK\x05\x06");
+        out.extend_from_slice(&[0; 12]);
+        out.extend_from_slice(&start.to_le_bytes());
+        out.extend_from_slice(&[0; 2]);
+        out
+    }
+
     #[test]
     fn content_decides_and_not_the_name() {
         for (bytes, media_type, name, format) in [
@@ -259,7 +303,9 @@ mod tests {
             (b"plain words", "application/octet-stream", "x.bin", Format::Text),
             (b"\x00\x01\x02\x03binary\x00\x00", "text/plain", "x.txt", Format::Unknown),
             (b"\xff\xfea\0b\0", "text/plain", "x.txt", Format::Text),
-            (b"PK\x03\x04 word/document.xml", "", "x.zip", Format::Docx),
+            (&zip_of(b"word/document.xml"), "", "x.zip", Format::Docx),
+            (&zip_of(b"letters/word/document.xml"), "", "x.docx", Format::Zip),
+            (b"PK\x03\x04 word/document.xml", "", "x.docx", Format::Zip),
             (b"PK\x03\x04 other", "", "x.docx", Format::Zip),
             (b"", "text/plain", "", Format::Text),
         ] {

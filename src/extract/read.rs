@@ -43,14 +43,10 @@ fn headers(part: &Part, out: &mut Extracted) {
             "from" => HeaderField::From,
             "to" => HeaderField::To,
             "cc" => HeaderField::Cc,
-            "reply-to"
-            | "sender"
-            | "comments"
-            | "keywords"
-            | "thread-topic"
-            | "content-description"
-            | "organization"
-            | "summary" => HeaderField::Other,
+            "reply-to" | "sender" | "comments" | "keywords" | "thread-topic" | "organization" | "summary" => HeaderField::Other,
+            "content-type" | "content-transfer-encoding" | "content-disposition" | "content-id" => continue,
+            // The rewrite lets all of these leave.
+            other if other.starts_with("content-") => HeaderField::Other,
             _ => continue,
         };
         let content = field.decoded();

@@ -286,7 +286,7 @@ impl Gather {
             .collect()
     }
 
-    async fn remembered(&self, domain: &Domain) -> Result<Option<CachedPolicy>, Forgotten> {
+    pub async fn remembered(&self, domain: &Domain) -> Result<Option<CachedPolicy>, Forgotten> {
         let here = self.policies.lock().unwrap_or_else(PoisonError::into_inner).get(domain).cloned();
         match here {
             Some(cached) => Ok(Some(cached)),

@@ -180,6 +180,11 @@ impl Lookup {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(domain);
     }
 
+    /// When the MTA-STS policy that is remembered for a domain was fetched, for people who ask where it comes from.
+    pub async fn policy_fetched_at(&self, domain: &Domain) -> Option<Timestamp> {
+        self.gather.remembered(domain).await.ok().flatten().map(|cached| cached.fetched_at)
+    }
+
     /// The texts at one name, character-strings joined (for the keys of DKIM).
     pub async fn txt(&self, name: &str) -> Evidence<Vec<String>> {
         let Some(name) = absolute(name) else { return Evidence::Absent(Denial::Claimed) };

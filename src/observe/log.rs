@@ -171,6 +171,24 @@ impl Event {
         }
     }
 
+    /// Name and fields, as the line in the log has them.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut line = self.name().to_owned();
+        for (key, value) in self.fields() {
+            line.push(' ');
+            line.push_str(key);
+            line.push('=');
+            // Control characters and spaces would let a value look like a field or a line of its own.
+            if value.chars().all(|c| !c.is_control() && c != ' ' && c != '"') {
+                line.push_str(&value);
+            } else {
+                line.push_str(&format!("{value:?}"));
+            }
+        }
+        line
+    }
+
     fn fields(&self) -> Vec<(&'static str, String)> {
         match self {
             Event::Listening { what, address } => vec![("what", (*what).into()), ("address", address.to_string())],
@@ -236,27 +254,12 @@ pub fn log(event: &Event) {
     if severity < *LEAST.get_or_init(least_from_environment) {
         return;
     }
-    let mut line = format!(
-        "{} {}",
-        match severity {
-            Severity::Info => "info",
-            Severity::Warn => "warn",
-            Severity::Error => "error",
-        },
-        event.name()
-    );
-    for (key, value) in event.fields() {
-        line.push(' ');
-        line.push_str(key);
-        line.push('=');
-        // Control characters and spaces would let a value look like a field or a line of its own.
-        if value.chars().all(|c| !c.is_control() && c != ' ' && c != '"') {
-            line.push_str(&value);
-        } else {
-            line.push_str(&format!("{value:?}"));
-        }
-    }
-    line.push('\n');
+    let severity = match severity {
+        Severity::Info => "info",
+        Severity::Warn => "warn",
+        Severity::Error => "error",
+    };
+    let line = format!("{severity} {}\n", event.text());
     // A closed standard error must not end the gateway.
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }

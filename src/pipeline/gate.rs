@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{Semaphore, mpsc};
 
@@ -12,7 +12,6 @@ use crate::observe::{self, metrics};
 use crate::policy::Policy;
 use crate::scan::Scanner;
 use crate::store::{self, CopyRow};
-use crate::transport::Level;
 use crate::vault::Vault;
 
 /// What the corridor needs to know of the configuration.
@@ -20,7 +19,6 @@ use crate::vault::Vault;
 pub struct Settings {
     /// Name in Received fields.
     pub server_name: String,
-    pub phi_level: Level,
     pub own_domains: Vec<Domain>,
     /// Messages read and scanned at once.
     pub scans_at_once: usize,
@@ -40,8 +38,8 @@ pub struct Gate {
     pub settings: Settings,
     pub vault: Arc<Vault>,
     pub store: store::Handle,
-    scanner: OnceLock<Arc<Scanner>>,
-    policy: RwLock<Arc<Policy>>,
+    /// Scanner and rules, together: each rule has run its examples with this scanner. `None`: not loaded yet.
+    rules: RwLock<Option<(Arc<Scanner>, Arc<Policy>)>>,
     signers: RwLock<Arc<Signers>>,
     attachments: Box<dyn ReadAttachment>,
     pool: Arc<Semaphore>,
@@ -55,7 +53,6 @@ impl Gate {
         settings: Settings,
         vault: Arc<Vault>,
         store: store::Handle,
-        policy: Arc<Policy>,
         attachments: Box<dyn ReadAttachment>,
         warm: Option<mpsc::Sender<CopyRow>>,
     ) -> Gate {
@@ -64,8 +61,7 @@ impl Gate {
             settings,
             vault,
             store,
-            scanner: OnceLock::new(),
-            policy: RwLock::new(policy),
+            rules: RwLock::new(None),
             signers: RwLock::new(Arc::new(Signers::new())),
             attachments,
             pool,
@@ -73,41 +69,31 @@ impl Gate {
         }
     }
 
-    /// Opens the gate: until the scanner is here, every submission is answered 451.
-    pub fn ready(&self, scanner: Arc<Scanner>) {
-        let _ = self.scanner.set(scanner);
+    /// Puts scanner and rules in force; messages under way keep theirs. Until the first ones are here, every submission
+    /// is answered 451.
+    pub fn set_rules(&self, scanner: Arc<Scanner>, policy: Arc<Policy>) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Some((scanner, policy));
     }
 
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.scanner.get().is_some()
+        self.in_force().is_some()
     }
 
-    pub(super) fn scanner(&self) -> Option<Arc<Scanner>> {
-        self.scanner.get().cloned()
+    pub(super) fn in_force(&self) -> Option<(Arc<Scanner>, Arc<Policy>)> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn attachments(&self) -> &dyn ReadAttachment {
         self.attachments.as_ref()
     }
 
-    /// The rules in force.
-    #[must_use]
-    pub fn policy(&self) -> Arc<Policy> {
-        self.policy.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
-
-    /// Puts other rules in force; messages under way keep theirs.
-    pub fn set_policy(&self, policy: Arc<Policy>) {
-        *self.policy.write().unwrap_or_else(std::sync::PoisonError::into_inner) = policy;
-    }
-
     pub(super) fn signers(&self) -> Arc<Signers> {
-        self.signers.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.signers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn set_signers(&self, signers: Signers) {
-        *self.signers.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(signers);
+        *self.signers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(signers);
     }
 
     #[must_use]
@@ -138,6 +124,7 @@ impl Gate {
     pub(super) async fn keep(&self, mut built: Built) -> Result<(), Refused> {
         let permits = self.warm.as_ref().and_then(|warm| warm.try_reserve_many(built.due_now()).ok());
         let rows = if permits.is_some() { built.hand_over() } else { Vec::new() };
+        let held = built.held();
         self.store.commit(std::mem::take(&mut built.commit)).await.map_err(|error| match error {
             store::Error::Full => Refused::DiskFull,
             other => {
@@ -145,6 +132,9 @@ impl Gate {
                 Refused::StoreFailed
             }
         })?;
+        for (message, copy) in held {
+            observe::log(&observe::Event::Held { message, copy });
+        }
         for (permit, row) in permits.into_iter().flatten().zip(rows) {
             permit.send(row);
         }

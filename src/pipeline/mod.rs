@@ -88,8 +88,7 @@ impl Door for Arc<Gate> {
 
 /// From bytes to everything that has to be kept. Pure but for dice and keys; runs on the pool for scanning.
 fn read_and_decide(gate: &Gate, submission: Submission) -> Result<Built, Refused> {
-    let scanner = gate.scanner().ok_or(Refused::NotReady)?;
-    let rules = gate.policy();
+    let (scanner, rules) = gate.in_force().ok_or(Refused::NotReady)?;
     let Submission { envelope, principal, content, received_at, tls, peer: _ } = submission;
 
     let message = message::parse(content);
@@ -105,7 +104,7 @@ fn read_and_decide(gate: &Gate, submission: Submission) -> Result<Built, Refused
     stations::is_no_slip(gate, &message, &text, &envelope)?;
 
     let facts = stations::facts(&message, &text, &findings, &envelope);
-    let decision = policy::decide(&rules, gate.settings.phi_level, &envelope, &facts);
+    let decision = policy::decide(&rules, &envelope, &facts);
     stations::count(&decision, &findings);
 
     let arrival = stations::Arrival { gate, envelope: &envelope, principal: &principal, received_at, tls };

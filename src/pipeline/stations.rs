@@ -23,8 +23,6 @@ const HOPS_MAX: u32 = 3;
 use crate::message::HOP_FIELD;
 /// Inline pictures below this are taken for logos.
 const LOGO_BYTES_MAX: usize = 100 * 1024;
-/// A message with more digit groups than this is not searched group by group: hashing them all would be the attack.
-const SPOKEN_MAX: usize = 2_000;
 
 /// Refuses what could hide content or recipients from one reader and show it to another.
 pub(super) fn is_well_formed(message: &Message) -> Result<(), Refused> {
@@ -45,10 +43,15 @@ pub(super) fn is_from_its_sender(message: &Message, principal: &Principal) -> Re
         return Err(Refused::HeaderInvalid { what: "more than one Sender field" });
     }
     for field in std::iter::once(field).chain(senders) {
-        let mailboxes = field.mailboxes();
-        let [only] = mailboxes.as_slice() else {
+        // The field leaves as it was written: an entry that only other readers take for an address would be the author
+        // they show.
+        let list = field.addresses();
+        let ([only], 0) = (list.mailboxes.as_slice(), list.broken) else {
             return Err(Refused::HeaderInvalid { what: "From and Sender need exactly one mailbox" });
         };
+        if only.group.is_some() {
+            return Err(Refused::HeaderInvalid { what: "From and Sender name a person, not a group" });
+        }
         if !principal.may_send_as(&only.mailbox) {
             return Err(Refused::FromNotAllowed);
         }
@@ -117,25 +120,53 @@ fn is_logo(image: &crate::extract::Image) -> bool {
     image.inline && image.size_bytes < LOGO_BYTES_MAX
 }
 
-/// Whether one recipient could learn of another from calendar parts, contact cards or nested messages.
+/// Whether one recipient could learn of another from calendar parts, contact cards, Outlook's envelopes or nested
+/// messages.
 fn recipients_inside(message: &Message, text: &Extracted, envelope: &Envelope) -> bool {
     if envelope.to.len() < 2 {
         return false;
     }
     let all: Vec<Mailbox> = envelope.to.iter().map(|to| to.mailbox.clone()).collect();
-    let mut inside = text.texts.iter().filter(|text| may_name_others(message, &text.place)).map(|text| text.content.as_str());
+    let raw: Vec<String> =
+        message.parts().into_iter().filter(|part| is_list_of_people(part)).map(|part| raw_text(message, part)).collect();
+    let texts = text.texts.iter().filter(|text| may_name_others(message, &text.place)).map(|text| text.content.as_str());
+    let mut inside = texts.chain(raw.iter().map(String::as_str));
     message::other_recipients_inside(message, &[], &mut inside, &all).parts
 }
 
-/// Calendar parts and contact cards list people; nested messages have header sections of their own.
+/// Nested messages have header sections of their own, signed ones repeat the outer; calendar parts are texts.
 fn may_name_others(message: &Message, place: &Place) -> bool {
     match place {
         Place::Header(path, _) => *path != message::PartPath::root(),
-        Place::Body(path) | Place::Attachment(path) => part_at(message.root(), path).is_some_and(|part| {
-            ["text/calendar", "text/vcard", "text/x-vcard", "application/ics"].contains(&part.media_type.as_str())
-        }),
+        Place::Body(path) | Place::Attachment(path) => part_at(message.root(), path).is_some_and(is_list_of_people),
         Place::FileName(_) | Place::Gap => false,
     }
+}
+
+/// Calendar parts, contact cards, whole messages and Outlook's winmail.dat, by type or by the name that opens them.
+fn is_list_of_people(part: &message::Part) -> bool {
+    const TYPES: [&str; 8] = [
+        "text/calendar",
+        "application/ics",
+        "text/vcard",
+        "text/x-vcard",
+        "text/directory",
+        "application/ms-tnef",
+        "application/vnd.ms-tnef",
+        "application/vnd.ms-outlook",
+    ];
+    const ENDINGS: [&str; 6] = [".ics", ".vcs", ".vcf", ".eml", ".msg", "winmail.dat"];
+    let name = part.file_name.as_deref().unwrap_or_default().trim().to_ascii_lowercase();
+    part.children.is_empty() && (TYPES.contains(&part.media_type.as_str()) || ENDINGS.iter().any(|ending| name.ends_with(ending)))
+}
+
+/// What can be read of a part without knowing its format: its bytes as letters, UTF-16 run together.
+fn raw_text(message: &Message, part: &message::Part) -> String {
+    let bytes = match part.decode(message) {
+        Ok(bytes) => bytes.into_owned(),
+        Err(problem) => problem.recovered,
+    };
+    bytes.iter().filter(|byte| **byte != 0).map(|byte| char::from(*byte)).collect()
 }
 
 fn part_at<'p>(part: &'p message::Part, path: &message::PartPath) -> Option<&'p message::Part> {
@@ -181,9 +212,9 @@ pub(super) fn spoken_codes(gate: &Gate, text: &Extracted, envelope: &Envelope) -
     if envelope.to.iter().all(|to| gate.is_own(to.mailbox.domain())) {
         return Vec::new();
     }
-    let codes = text.texts.iter().flat_map(|text| escrow::spoken_forms(&text.content)).take(SPOKEN_MAX);
+    let codes = escrow::spoken_in(text.texts.iter().map(|text| text.content.as_str()));
     let mut spoken: Vec<[u8; 32]> =
-        codes.map(|code| gate.vault.keyed_hash(escrow::SPOKEN_HASH, code.digits().as_bytes())).collect();
+        codes.iter().map(|code| gate.vault.keyed_hash(escrow::SPOKEN_HASH, code.digits().as_bytes())).collect();
     spoken.sort_unstable();
     spoken.dedup();
     spoken
@@ -459,6 +490,12 @@ impl Built {
     /// Copies that may go at once.
     pub(super) fn due_now(&self) -> usize {
         self.commit.copies.iter().filter(|copy| matches!(copy.state, CopyState::Queued { .. })).count()
+    }
+
+    /// Copies that wait for a person.
+    pub(super) fn held(&self) -> Vec<(QueueId, CopyId)> {
+        let held = self.commit.copies.iter().filter(|copy| copy.state == CopyState::Held);
+        held.map(|copy| (copy.message, copy.id)).collect()
     }
 
     /// Marks the copies that go to the workers from memory as claimed, and gives the rows to hand over.

@@ -31,14 +31,14 @@ pub struct Facts<'a> {
 
 /// Decides for every recipient of the envelope. Pure: same policy and facts, same decision.
 #[must_use]
-pub fn decide(policy: &Policy, phi_level: Level, envelope: &Envelope, message: &MessageFacts) -> Decision {
+pub fn decide(policy: &Policy, envelope: &Envelope, message: &MessageFacts) -> Decision {
     let verdicts = envelope
         .to
         .iter()
         .enumerate()
         .map(|(recipient, to)| {
             let facts = Facts { message, recipient: &to.mailbox };
-            let mut verdict = verdict(&policy.rules, policy.level, phi_level, &facts);
+            let mut verdict = verdict(&policy.rules, policy.level, policy.phi_level, &facts);
             verdict.recipient = recipient;
             verdict.requirement.require_tls = envelope.params.require_tls;
             verdict.audience = audience(policy, &to.mailbox);
@@ -64,6 +64,12 @@ fn verdict(rules: &[Rule], base: Level, phi_level: Level, facts: &Facts<'_>) -> 
     let action = because.iter().map(|rule| rule.action).fold(floor, Action::max);
     let after_hold =
         because.iter().map(|rule| rule.action).filter(|action| *action != Action::Hold).fold(after_floor, Action::max);
+    // Only mail in which nothing was found may be lowered below a certificate that fits, whatever the rules say.
+    let has_findings = facts.message.phi_score.is_some()
+        || facts.message.has_picture
+        || facts.message.limits_exceeded
+        || !facts.message.unreadable.is_empty();
+    let base = if has_findings { base.max(Level::Verified) } else { base };
     let level = because.iter().filter_map(|rule| rule.level).map(|name| name.resolve(phi_level)).fold(base, Level::max);
     let class = because.iter().filter_map(|rule| rule.class).min().unwrap_or(Class::Normal);
     Verdict {
@@ -171,6 +177,23 @@ mod tests {
         for (name, facts, action, after_hold, level) in cases {
             let verdict = decided(&facts);
             assert_eq!((verdict.action, verdict.after_hold, verdict.requirement.level), (action, after_hold, level), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_mail_without_findings_may_be_lowered() {
+        let recipient = Mailbox::parse("ann@b.example").unwrap();
+        let level = |message: &MessageFacts| {
+            verdict(&[], Level::Encrypted, Level::Verified, &Facts { message, recipient: &recipient }).requirement.level
+        };
+        assert_eq!(level(&MessageFacts::default()), Level::Encrypted);
+        for message in [
+            MessageFacts { phi_score: Some(50), ..Default::default() },
+            MessageFacts { has_picture: true, ..Default::default() },
+            MessageFacts { limits_exceeded: true, ..Default::default() },
+            MessageFacts { unreadable: vec!["encrypted"], ..Default::default() },
+        ] {
+            assert_eq!(level(&message), Level::Verified, "{message:?}");
         }
     }
 

@@ -107,7 +107,7 @@ pub fn load(
             rules.push(rule);
         }
     }
-    Ok(Policy { version, rules, groups: Vec::new(), level: levels.default })
+    Ok(Policy { version, rules, groups: Vec::new(), level: levels.default, phi_level: levels.phi })
 }
 
 fn check(file: &str, rule: &Rule, earlier: &[Rule], known_kinds: &[&'static str]) -> Result<(), LoadError> {

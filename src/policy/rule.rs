@@ -15,13 +15,22 @@ pub struct Policy {
     pub groups: Vec<Group>,
     /// Level for mail in which nothing was found.
     pub level: Level,
+    /// What rules mean by `level = "phi"`. Beside the rules, so that a reload changes both or none, and a record's
+    /// policy version tells of both.
+    pub phi_level: Level,
 }
 
 impl Policy {
     /// No rules: what holds until the real ones are loaded and while nothing is accepted.
     #[must_use]
     pub fn none() -> Policy {
-        Policy { version: String::new(), rules: Vec::new(), groups: Vec::new(), level: Level::Verified }
+        Policy {
+            version: String::new(),
+            rules: Vec::new(),
+            groups: Vec::new(),
+            level: Level::Verified,
+            phi_level: Level::Authenticated,
+        }
     }
 }
 

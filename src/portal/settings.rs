@@ -13,7 +13,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub enum Incident {
     /// A right code was typed.
     Opened(ParcelId),
-    /// Ten wrong codes: the sender should get a slip with a new one.
+    /// Ten wrong codes: the sender should hear of it.
     CodeVoided(ParcelId),
     /// The reader says the message is not for them; it is closed.
     NotForReader(ParcelId),

@@ -78,6 +78,8 @@ pub enum Unlocked {
 /// A message as far as a stranger may tell: found with a code in force, or not.
 enum Found {
     Parcel(Box<ParcelRow>, CodeWrap),
+    /// Its code was tried out and is gone.
+    TriedOut,
     Nothing([u8; 32]),
 }
 
@@ -87,6 +89,7 @@ impl Inner {
         let Ok(place) = self.derivations.places.clone().try_acquire_owned() else { return Unlocked::Busy };
         let outcome = match self.find(which).await {
             Ok(Found::Parcel(row, wrap)) => self.try_parcel(*row, wrap, code).await,
+            Ok(Found::TriedOut) => Ok(Unlocked::Locked),
             Ok(Found::Nothing(number)) => self.try_nothing(number, code).await,
             Err(_) => Ok(Unlocked::Failed),
         };
@@ -115,6 +118,7 @@ impl Inner {
         Ok(match row {
             Some(mut row) if !row.is_closed => match row.code.take() {
                 Some(wrap) => Found::Parcel(Box::new(row), wrap),
+                None if row.tries >= TRIES_MAX => Found::TriedOut,
                 None => Found::Nothing(name),
             },
             _ => Found::Nothing(name),
@@ -145,7 +149,7 @@ impl Inner {
                     ..Commit::default()
                 };
                 self.store.commit(commit).await?;
-                self.store.clear_tries(row.id).await?;
+                self.store.give_back_try(row.id).await?;
                 self.tell(Incident::Opened(row.id));
                 Ok(Unlocked::Open { row: Box::new(row), key })
             }

@@ -7,10 +7,12 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
+use super::check::Checker;
+use super::proof;
 use crate::audit;
 use crate::config::Settings;
 use crate::deliver;
-use crate::mail::{AddressPattern, CopyId, Mailbox, QueueId, Timestamp};
+use crate::mail::{AddressPattern, CopyId, Domain, Mailbox, QueueId, Timestamp};
 use crate::queue::{CopyFacts, CopyState, pack};
 use crate::secret::Role;
 use crate::store::{self, Commit, CopyRow, ParcelRow, Settle, UserRow};
@@ -35,6 +37,15 @@ pub enum Request {
     },
     AuditExport {
         from_seq: u64,
+    },
+    /// Signed proof of one delivery, for somebody outside.
+    AuditProof {
+        message: String,
+        recipient: String,
+    },
+    /// What would become of mail to a domain now.
+    Check {
+        domain: String,
     },
     QueueList {
         all: bool,
@@ -105,6 +116,8 @@ async fn respond(parts: &Parts, request: Request, now: Timestamp) -> Result<Answ
     match request {
         Request::AuditShow { message } => audit_show(parts, &message, now).await,
         Request::AuditExport { from_seq } => audit_export(parts, from_seq, now).await,
+        Request::AuditProof { message, recipient } => proof::proof(parts, &message, &recipient, now).await,
+        Request::Check { domain } => check(parts, &domain).await,
         Request::QueueList { all } => queue_list(parts, all).await,
         Request::QueueRelease { copy, refuse, reason } => release(parts, &copy, refuse, &reason, now).await,
         Request::EscrowList { all } => escrow_list(parts, all).await,
@@ -127,7 +140,7 @@ fn text(error: impl std::fmt::Display) -> String {
 // --- the record -----------------------------------------------------------------------------------------------------
 
 /// All copies of a message, found by queue id or Message-ID.
-async fn copies(parts: &Parts, message: &str) -> Result<Vec<CopyRow>, String> {
+pub(super) async fn copies(parts: &Parts, message: &str) -> Result<Vec<CopyRow>, String> {
     let message = message.trim();
     if let Ok(id) = QueueId::parse(message) {
         return parts.store.copies_of(id).await.map_err(text);
@@ -193,6 +206,14 @@ async fn audit_export(parts: &Parts, from_seq: u64, now: Timestamp) -> Result<An
         .await
         .map_err(text)?;
     String::from_utf8(out).map(Answer::Text).map_err(text)
+}
+
+/// As a delivery of this gateway would find it, its memory included.
+async fn check(parts: &Parts, domain: &str) -> Result<Answer, String> {
+    let domain = Domain::parse(domain.trim()).map_err(text)?;
+    let checker = Checker::with_memory(&parts.settings, (parts.store.clone(), parts.vault.clone())).map_err(text)?;
+    let report = checker.check(&domain).await;
+    Ok(Answer::Rows(vec![serde_json::to_value(&report).map_err(text)?]))
 }
 
 // --- the queue ------------------------------------------------------------------------------------------------------
@@ -281,10 +302,10 @@ fn parcel_state(row: &ParcelRow, now: Timestamp) -> &'static str {
         "expired"
     } else if row.first_opened_at.is_some() {
         "opened"
-    } else if row.code.is_none() {
-        "needs-code"
     } else if row.tries >= crate::escrow::TRIES_MAX {
         "code-void"
+    } else if row.code.is_none() {
+        "needs-code"
     } else {
         "waiting"
     }
@@ -298,6 +319,12 @@ fn parcel_facts(parts: &Parts, row: &ParcelRow) -> Option<crate::escrow::ParcelF
 async fn escrow_list(parts: &Parts, all: bool) -> Result<Answer, String> {
     let now = crate::server::now();
     let rows = parts.store.parcels(!all, ROWS_MAX).await.map_err(text)?;
+    // Whom parcels are for is read through their recovery wraps, so it stands in the record that somebody looked.
+    if rows.iter().any(|row| !row.is_closed) {
+        let mut record = audit::Record::of(audit::Event::Resolved, now);
+        record.reason = Some("parcels-listed".to_owned());
+        parts.store.append(vec![record]).await.map_err(text)?;
+    }
     let rows = rows
         .iter()
         .map(|row| {
@@ -332,16 +359,17 @@ async fn escrow_code(parts: &Parts, message: &str, recipient: &str, now: Timesta
         .into_iter()
         .find(|row| row.recipient == wanted && copies.iter().any(|copy| copy.copy.id == row.copy))
         .ok_or("no open parcel of this message for this recipient; `wardpost escrow list` shows all")?;
-    let (vault, parcel) = (parts.vault.clone(), row.clone());
-    let issued = tokio::task::spawn_blocking(move || deliver::issue_code(&vault, &parcel)).await.map_err(text)?;
-    let (code, wrap) = issued.map_err(text)?;
+    // It stands in the record before the recovery wrap is opened.
     let mut record = audit::Record::of(audit::Event::CodeIssued, now);
     record.message = Some(row.message.to_string());
     record.copy = Some(row.copy.to_string());
     record.recipient = Some(row.recipient.clone());
     record.domain = Some(row.domain.to_string());
-    let commit =
-        Commit { parcel_changes: vec![store::ParcelChange::Code(row.id, wrap)], records: vec![record], ..Commit::default() };
+    parts.store.append(vec![record]).await.map_err(text)?;
+    let (vault, parcel) = (parts.vault.clone(), row.clone());
+    let issued = tokio::task::spawn_blocking(move || deliver::issue_code(&vault, &parcel)).await.map_err(text)?;
+    let (code, wrap) = issued.map_err(text)?;
+    let commit = Commit { parcel_changes: vec![store::ParcelChange::Code(row.id, wrap)], ..Commit::default() };
     parts.store.commit(commit).await.map_err(text)?;
     Ok(Answer::Secret { label: "code, to be told by phone or in person, never by e-mail".into(), secret: code.to_string() })
 }

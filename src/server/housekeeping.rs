@@ -1,22 +1,18 @@
 //! What happens by the clock: gauges, signed heads, holds that ran out, parcels that ended, codes that were used up.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Parts, now};
+use super::{Parts, continuity, now};
 use crate::audit::{Event, Record};
-use crate::deliver::{OpenCopy, Parcels};
-use crate::escrow::{self, Occasion};
-use crate::mail::Timestamp;
+use crate::deliver::{OpenCopy, Parcels, PortalError};
+use crate::escrow;
+use crate::mail::{ParcelId, Timestamp};
 use crate::observe::{self, metrics};
 use crate::portal::Incident;
-use crate::queue::CopyState;
 use crate::store::{self, Commit, ParcelChange};
 
 /// Gauges are as fresh as this.
@@ -43,19 +39,18 @@ pub(super) async fn keep(
         tokio::select! {
             _ = stop.changed() => break,
             _ = gauges.tick() => measure(&parts).await,
-            _ = heads.tick() => sign_head(&parts).await,
+            _ = heads.tick() => continuity::sign_head(&parts.settings, &parts.store).await,
             _ = sweep.tick() => {
                 end_holds(&parts, &parcels).await;
                 end_parcels(&parts, now()).await;
+                tell_all_void(&parts, &parcels).await;
             }
-            incident = incidents.recv() => match incident {
-                Some(incident) => react(&parcels, incident).await,
-                None => break,
-            },
+            // Without a portal there are none; everything else goes on.
+            Some(incident) = incidents.recv() => react(&parcels, incident).await,
         }
     }
     // The last word of this run, so that a later one can show that nothing was cut off.
-    sign_head(&parts).await;
+    continuity::sign_head(&parts.settings, &parts.store).await;
 }
 
 async fn measure(parts: &Parts) {
@@ -69,32 +64,12 @@ async fn measure(parts: &Parts) {
     metrics().queue_oldest_age_seconds.set(age.max(0));
 }
 
-/// Signs the end of the log and keeps the head in a second place: with the keys, away from the data.
-async fn sign_head(parts: &Parts) {
-    // A closed store is reported where it broke.
-    let Ok(head) = parts.store.sign_head(now()).await else { return };
-    if let Err(error) = replace(&parts.settings.keys.join("head.json"), &head) {
-        observe::log(&observe::Event::SettingsNote {
-            what: format!("the head of the log could not be written beside the keys: {error}"),
-        });
-    }
-}
-
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)
-}
-
 /// A message that nobody released in time goes to the portal, never out.
 async fn end_holds(parts: &Parts, parcels: &Parcels) {
-    let Ok(rows) = parts.store.copies(true, SWEEP_MAX).await else { return };
     let limit = i64::try_from(parts.settings.release_hold_after.as_millis()).unwrap_or(i64::MAX);
     let now = now();
-    for row in rows.iter().filter(|row| row.copy.state == CopyState::Held && now.since_ms(row.copy.received_at) >= limit) {
+    let Ok(rows) = parts.store.held_since(now.plus_ms(limit.saturating_neg()), SWEEP_MAX).await else { return };
+    for row in &rows {
         let Ok(open) = OpenCopy::of(&parts.vault, row) else { continue };
         let Ok(Some(body)) = parts.store.body(row.copy.body).await else { continue };
         if let Err(error) = parcels.to_portal(row, &open, body, escrow::Why::Policy, now).await {
@@ -107,7 +82,8 @@ async fn end_holds(parts: &Parts, parcels: &Parcels) {
 
 /// Parcels that ended lose keys and content; the row stays as a fact.
 async fn end_parcels(parts: &Parts, now: Timestamp) {
-    let Ok(rows) = parts.store.parcels(true, SWEEP_MAX).await else { return };
+    let opened = now.plus_secs(-escrow::READ_DAYS_MIN * 86_400);
+    let Ok(rows) = parts.store.parcels_ended(now, opened, SWEEP_MAX).await else { return };
     for row in rows.iter().filter(|row| escrow::effective_expiry(row.expires_at, row.first_opened_at) <= now) {
         let mut record = Record::of(Event::Expired, now);
         record.message = Some(row.message.to_string());
@@ -125,12 +101,23 @@ async fn end_parcels(parts: &Parts, now: Timestamp) {
 
 async fn react(parcels: &Parcels, incident: Incident) {
     match incident {
-        // Ten tries void the code, not the parcel: the sender gets a new one to pass on.
-        Incident::CodeVoided(id) => {
-            if parcels.reissue(id, Occasion::AfterTenTries, now()).await.is_err() {
-                observe::log(&observe::Event::NoSlipRoute { parcel: id });
-            }
-        }
+        Incident::CodeVoided(id) => tell_void(parcels, id).await,
         Incident::Opened(_) | Incident::NotForReader(_) => {}
+    }
+}
+
+/// Codes that were tried out while nobody listened: before a crash, or when more happened than the channel holds.
+async fn tell_all_void(parts: &Parts, parcels: &Parcels) {
+    let Ok(ids) = parts.store.parcels_tried_out(SWEEP_MAX).await else { return };
+    for id in ids {
+        tell_void(parcels, id).await;
+    }
+}
+
+/// Ten tries void the code, not the parcel: the sender is told, and may have a new one issued.
+async fn tell_void(parcels: &Parcels, id: ParcelId) {
+    match parcels.code_void(id, now()).await {
+        Ok(true) | Err(PortalError::Store(store::Error::Refused(_)) | PortalError::NoParcel) => {}
+        Ok(false) | Err(_) => observe::log(&observe::Event::NoSlipRoute { parcel: id }),
     }
 }

@@ -2,11 +2,14 @@
 //!
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
-//! Reading order: this file → `start` → `rules` → `housekeeping` → `control`.
+//! Reading order: this file → `start` → `continuity` → `rules` → `housekeeping` → `control` → `check` → `proof`.
 
+pub mod check;
+mod continuity;
 mod control;
 mod housekeeping;
 mod observation;
+mod proof;
 mod rules;
 mod start;
 
@@ -16,9 +19,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use continuity::{accept_restored, kept_head};
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use rules::{examine, load_rules, scanner};
-pub use start::{DEMO_MARK, Source, refuse_demo_folder, start, start_with};
+pub use start::{DEMO_MARK, Source, first_domains, refuse_demo_folder, start, start_meant, start_with};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -64,6 +68,12 @@ impl Running {
     #[must_use]
     pub fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// What is known of the ways out, to look at or to have asked anew.
+    #[must_use]
+    pub fn lookup(&self) -> &crate::lookup::Lookup {
+        &self.reload.lookup
     }
 
     /// What listens where.
@@ -118,7 +128,7 @@ impl Running {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hangup.recv() => self.reload().await,
+                _ = hangup.recv() => self.reload_and_say().await,
                 () = self.parts.store.failed() => {
                     observe::log(&Event::StoreFailed { what: "a write or sync failed; the supervisor starts the gateway again".into() });
                     self.stop().await;
@@ -135,9 +145,16 @@ impl Running {
     }
 
     /// Reads the configuration again; a bad one leaves everything as it is.
-    async fn reload(&mut self) {
-        match self.reload.again(&self.gate).await {
-            Ok(()) => observe::log(&Event::SettingsNote { what: "configuration, rules and certificates were read again".into() }),
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn reload(&mut self) -> Result<(), Failure> {
+        self.reload.again(&self.gate).await
+    }
+
+    async fn reload_and_say(&mut self) {
+        match self.reload().await {
+            Ok(()) => observe::log(&Event::SettingsNote { what: "rules, levels, groups, networks, limits of SMTP, certificates and DKIM keys were read again; the rest of the configuration holds from the next start".into() }),
             Err(error) => observe::log(&Event::SettingsNote {
                 what: format!("the reload was refused, the old configuration stays: {error}"),
             }),
@@ -149,9 +166,9 @@ impl Running {
         observe::log(&Event::Stopping);
         let _ = self.stop.send(true);
         let tasks = async { while self.tasks.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(STOP_MAX, tasks).await;
+        // Side by side: what comes in meanwhile is left queued, and both together stay within the supervisor's patience.
+        let _ = tokio::join!(tokio::time::timeout(STOP_MAX, tasks), self.deliver.stop());
         self.tasks.abort_all();
-        self.deliver.stop().await;
         self.parts.store.close().await;
         ExitCode::SUCCESS
     }
@@ -185,7 +202,17 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
         if let Some(answered) = control::ask(&settings.store.folder, &request).await {
             return Ok(answered?);
         }
-        match start::open(&settings) {
+        // A question must not make keys and an empty store where somebody happens to stand.
+        if crate::store::is_empty(&settings.store.folder) {
+            let way_out = match config {
+                Some(_) => "start it once with `wardpost serve` and this configuration",
+                None => {
+                    "name its configuration with --config FILE, or run the command in the folder where `wardpost serve` was started"
+                }
+            };
+            return Err(format!("there is no gateway's data in {}; {way_out}", settings.store.folder.display()).into());
+        }
+        match start::open(&settings).await {
             Ok(opened) => break opened,
             Err(error) if tries >= OPEN_TRIES => return Err(error),
             Err(_) => tries += 1,
@@ -202,6 +229,11 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
     let answer = control::answer(&parts, request, now()).await;
     store.close().await;
     Ok(answer)
+}
+
+/// Asks the gateway that runs with these settings; `None` if there is none.
+pub async fn ask_running(settings: &Settings, request: &Request) -> Option<std::io::Result<Answer>> {
+    control::ask(&settings.store.folder, request).await
 }
 
 /// A TLS connector that trusts one certificate file, for clients of a gateway with a throw-away certificate.

@@ -9,14 +9,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Failure, Parts, Running, control, housekeeping, now, observation, rules};
+use super::{Failure, Parts, Running, continuity, control, housekeeping, now, observation, rules};
 use crate::config::{Settings, files, throwaway};
 use crate::deliver::{Deliver, Tally};
 use crate::lookup::Lookup;
 use crate::message::dkim::Signer;
 use crate::observe::{self, Event};
 use crate::pipeline::{Dkim, Gate, Signers};
-use crate::policy::Policy;
 use crate::portal::Portal;
 use crate::sandbox;
 use crate::smtp_in::{self, TlsAcceptorSource};
@@ -45,12 +44,22 @@ pub(super) struct Reload {
     smtp_tls: Arc<TlsAcceptorSource>,
     portal_tls: watch::Sender<Arc<ServerConfig>>,
     smtp_in: Arc<smtp_in::Gate<Arc<Gate>, smtp_in::Stored>>,
-    lookup: Arc<Lookup>,
+    pub(super) lookup: Arc<Lookup>,
     reports: Arc<OnceLock<Arc<Reporter>>>,
 }
 
 /// Opens keys and store; makes them at a first start.
-pub(super) fn open(settings: &Settings) -> Result<(Arc<Vault>, store::Handle), Failure> {
+pub(super) async fn open(settings: &Settings) -> Result<(Arc<Vault>, store::Handle), Failure> {
+    let (vault, store) = open_any(settings)?;
+    if let Err(error) = continuity::check(&settings.keys, &store, &vault).await {
+        store.close().await;
+        return Err(error);
+    }
+    Ok((vault, store))
+}
+
+/// As [`open`], also a store that is older than the head kept with the keys.
+pub(super) fn open_any(settings: &Settings) -> Result<(Arc<Vault>, store::Handle), Failure> {
     let vault = Arc::new(vault::open_or_create(&settings.keys, store::is_empty(&settings.store.folder))?);
     let store = store::Handle::open(settings.store.clone(), vault.clone())?;
     Ok((vault, store))
@@ -69,15 +78,26 @@ pub async fn start(source: Source<'_>) -> Result<Running, Failure> {
 /// # Errors
 /// As [`start`].
 pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Result<Running, Failure> {
-    let settings = match source {
-        Source::BuiltIn => Settings::built_in()?,
-        Source::File(path) => Settings::load(path)?,
-    };
+    match source {
+        Source::BuiltIn => start_meant(Settings::built_in()?, None, readers).await,
+        Source::File(path) => start_meant(Settings::load(path)?, Some(path), readers).await,
+    }
+}
+
+/// As [`start_with`], with settings that were changed after they were read: for gateways inside a test program.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandbox::Settings) -> Result<Running, Failure> {
     for note in &settings.notes {
         observe::log(note);
     }
-    let (vault, store) = open(&settings)?;
-    let first = first_credential(&store, &vault).await?;
+    // A start that cannot listen must not leave keys and an empty store behind, perhaps in a folder chosen by mistake.
+    if store::is_empty(&settings.store.folder) {
+        can_listen(&settings)?;
+    }
+    let (vault, store) = open(&settings).await?;
+    let first = first_credential(&settings, &store, &vault).await?;
     let (stop, stopped) = watch::channel(false);
     let settings = Arc::new(settings);
     let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone(), reports: Arc::default() };
@@ -92,14 +112,7 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
     let lookup = Arc::new(Lookup::new(settings.lookup.clone(), store.clone(), vault.clone())?);
     let deliver = Deliver::start(settings.deliver.clone(), lookup.clone(), store.clone(), vault.clone());
     let attachments = Box::new(attachment_readers(readers)?);
-    let gate = Arc::new(Gate::new(
-        settings.gate.clone(),
-        vault.clone(),
-        store.clone(),
-        Arc::new(Policy::none()),
-        attachments,
-        Some(deliver.warm()),
-    ));
+    let gate = Arc::new(Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(deliver.warm())));
 
     let mut tasks = JoinSet::new();
     let mut listening = Vec::new();
@@ -148,12 +161,15 @@ pub async fn start_with(source: Source<'_>, readers: sandbox::Settings) -> Resul
     }
 
     // Behind the listeners.
-    let file = match source {
-        Source::BuiltIn => None,
-        Source::File(path) => Some(path.to_owned()),
+    let reload = Reload {
+        file: file.map(Path::to_owned),
+        smtp_chain,
+        smtp_tls,
+        portal_tls,
+        smtp_in,
+        lookup: lookup.clone(),
+        reports: parts.reports.clone(),
     };
-    let reports = parts.reports.clone();
-    let reload = Reload { file, smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone(), reports };
     if let Some(tlsrpt) = settings.tlsrpt.clone() {
         let reporter = reporter(tlsrpt, &parts, &lookup, Some(deliver.tally()));
         tasks.spawn(reporter.keep(now, stopped.clone()));
@@ -179,11 +195,33 @@ fn attachment_readers(settings: sandbox::Settings) -> Result<sandbox::Pool, Fail
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        format!("cannot listen on {address}: {error}; is another gateway running, or does the port need rights?")
-    })?;
+    let listener = TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
     let bound = listener.local_addr()?;
     Ok((listener, bound))
+}
+
+/// Place, problem, way out.
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    let way_out = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "another program, perhaps another gateway, listens there; stop it or configure another port"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need CAP_NET_BIND_SERVICE, as deploy/systemd/wardpost.service gives it"
+        }
+        std::io::ErrorKind::AddrNotAvailable => "this machine does not have that address; `0.0.0.0` stands for all it has",
+        _ => "configure another address",
+    };
+    format!("cannot listen on {address}: {error}; {way_out}").into()
+}
+
+/// Tries every address and lets it go again: nothing is answered before the keys are on the disk.
+fn can_listen(settings: &Settings) -> Result<(), Failure> {
+    let smtp = settings.listeners.iter().map(|(_, address)| *address);
+    for address in smtp.chain(settings.portal_listen.iter().copied()).chain([settings.metrics_listen]) {
+        drop(std::net::TcpListener::bind(address).map_err(|error| cannot_listen(address, &error))?);
+    }
+    Ok(())
 }
 
 /// Names for throw-away certificates.
@@ -215,7 +253,11 @@ fn portal_config(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure>
 }
 
 /// A credential for trying out, made when there is no user at all; it dies with the first `user add`.
-async fn first_credential(store: &store::Handle, vault: &Arc<Vault>) -> Result<Option<(String, String)>, Failure> {
+async fn first_credential(
+    settings: &Settings,
+    store: &store::Handle,
+    vault: &Arc<Vault>,
+) -> Result<Option<(String, String)>, Failure> {
     if !store.users().await?.is_empty() {
         return Ok(None);
     }
@@ -225,7 +267,7 @@ async fn first_credential(store: &store::Handle, vault: &Arc<Vault>) -> Result<O
     let user = UserRow {
         name: FIRST_USER.into(),
         verifier,
-        may_send_as: vec!["@practice.example".into()],
+        may_send_as: first_domains(settings).iter().map(|domain| format!("@{domain}")).collect(),
         bound_address: None,
         is_first: true,
         created_at: now(),
@@ -234,6 +276,15 @@ async fn first_credential(store: &store::Handle, vault: &Arc<Vault>) -> Result<O
     };
     store.put_user(user).await?;
     Ok(Some((FIRST_USER.into(), password)))
+}
+
+/// The domains that the first credential may send for: the own ones, or an invented one where none is configured.
+#[must_use]
+pub fn first_domains(settings: &Settings) -> Vec<String> {
+    match settings.own_domains.as_slice() {
+        [] => vec!["practice.example".to_owned()],
+        own => own.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// Loads scanner and rules, then opens the gate; looks whether the resolver validates and which DKIM keys are published.
@@ -253,8 +304,7 @@ async fn make_ready(
     .await;
     match loaded {
         Ok(Ok((scanner, policy))) => {
-            gate.set_policy(Arc::new(policy));
-            gate.ready(scanner);
+            gate.set_rules(scanner, Arc::new(policy));
             let _ = ready.send(true);
         }
         Ok(Err(error)) => {
@@ -339,14 +389,14 @@ impl Reload {
         let smtp = smtp_config(&chain, &key)?;
         let (chain, key) = certificate(settings.portal_certificate.as_ref(), &settings.keys, &names)?;
         let portal = portal_config(&chain, &key)?;
-        let (settings, policy) = tokio::task::spawn_blocking(move || {
+        let (settings, scanner, policy) = tokio::task::spawn_blocking(move || {
             let scanner = rules::scanner(&settings.dictionaries)?;
             let policy = rules::load_rules(&settings, &scanner)?;
-            Ok::<_, Failure>((settings, policy))
+            Ok::<_, Failure>((settings, scanner, policy))
         })
         .await??;
         // From here on nothing can be refused any more.
-        gate.set_policy(Arc::new(policy));
+        gate.set_rules(scanner, Arc::new(policy));
         let signers = signers(&settings, &self.lookup).await;
         if let Some(reporter) = self.reports.get() {
             reporter.set_signers(report_signers(&signers, reporter));

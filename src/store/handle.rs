@@ -47,6 +47,8 @@ const READERS: usize = 4;
 const JOBS_WAITING_MAX: usize = 1024;
 /// Entries read at once for an export.
 const EXPORT_PAGE: usize = 500;
+/// Above so many numbers in one message all live codes are read at once.
+const ASK_EACH_MAX: usize = 200;
 /// How long a start waits for a process that is just ending.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 
@@ -270,6 +272,10 @@ impl Handle {
     pub async fn copies(&self, open_only: bool, max: usize) -> Result<Vec<CopyRow>, Error> {
         self.read(move |store| store.copies(open_only, max)).await
     }
+    /// Held copies received at or before `at`, oldest first.
+    pub async fn held_since(&self, at: Timestamp, max: usize) -> Result<Vec<CopyRow>, Error> {
+        self.read(move |store| store.held_since(at, max)).await
+    }
     pub async fn parcel(&self, id: ParcelId) -> Result<Option<ParcelRow>, Error> {
         self.read(move |store| store.parcel(id)).await
     }
@@ -278,6 +284,14 @@ impl Handle {
     }
     pub async fn parcels(&self, open_only: bool, max: usize) -> Result<Vec<ParcelRow>, Error> {
         self.read(move |store| store.parcels(open_only, max)).await
+    }
+    /// Parcels still open that ended by `expired` and, if they were opened, were first opened by `opened`; oldest first.
+    pub async fn parcels_ended(&self, expired: Timestamp, opened: Timestamp, max: usize) -> Result<Vec<ParcelRow>, Error> {
+        self.read(move |store| store.parcels_ended(expired, opened, max)).await
+    }
+    /// Open parcels whose code was tried ten times and still lies here: nobody was told yet.
+    pub async fn parcels_tried_out(&self, max: usize) -> Result<Vec<ParcelId>, Error> {
+        self.read(move |store| store.parcels_tried_out(max)).await
     }
     /// (header section, body), sealed under the parcel's key.
     pub async fn parcel_content(&self, id: ParcelId) -> Result<Option<(Sealed, Sealed)>, Error> {
@@ -291,9 +305,10 @@ impl Handle {
             _ => Err(mixed_up()),
         }
     }
-    /// Gives back the tries after a right code.
-    pub async fn clear_tries(&self, id: ParcelId) -> Result<(), Error> {
-        self.done(Order::ClearTries { parcel: id }).await
+    /// Gives back the one try that was a right code. Wrong ones stay counted for as long as the code lives: a reader
+    /// who comes often must not give a stranger new tries each time.
+    pub async fn give_back_try(&self, id: ParcelId) -> Result<(), Error> {
+        self.done(Order::GiveBackTry { parcel: id }).await
     }
     /// Voids every code in force, as after restoring a backup: tries made since would otherwise be given back.
     pub async fn void_codes(&self) -> Result<u64, Error> {
@@ -309,6 +324,10 @@ impl Handle {
     /// Whether any of these is the keyed hash of a live code; one read for all.
     pub async fn is_any_live_code(&self, spoken_hashes: Vec<[u8; 32]>) -> Result<bool, Error> {
         self.read(move |store| {
+            if spoken_hashes.len() > ASK_EACH_MAX {
+                let asked: std::collections::HashSet<[u8; 32]> = spoken_hashes.into_iter().collect();
+                return Ok(store.live_codes()?.iter().any(|live| asked.contains(live)));
+            }
             for hash in spoken_hashes {
                 if store.is_live_code(hash)? {
                     return Ok(true);

@@ -138,6 +138,8 @@ pub struct Settle {
 pub enum ParcelChange {
     /// A new code replaces the old one and resets the tries.
     Code(ParcelId, CodeWrap),
+    /// Ten tries were used: salt and wrap go, and nobody can open it before a new code is issued.
+    CodeVoid(ParcelId),
     Opened(ParcelId, Timestamp),
     NoticeSent(ParcelId, Timestamp),
     NoticeFailed(ParcelId),
@@ -186,6 +188,12 @@ mod writer;
 pub use bodies::Written;
 pub use handle::{Depth, Error, Handle, LogEntry, Settings, UserRow, is_empty};
 pub use order::{Answer, Failure, Order, Outcome, Read, Store};
+
+/// The salt that opens one field of one entry of the log to an auditor, and nothing else.
+#[must_use]
+pub fn field_salt(vault: &crate::vault::Vault, seq: u64, field: &str) -> [u8; 32] {
+    crate::audit::field_salt(&vault.keyed_hash(sqlite::write::SALT_KIND, &seq.to_be_bytes()), field)
+}
 
 #[cfg(test)]
 mod export_tests;

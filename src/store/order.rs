@@ -19,7 +19,7 @@ pub enum Order {
         parcel: ParcelId,
         at: Timestamp,
     },
-    ClearTries {
+    GiveBackTry {
         parcel: ParcelId,
     },
     VoidCodes,
@@ -99,12 +99,16 @@ pub trait Read: Send {
     fn copies_of(&mut self, message: QueueId) -> Result<Vec<CopyRow>, Error>;
     fn copies_by_message_id(&mut self, id: &Pseudonym) -> Result<Vec<CopyRow>, Error>;
     fn copies(&mut self, open_only: bool, max: usize) -> Result<Vec<CopyRow>, Error>;
+    fn held_since(&mut self, at: Timestamp, max: usize) -> Result<Vec<CopyRow>, Error>;
     fn next_due(&mut self) -> Result<Option<Timestamp>, Error>;
     fn depth(&mut self) -> Result<Depth, Error>;
     fn parcel(&mut self, id: ParcelId) -> Result<Option<ParcelRow>, Error>;
     fn parcel_by_number(&mut self, number_hash: [u8; 32]) -> Result<Option<ParcelRow>, Error>;
     fn parcels(&mut self, open_only: bool, max: usize) -> Result<Vec<ParcelRow>, Error>;
+    fn parcels_ended(&mut self, expired: Timestamp, opened: Timestamp, max: usize) -> Result<Vec<ParcelRow>, Error>;
+    fn parcels_tried_out(&mut self, max: usize) -> Result<Vec<ParcelId>, Error>;
     fn parcel_content(&mut self, id: ParcelId) -> Result<Option<(Sealed, Sealed)>, Error>;
+    fn live_codes(&mut self) -> Result<Vec<[u8; 32]>, Error>;
     fn is_live_code(&mut self, spoken_hash: [u8; 32]) -> Result<bool, Error>;
     fn user(&mut self, name: &str) -> Result<Option<UserRow>, Error>;
     fn users(&mut self) -> Result<Vec<UserRow>, Error>;

@@ -20,6 +20,7 @@ impl PlanHash {
         fields.bytes(plan.host.as_str().as_bytes());
         fields.bytes(plan.gives.as_str().as_bytes());
         fields.number(u64::from(plan.is_policy));
+        fields.number(u64::from(plan.is_tls_demanded));
         match &plan.authentication {
             Authentication::Dane { records, names } => {
                 fields.number(1);

@@ -38,6 +38,8 @@ pub struct TlsPlan {
     pub gives: Level,
     /// A published policy demands this plan: failing it is a violation, not an inability.
     pub is_policy: bool,
+    /// A published policy demands TLS, with whomever: only to have none is a violation.
+    pub is_tls_demanded: bool,
 }
 
 /// One host that may be dialled for one domain.
@@ -89,7 +91,7 @@ const SMTP_PORT: u16 = 25;
 /// |---|---|
 /// | pin | the pin's certificate, CA or hosts; gives the pin's level |
 /// | MX secure, usable TLSA | DANE, authenticated; MTA-STS is not asked (RFC 8461, section 2) |
-/// | MX secure, TLSA but none usable | TLS is mandatory; a WebPKI certificate where `verified` is asked |
+/// | MX secure, TLSA but none usable | TLS is mandatory, so to have none is a violation; WebPKI where `verified` is asked |
 /// | TLSA unknown | the host is not used |
 /// | MTA-STS enforce | host listed, WebPKI, authenticated; else the host is not used |
 /// | none of these | WebPKI, verified; or TLS alone where only `encrypted` is asked |
@@ -99,8 +101,10 @@ const SMTP_PORT: u16 = 25;
 /// the host, so they prove nothing about the domain. Such a host needs a WebPKI certificate and is never more than
 /// verified, unless MTA-STS lists it.
 ///
-/// An MTA-STS policy that could not be fetched although announced is none (RFC 8461, section 3.3), so mail goes on at
-/// `verified`; where `authenticated` is asked it is unknown, and the mail waits.
+/// An MTA-STS policy that could not be fetched although announced is none (RFC 8461, section 3.3), so mail goes on, but
+/// to nobody less than a verified host: whoever keeps the policy from us must not get more than it would have given
+/// him. Where `authenticated` is asked it is unknown, and the mail waits. The same holds where the record that would
+/// announce a policy could not be asked for. What then falls short is no inability (see [`hidden_policy`]).
 ///
 /// # Errors
 /// [`Refusal`] when no host is left.
@@ -143,6 +147,16 @@ pub fn plan(requirement: &Requirement, evidence: &DomainEvidence, mx_port: u16) 
     match worst {
         Some(skip) if route.hops.is_empty() => Err(skip.refusal()),
         _ => Ok(route),
+    }
+}
+
+/// Why nobody knows whether the domain has an MTA-STS policy, if so. A host that shows less than the level may then
+/// only seem to be allowed to.
+#[must_use]
+pub fn hidden_policy(evidence: &DomainEvidence) -> Option<Reason> {
+    match evidence.sts {
+        Evidence::Unknown(why) => Some(sts_reason(why)),
+        Evidence::Present(_) | Evidence::Absent(Denial::Proven | Denial::Claimed) => None,
     }
 }
 
@@ -272,7 +286,13 @@ impl Asked<'_> {
                     names.push(self.evidence.domain.clone());
                 }
                 let authentication = Authentication::Dane { records, names };
-                Ok(TlsPlan { host: host.name.clone(), authentication, gives: Level::Authenticated, is_policy: true })
+                Ok(TlsPlan {
+                    host: host.name.clone(),
+                    authentication,
+                    gives: Level::Authenticated,
+                    is_policy: true,
+                    is_tls_demanded: true,
+                })
             }
             (Evidence::Present(_), Security::Insecure) | (Evidence::Absent(Denial::Proven | Denial::Claimed), _) => {
                 self.without_dane(host)
@@ -284,7 +304,7 @@ impl Asked<'_> {
     /// enforced MTA-STS policy is obeyed here too, but lifts nothing: what DANE began, MTA-STS does not complete.
     fn mandatory(&self, host: &MxHost) -> Result<TlsPlan, Skip> {
         let plan = self.without_dane(host)?;
-        Ok(TlsPlan { gives: plan.gives.min(Level::Verified), is_policy: true, ..plan })
+        Ok(TlsPlan { gives: plan.gives.min(Level::Verified), is_tls_demanded: true, ..plan })
     }
 
     fn without_dane(&self, host: &MxHost) -> Result<TlsPlan, Skip> {
@@ -293,18 +313,26 @@ impl Asked<'_> {
                 return Err(Skip::Violated(Reason::StsHostNotListed));
             }
             let authentication = web_pki(host, CaSet::Configured, Some(policy.id.clone()));
-            return Ok(TlsPlan { host: host.name.clone(), authentication, gives: Level::Authenticated, is_policy: true });
+            return Ok(TlsPlan {
+                host: host.name.clone(),
+                authentication,
+                gives: Level::Authenticated,
+                is_policy: true,
+                is_tls_demanded: true,
+            });
         }
-        if self.level == Level::Authenticated
-            && let Evidence::Unknown(why) = self.evidence.sts
-        {
-            return Err(Skip::Unknown(sts_reason(why), why));
+        let mut least = self.level;
+        if let Evidence::Unknown(why) = self.evidence.sts {
+            if self.level == Level::Authenticated {
+                return Err(Skip::Unknown(sts_reason(why), why));
+            }
+            least = Level::Verified;
         }
-        let (authentication, gives) = match self.level {
+        let (authentication, gives) = match least {
             Level::Encrypted => (Authentication::None, Level::Encrypted),
             Level::Verified | Level::Authenticated => (web_pki(host, CaSet::Configured, None), Level::Verified),
         };
-        Ok(TlsPlan { host: host.name.clone(), authentication, gives, is_policy: false })
+        Ok(TlsPlan { host: host.name.clone(), authentication, gives, is_policy: false, is_tls_demanded: false })
     }
 
     fn enforced(&self) -> Option<&StsPolicy> {
@@ -351,7 +379,7 @@ impl Asked<'_> {
             return Err(Skip::Violated(Reason::StsHostNotListed));
         }
         let gives = pin.level.max(Level::Verified);
-        Ok(Some(TlsPlan { host: host.name.clone(), authentication, gives, is_policy: true }))
+        Ok(Some(TlsPlan { host: host.name.clone(), authentication, gives, is_policy: true, is_tls_demanded: true }))
     }
 }
 

@@ -100,7 +100,11 @@ fn shown(hop: &Hop) -> String {
         Authentication::None => "none",
     };
     let label = hop.host.as_str().split('.').next().unwrap_or_default().to_owned();
-    let policy = if hop.plan.is_policy { " policy" } else { "" };
+    let policy = match (hop.plan.is_policy, hop.plan.is_tls_demanded) {
+        (true, _) => " policy",
+        (false, true) => " tls",
+        (false, false) => "",
+    };
     format!("{label} {method} {}{policy}", hop.plan.gives.as_str())
 }
 
@@ -125,8 +129,8 @@ fn every_state_of_the_evidence_has_its_plan_or_refusal() {
         ("usable TLSA under an insecure MX answer", Authenticated, one(Insecure, good_tlsa()), CANNOT),
         ("the same at verified", Verified, one(Insecure, good_tlsa()), "mx webpki verified"),
         ("usable beside unusable", Verified, one(Secure, tlsa("mx.patient.example", &[1, 3])), DANE),
-        ("only unusable", Encrypted, one(Secure, tlsa("mx.patient.example", &[0, 1])), "mx none encrypted policy"),
-        ("only unusable at verified", Verified, one(Secure, tlsa("mx.patient.example", &[1])), "mx webpki verified policy"),
+        ("only unusable", Encrypted, one(Secure, tlsa("mx.patient.example", &[0, 1])), "mx none encrypted tls"),
+        ("only unusable at verified", Verified, one(Secure, tlsa("mx.patient.example", &[1])), "mx webpki verified tls"),
         ("only unusable at authenticated", Authenticated, one(Secure, tlsa("mx.patient.example", &[1])), CANNOT),
         ("bogus TLSA", Encrypted, unknown(Why::Bogus), "Unknown dnssec-invalid"),
         ("SERVFAIL on TLSA", Verified, unknown(Why::ServFail), "Unknown dns-failed"),
@@ -178,6 +182,8 @@ fn every_state_of_the_evidence_has_its_plan_or_refusal() {
             with_sts(one(Secure, none()), Unknown(Why::ServFail)),
             "Unknown dns-failed",
         ),
+        ("fetch failed at encrypted", Encrypted, with_sts(one(Secure, none()), Unknown(Why::FetchFailed)), "mx webpki verified"),
+        ("TXT unknown at encrypted", Encrypted, with_sts(one(Secure, none()), Unknown(Why::Timeout)), "mx webpki verified"),
         ("TXT unknown at verified", Verified, with_sts(one(Secure, none()), Unknown(Why::ServFail)), "mx webpki verified"),
         ("TXT unknown, but DANE", Authenticated, with_sts(one(Secure, good_tlsa()), Unknown(Why::Timeout)), DANE),
         ("DANE wins over MTA-STS", Verified, with_sts(one(Secure, good_tlsa()), sts(StsMode::Enforce, &["other.example"])), DANE),
@@ -446,6 +452,7 @@ fn plans_that_differ_in_any_field_have_different_hashes() {
         authentication: Authentication::Dane { records: vec![record(3)], names: names.clone() },
         gives: Authenticated,
         is_policy: true,
+        is_tls_demanded: true,
     };
     let auth = |authentication| TlsPlan { authentication, ..base.clone() };
     let web = |names: &[&str], roots, sts: Option<&str>| {
@@ -459,6 +466,7 @@ fn plans_that_differ_in_any_field_have_different_hashes() {
         TlsPlan { host: domain("my.example"), ..base.clone() },
         TlsPlan { gives: Verified, ..base.clone() },
         TlsPlan { is_policy: false, ..base.clone() },
+        TlsPlan { is_tls_demanded: false, ..base.clone() },
         dane(vec![record(2)]),
         dane(vec![record(3), record(3)]),
         dane(vec![with_bytes(3, &[7; 31])]),

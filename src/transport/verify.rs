@@ -308,6 +308,26 @@ impl ServerCertVerifier for Judge {
     }
 }
 
+/// What a chain is worth for one host by the configured authorities alone, whatever plan it was shown under. For
+/// people who ask why: no message goes out on the strength of this.
+///
+/// # Errors
+/// Why the authorities do not vouch for it.
+pub fn web_pki(chain: &[CertificateDer<'_>], host: &Domain, roots: &Arc<RootCertStore>, now: UnixTime) -> Result<(), Reason> {
+    let (end_entity, intermediates) = chain.split_first().ok_or(Reason::TlsFailed)?;
+    let names = vec![host.clone()];
+    let authentication = Authentication::WebPki { names: names.clone(), roots: CaSet::Configured, sts: None };
+    let judge = Judge { authentication, roots: Arc::clone(roots), provider: provider() };
+    judge.path(roots, &names, end_entity, intermediates, now)
+}
+
+/// Whether a certificate is for a host, by its subjectAltName.
+#[must_use]
+pub fn is_named(certificate: &CertificateDer<'_>, host: &Domain) -> bool {
+    let (Ok(certificate), Some(name)) = (ParsedCertificate::try_from(certificate), server_name(host)) else { return false };
+    verify_server_name(&certificate, &name).is_ok()
+}
+
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider())))

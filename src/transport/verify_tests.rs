@@ -92,7 +92,7 @@ fn domain(name: &str) -> Domain {
 }
 
 fn plan_of(authentication: Authentication, gives: Level) -> TlsPlan {
-    TlsPlan { host: domain(HOST), authentication, gives, is_policy: false }
+    TlsPlan { host: domain(HOST), authentication, gives, is_policy: false, is_tls_demanded: false }
 }
 
 fn dane(records: impl Into<Vec<TlsaRecord>>) -> TlsPlan {

@@ -98,6 +98,16 @@ impl Ca {
         Ok(leaf)
     }
 
+    /// As [`Ca::leaf_with_anchor`], but ended yesterday.
+    ///
+    /// # Errors
+    /// As [`Ca::leaf`].
+    pub fn expired_leaf_with_anchor(&self, names: &[&str]) -> Result<Leaf, Error> {
+        let mut leaf = self.expired_leaf(names)?;
+        leaf.chain.push(self.der().clone());
+        Ok(leaf)
+    }
+
     fn issue(&self, params: &CertificateParams) -> Result<Leaf, Error> {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;

@@ -51,6 +51,8 @@ pub enum When {
     /// Instead of the banner.
     Connect,
     Ehlo,
+    /// The EHLO inside TLS only.
+    EhloInside,
     StartTls,
     /// After the 220 to STARTTLS: the handshake waits or never comes. A reply here is one that an attacker slips in.
     Handshake,
@@ -78,6 +80,10 @@ pub enum Step {
     Delay(Duration),
     /// A message is kept, and then the connection is closed without a reply: nobody knows.
     KeepAndDrop,
+    /// These octets instead of the reply, again and again, until the client has had enough.
+    Flood(String),
+    /// At [`When::Handshake`]: the client's hello is read and answered with these octets, whatever TLS they are.
+    AnswerHello(Vec<u8>),
 }
 
 /// How the connection was protected when a message came.

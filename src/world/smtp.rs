@@ -16,7 +16,14 @@ pub(super) async fn serve(stream: TcpStream, id: u64, state: &Arc<State>) -> std
     if !session.greet().await? || session.run().await? == Next::Close {
         return Ok(());
     }
-    if session.say_or("", |when| *when == When::Handshake).await? == Played::Close {
+    let step = state.step(|when| *when == When::Handshake);
+    if let Some(Step::AnswerHello(octets)) = &step {
+        session.reader.fill_buf().await?;
+        session.reader.get_mut().write_all(octets).await?;
+        state.note(id, |connection| connection.handshake_failed = true);
+        return session.reader.get_mut().shutdown().await;
+    }
+    if session.play(step, "").await? == Played::Close {
         return Ok(());
     }
     session.flush().await?;
@@ -149,8 +156,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             "EHLO" => {
                 self.reset();
                 self.is_greeted = true;
-                let offers = self.offers();
-                Ok(self.say_or(&offers, |when| *when == When::Ehlo).await?.next())
+                let (offers, is_inside) = (self.offers(), self.tls.is_some());
+                let is_here = |when: &When| *when == When::Ehlo || (is_inside && *when == When::EhloInside);
+                Ok(self.say_or(&offers, is_here).await?.next())
             }
             "HELO" => {
                 self.reset();
@@ -413,7 +421,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                     Played::No
                 });
             }
-            Some(Step::Drop | Step::KeepAndDrop) => {
+            Some(Step::Flood(octets)) => {
+                self.flush().await?;
+                loop {
+                    self.reader.get_mut().write_all(octets.as_bytes()).await?;
+                    self.reader.get_mut().flush().await?;
+                }
+            }
+            Some(Step::Drop | Step::KeepAndDrop | Step::AnswerHello(_)) => {
                 self.out.clear();
                 return Ok(Played::Close);
             }

@@ -197,10 +197,7 @@ impl World {
         let tls = tls.map(|leaf| leaf.server_config(Versions::Both)).transpose()?;
         let sink = self.add_host(&host, SinkSettings { host: host.clone(), tls, ..SinkSettings::default() }).await?;
         if shape == Shape::Unreachable {
-            // An address of this world that no listener holds at the port all hosts share.
-            let (listener, address) = bind_next(&self.next_address, self.mx_port).await?;
-            drop(listener);
-            self.zones.set(&host, "A", &[&address.ip().to_string()])?;
+            self.zones.set(&host, "A", &[&self.silent_address().await?.to_string()])?;
         }
         locked(&self.sinks).insert(domain.to_owned(), Arc::clone(&sink));
         locked(&self.towns).push(Town { domain: domain.to_owned(), host, shape });
@@ -320,12 +317,28 @@ impl World {
         locked(&self.sinks).get(name).cloned()
     }
 
+    /// Every host once.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<Arc<Sink>> {
+        let hosts: BTreeMap<SocketAddr, Arc<Sink>> =
+            locked(&self.sinks).values().map(|sink| (sink.address(), Arc::clone(sink))).collect();
+        hosts.into_values().collect()
+    }
+
     /// Every byte that any host received without TLS.
     #[must_use]
     pub fn clear_bytes(&self) -> Vec<u8> {
-        let hosts: BTreeMap<SocketAddr, Arc<Sink>> =
-            locked(&self.sinks).values().map(|sink| (sink.address(), Arc::clone(sink))).collect();
-        hosts.values().flat_map(|sink| sink.clear_bytes()).collect()
+        self.hosts().iter().flat_map(|sink| sink.clear_bytes()).collect()
+    }
+
+    /// An address of this world at which nobody listens on the port that all hosts share.
+    ///
+    /// # Errors
+    /// When no loopback address can be bound.
+    pub async fn silent_address(&self) -> Result<IpAddr, Error> {
+        let (listener, address) = bind_next(&self.next_address, self.mx_port).await?;
+        drop(listener);
+        Ok(address.ip())
     }
 
     fn introduce<'n>(&self, names: impl IntoIterator<Item = &'n str>, sink: Sink) -> Arc<Sink> {

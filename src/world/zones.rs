@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use hickory_resolver::proto::dnssec::crypto::EcdsaSigningKey;
@@ -78,8 +78,13 @@ struct Zone {
     nodes: BTreeMap<Name, BTreeMap<RecordType, Vec<RData>>>,
     /// Signatures made so far; emptied by every change, so that a stub's cache of verdicts hits.
     signatures: Mutex<HashMap<(Name, RecordType), Record>>,
+    /// The chain of denials, until the next change: a parent of hundreds has hundreds of names to hash.
+    chain: Mutex<Option<Chain>>,
     ttl: u32,
 }
+
+/// Owners of NSEC or NSEC3 records in their order.
+type Chain = Arc<Vec<(Name, RData)>>;
 
 impl Zones {
     /// A signed root and nothing else.
@@ -304,8 +309,15 @@ impl Zone {
         };
         let server = origin.prepend_label("ns")?;
         let soa = SOA::new(server.clone(), origin.prepend_label("hostmaster")?, 1, 3600, 600, 86_400, ttl);
-        let mut zone =
-            Self { origin: origin.clone(), signing, signer, nodes: BTreeMap::new(), signatures: Mutex::default(), ttl };
+        let mut zone = Self {
+            origin: origin.clone(),
+            signing,
+            signer,
+            nodes: BTreeMap::new(),
+            signatures: Mutex::default(),
+            chain: Mutex::default(),
+            ttl,
+        };
         zone.set(origin.clone(), RecordType::SOA, vec![RData::SOA(soa)]);
         zone.set(origin.clone(), RecordType::NS, vec![RData::NS(NS(server.clone()))]);
         zone.set(server, RecordType::A, vec![RData::A(std::net::Ipv4Addr::LOCALHOST.into())]);
@@ -339,6 +351,7 @@ impl Zone {
 
     fn changed(&mut self) {
         locked(&self.signatures).clear();
+        *locked(&self.chain) = None;
     }
 
     fn find(&self, owner: &Name, kind: RecordType) -> Found {
@@ -364,7 +377,8 @@ impl Zone {
 
     /// A name exists when it, or anything below it, has records (RFC 4592, section 2.2.2).
     fn exists(&self, owner: &Name) -> bool {
-        self.nodes.keys().any(|node| owner.zone_of(node))
+        // In canonical order (RFC 4034, section 6.1) what is below a name follows it at once.
+        self.nodes.range(owner.clone()..).next().is_some_and(|(node, _)| owner.zone_of(node))
     }
 
     fn closest_encloser(&self, owner: &Name) -> Name {
@@ -471,7 +485,7 @@ impl Zone {
 
     /// The records that match or cover each of the names, once each.
     fn proofs(&self, names: &[Name]) -> Result<Vec<Record>, Error> {
-        let chain = if self.signing == Signing::Nsec3 { self.nsec3_chain()? } else { self.nsec_chain() };
+        let chain = self.chain()?;
         let mut chosen: BTreeSet<usize> = BTreeSet::new();
         for denied in names {
             let key = if self.signing == Signing::Nsec3 { hashed(denied, &self.origin)?.1 } else { denied.clone() };
@@ -485,6 +499,16 @@ impl Zone {
             records.extend(self.signed(owner, kind, vec![link.clone()], true)?);
         }
         Ok(records)
+    }
+
+    fn chain(&self) -> Result<Chain, Error> {
+        let mut kept = locked(&self.chain);
+        if let Some(chain) = &*kept {
+            return Ok(Arc::clone(chain));
+        }
+        let made = Arc::new(if self.signing == Signing::Nsec3 { self.nsec3_chain()? } else { self.nsec_chain() });
+        *kept = Some(Arc::clone(&made));
+        Ok(made)
     }
 
     fn nsec_chain(&self) -> Vec<(Name, RData)> {

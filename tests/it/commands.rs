@@ -57,6 +57,7 @@ async fn the_log_explains_and_proves_itself() {
         assert!(verified.status.success(), "{}", text(&verified.stderr));
         let store = wardpost(&["audit", "verify"], Some(&config));
         assert!(store.status.success(), "{}", text(&store.stderr));
+        assert!(!text(&store.stdout).contains("no head kept elsewhere was compared"), "{}", text(&store.stdout));
         // One changed bit, anywhere that is not white space, is found.
         let good = exported.stdout;
         for at in (0..good.len()).step_by(good.len() / 25).filter(|at| !good[*at].is_ascii_whitespace()) {

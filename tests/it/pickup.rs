@@ -182,7 +182,7 @@ fn shows_nothing(page: &Page, at: &str) {
     }
 }
 
-/// Ten wrong codes void the code, and the sender gets a new one.
+/// "Never send the code by e-mail": not the code, not the slip, however wrapped.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_never_leaves_by_mail_to_the_outside() {
     let gateway = Gateway::start(World::start().await.unwrap()).await;
@@ -213,6 +213,76 @@ async fn a_code_never_leaves_by_mail_to_the_outside() {
         )
         .await
         .unwrap();
+    gateway.stop().await;
+}
+
+/// However a code is written or wrapped, it does not leave.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_in_any_wrapping_stays_here() {
+    let gateway = Gateway::start(World::start().await.unwrap()).await;
+    send(&gateway, "w1@practice.example", "pat@no-tls.example").await;
+    let (_, code) = slip(&gateway, "pat@no-tls.example");
+    let (a, b, c) = (&code[..3], &code[3..6], &code[6..]);
+    let to = "pat@verified.example";
+    let base64 = |text: &str| {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(text)
+    };
+    let part = |fields: &str, body: &str| {
+        format!(
+            "From: ann@practice.example\r\nTo: {to}\r\nSubject: x\r\nMIME-Version: 1.0\r\n\
+             Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n\
+             --b\r\n{fields}\r\n\r\n{body}\r\n--b--\r\n"
+        )
+    };
+    let decoys: String =
+        (0..3000u32).map(|n| format!("a {:09} b {:012}\r\n", 100_000_000 + n * 7, u64::from(n) * 7919)).collect();
+    let letters = [
+        ("subject", message("v@practice.example", to, &format!("code {a} {b} {c}"), "hello")),
+        ("subject encoded", message("v@practice.example", to, &format!("=?utf-8?B?{}?=", base64(&code)), "hello")),
+        ("quoted", message("v@practice.example", to, "Re", &format!("> Please give them this code: {a}\r\n> {b} {c}"))),
+        ("html", part("Content-Type: text/html", &format!("<p>{a}<b>{b}</b><i>&nbsp;</i>{c}</p>"))),
+        ("html entities", part("Content-Type: text/html", &code.bytes().map(|d| format!("&#{d};")).collect::<String>())),
+        ("base64", part("Content-Type: text/plain\r\nContent-Transfer-Encoding: base64", &base64(&format!("code {code}")))),
+        (
+            "attachment",
+            part(
+                "Content-Type: text/csv; name=x.csv\r\nContent-Disposition: attachment; filename=x.csv\r\nContent-Transfer-Encoding: base64",
+                &base64(&format!("name,code\r\npat,{a}-{b}-{c}\r\n")),
+            ),
+        ),
+        ("file name", part(&format!("Content-Type: text/plain; name=\"{a} {b} {c}.txt\""), "hello")),
+        ("nested", part("Content-Type: message/rfc822", &format!("Subject: code {code}\r\n\r\nhello"))),
+        ("calendar", part("Content-Type: text/calendar", &format!("BEGIN:VCALENDAR\r\nSUMMARY:{a} {b} {c}\r\nEND:VCALENDAR"))),
+        (
+            "full width",
+            message(
+                "v@practice.example",
+                to,
+                "x",
+                &code.chars().map(|d| char::from_u32(d as u32 + 0xfee0).unwrap()).collect::<String>(),
+            ),
+        ),
+        ("behind many numbers", part("Content-Type: text/plain", &format!("{decoys}code {code}"))),
+        (
+            "preamble",
+            part("Content-Type: text/plain", "hello").replace("\r\n\r\n--b\r\n", &format!("\r\n\r\ncode {code}\r\n--b\r\n")),
+        ),
+        (
+            "another field",
+            message("v@practice.example", to, "x", "hello")
+                .replace("MIME-Version", &format!("Content-Language: {code}\r\nMIME-Version")),
+        ),
+        ("display name", message("v@practice.example", &format!("\"{a} {b} {c}\" <{to}>"), "x", "hello")),
+    ];
+    let mut left = Vec::new();
+    for (name, letter) in &letters {
+        match gateway.submit(&[to], letter).await {
+            Ok(()) => left.push(*name),
+            Err(error) => assert!(error.contains("pick-up code"), "{name}: {error}"),
+        }
+    }
+    assert!(left.is_empty(), "the code left by e-mail: {left:?}");
     gateway.stop().await;
 }
 

@@ -9,6 +9,7 @@ use crate::audit::Event;
 use crate::escrow::{Code, Number};
 use crate::mail::ParcelId;
 use crate::portal::Incident;
+use crate::store::{Commit, ParcelChange};
 
 const MESSAGE: &[u8] =
     b"From: Dr. Gruen <gruen@practice.example>\r\nTo: pat@patient.example\r\nSubject: Your biopsy\r\n\r\nAll is well.\r\n";
@@ -70,6 +71,11 @@ async fn ten_wrong_codes_void_even_the_right_one_and_are_written_down() {
         let answer = browser.try_code(&made.number.to_string(), &made.code.to_string()).await;
         assert!(answer.text().contains("locked"));
     }
+    let void = Commit { parcel_changes: vec![ParcelChange::CodeVoid(made.id)], ..Commit::default() };
+    world.store.commit(void).await.unwrap();
+    let number = made.number.to_string();
+    let answer = world.browser().try_code(&number, &wrong(&made.code)).await;
+    assert!(answer.text().contains("locked"), "an unknown number stays locked, so a known one must");
     let events = world.events().await;
     assert_eq!(events.iter().filter(|event| **event == Event::TryFailed).count(), 10);
     assert_eq!(events.last(), Some(&Event::CodeVoided));
@@ -92,7 +98,9 @@ async fn after_three_wrong_codes_there_is_a_pause_that_costs_no_try() {
     assert_eq!(world.row(made.id).await.tries, 3);
     world.pass_secs(6);
     assert!(browser.open(&made).await.text().contains("Your biopsy"));
-    assert_eq!(world.row(made.id).await.tries, 0, "a right code gives the tries back");
+    assert_eq!(world.row(made.id).await.tries, 3, "a right code gives back its own try and no other");
+    assert!(browser.open(&made).await.text().contains("Your biopsy"), "and makes nobody wait who has the code");
+    assert_eq!(world.row(made.id).await.tries, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

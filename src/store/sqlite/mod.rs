@@ -18,7 +18,7 @@ use crate::vault::Vault;
 
 mod checkpoint;
 mod read;
-mod write;
+pub(super) mod write;
 
 use checkpoint::Checkpoints;
 use read::{SqliteReader, uint};

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use super::super::bodies::{Bodies, name_of_body, name_of_parcel};
 use super::super::order::Read;
 use super::super::{CodeWrap, CopyRow, Depth, Error, LogEntry, NewCopy, ParcelRow, TlsSessions, UserRow};
+use super::write::TRIES_MAX;
 use crate::audit::{Pseudonyms, Record, reveal};
 use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
 use crate::observe;
@@ -53,6 +54,13 @@ impl Read for SqliteReader {
         self.many(&sql, [limit(max)], copy_row)
     }
 
+    fn held_since(&mut self, at: Timestamp, max: usize) -> Result<Vec<CopyRow>, Error> {
+        let sql = format!(
+            "SELECT {COPY} FROM copies WHERE is_open = 1 AND state = 'held' AND received_at <= ?1 ORDER BY received_at, id LIMIT ?2"
+        );
+        self.many(&sql, [at.0, limit(max)], copy_row)
+    }
+
     fn next_due(&mut self) -> Result<Option<Timestamp>, Error> {
         let sql = "SELECT min(next_at) FROM copies WHERE is_open = 1 AND state = 'queued' AND class = ?1";
         let mut earliest: Option<i64> = None;
@@ -97,12 +105,30 @@ impl Read for SqliteReader {
         self.many(&sql, [limit(max)], parcel_row)
     }
 
+    fn parcels_ended(&mut self, expired: Timestamp, opened: Timestamp, max: usize) -> Result<Vec<ParcelRow>, Error> {
+        let sql = format!(
+            "SELECT {PARCEL} FROM parcels WHERE is_closed = 0 AND expires_at <= ?1 \
+             AND (first_opened_at IS NULL OR first_opened_at <= ?2) ORDER BY expires_at, id LIMIT ?3"
+        );
+        self.many(&sql, [expired.0, opened.0, limit(max)], parcel_row)
+    }
+
+    fn parcels_tried_out(&mut self, max: usize) -> Result<Vec<ParcelId>, Error> {
+        let sql = "SELECT id FROM parcels WHERE is_closed = 0 AND code_salt IS NOT NULL AND tries >= ?1 LIMIT ?2";
+        self.many(sql, [i64::from(TRIES_MAX), limit(max)], |row| Ok(ParcelId(row.get::<_, Bytes<16>>(0)?.0)))
+    }
+
     fn parcel_content(&mut self, id: ParcelId) -> Result<Option<(Sealed, Sealed)>, Error> {
         let sql = "SELECT size_bytes, header, sealed FROM parcel_content WHERE parcel = ?1";
         let found: Option<(u64, Vec<u8>, Option<Vec<u8>>)> =
             self.one(sql, [id.as_bytes()], |row| Ok((uint(row, 0)?, row.get(1)?, row.get(2)?)))?;
         let Some((size_bytes, header, sealed)) = found else { return Ok(None) };
         Ok(Some((Sealed(header), self.content(sealed, &name_of_parcel(id), size_bytes)?)))
+    }
+
+    fn live_codes(&mut self) -> Result<Vec<[u8; 32]>, Error> {
+        let sql = "SELECT spoken_hash FROM parcels WHERE spoken_hash IS NOT NULL AND is_closed = 0";
+        self.many(sql, [], |row| Ok(row.get::<_, Bytes<32>>(0)?.0))
     }
 
     fn is_live_code(&mut self, spoken_hash: [u8; 32]) -> Result<bool, Error> {

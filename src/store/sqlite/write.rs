@@ -52,8 +52,9 @@ impl SqliteStore {
             Order::Commit { commit, .. } => self.commit(commit, batch),
             Order::Claim { now, max } => self.claim(*now, *max),
             Order::CountTry { parcel, at } => self.count_try(*parcel, *at),
-            Order::ClearTries { parcel } => {
-                self.run_with("UPDATE parcels SET tries = 0 WHERE id = ?1", [parcel.as_bytes()])?;
+            Order::GiveBackTry { parcel } => {
+                let sql = "UPDATE parcels SET tries = max(tries - 1, 0), last_try_at = NULL WHERE id = ?1";
+                self.run_with(sql, [parcel.as_bytes()])?;
                 Ok(Answer::Done)
             }
             Order::VoidCodes => {
@@ -265,6 +266,12 @@ impl SqliteStore {
                 "UPDATE parcels SET code_salt = ?2, code_wrap = ?3, spoken_hash = ?4, tries = 0, last_try_at = NULL \
                  WHERE id = ?1 AND is_closed = 0",
                 params![id.as_bytes(), code.salt, code.wrap.0, code.spoken_hash],
+            )?,
+            // The tries stay: to a stranger the parcel goes on looking locked.
+            ParcelChange::CodeVoid(id) => self.run_with(
+                "UPDATE parcels SET code_salt = NULL, code_wrap = NULL, spoken_hash = NULL \
+                 WHERE id = ?1 AND is_closed = 0 AND code_salt IS NOT NULL AND tries >= ?2",
+                params![id.as_bytes(), TRIES_MAX],
             )?,
             ParcelChange::Opened(id, at) => self.run_with(
                 "UPDATE parcels SET first_opened_at = coalesce(first_opened_at, ?2) WHERE id = ?1 AND is_closed = 0",

@@ -58,11 +58,22 @@ impl Gateway {
     }
 
     pub async fn start_with(world: World, change: impl Fn(String) -> String) -> Gateway {
+        Gateway::start_meant(world, change, |_| ()).await
+    }
+
+    /// With settings changed that have no key in the file, such as time-outs.
+    pub async fn start_meant(
+        world: World,
+        change: impl Fn(String) -> String,
+        adjust: impl FnOnce(&mut wardpost::config::Settings),
+    ) -> Gateway {
         let folder = Folder::new();
         let config = write_config(&folder.0, &world, change);
         let mut readers = wardpost::sandbox::Settings::own().unwrap();
         readers.program = env!("CARGO_BIN_EXE_wardpost").into();
-        let running = server::start_with(server::Source::File(&config), readers).await.unwrap();
+        let mut settings = wardpost::config::Settings::load(&config).unwrap();
+        adjust(&mut settings);
+        let running = server::start_meant(settings, Some(&config), readers).await.unwrap();
         running.until_ready().await;
         let user = "ann@practice.example".to_owned();
         let request = Request::UserAdd { name: user.clone(), send_as: vec![], bound_address: None };
@@ -144,6 +155,28 @@ impl Gateway {
 
     pub async fn stop(self) {
         self.running.stop().await;
+    }
+
+    /// Stops the gateway; its world, folders and configuration stay for another start.
+    pub async fn stop_and_keep(self) -> Stopped {
+        let Gateway { running, world, config, _folder, .. } = self;
+        running.stop().await;
+        Stopped { config, _world: world, _folder }
+    }
+}
+
+/// What is left of a gateway that was stopped.
+pub struct Stopped {
+    pub config: PathBuf,
+    _world: World,
+    _folder: Folder,
+}
+
+impl Stopped {
+    pub async fn try_start(&self) -> Result<Running, server::Failure> {
+        let mut readers = wardpost::sandbox::Settings::own().unwrap();
+        readers.program = env!("CARGO_BIN_EXE_wardpost").into();
+        server::start_with(server::Source::File(&self.config), readers).await
     }
 }
 
