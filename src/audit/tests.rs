@@ -166,7 +166,7 @@ fn another_key_and_a_head_that_was_kept_elsewhere_are_compared() {
     let later = sign_head(End { size: 21, hash: [9; 32] }, None, NOW, &key(), sign);
     assert_eq!(verify_export_and_head(&text, None, Some(&later)).problems, [Problem::NotTheHeldHead]);
     let forged = sign_head(End { size: 12, hash: [9; 32] }, None, NOW, &key(), |_| vec![0; 64]);
-    assert_eq!(verify_export_and_head(&text, None, Some(&forged)).problems, [Problem::HeadSignature]);
+    assert_eq!(verify_export_and_head(&text, None, Some(&forged)).problems, [Problem::HeldHead]);
 }
 
 #[test]

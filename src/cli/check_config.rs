@@ -41,6 +41,7 @@ pub fn run(config: Option<&Path>) -> Ended {
     if let Err(error) = server::refuse_demo_folder(&settings) {
         found.problem(&error.to_string());
     }
+    folders(&settings, &mut found);
     certificates(&settings, &mut found);
     listeners(&settings, &mut found);
     rules(&settings, &mut found);
@@ -62,6 +63,26 @@ pub fn run(config: Option<&Path>) -> Ended {
         }
     );
     Ok(if found.problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The start makes keys only where neither keys nor store are, and never opens a store without its keys.
+fn folders(settings: &Settings, found: &mut Findings) {
+    let (keys, data) = (&settings.keys, &settings.store.folder);
+    let has_keys = std::fs::read_dir(keys).is_ok_and(|mut entries| entries.next().is_some());
+    match (has_keys, !crate::store::is_empty(data)) {
+        (true, true) => found.good(&format!("keys and data are in {} and {}", keys.display(), data.display())),
+        (false, false) => found.note(&format!("the first start makes keys in {} and data in {}", keys.display(), data.display())),
+        (false, true) => found.problem(&format!(
+            "there is mail in {}, but the keys that open it are not in {}; restore them from the backup",
+            data.display(),
+            keys.display()
+        )),
+        (true, false) => found.note(&format!(
+            "there are keys in {}, but no mail in {}; if there should be, restore it from the backup or correct data.path",
+            keys.display(),
+            data.display()
+        )),
+    }
 }
 
 fn certificates(settings: &Settings, found: &mut Findings) {
@@ -159,5 +180,16 @@ async fn resolver(settings: &Settings, found: &mut Findings) {
         Ok(Err(error)) if settings.is_configured => found.problem(&error.to_string()),
         Ok(Err(error)) => found.note(&error.to_string()),
         Err(_) => found.problem("the resolver did not answer within 30 s"),
+    }
+    for key in &settings.dkim {
+        let name = server::dkim_name(key);
+        match server::published(&lookup, key).await {
+            server::Published::Yes => found.good(&format!("DKIM: {name} has the key")),
+            server::Published::No => found.note(&format!(
+                "DKIM: {name} does not have this key, so mail leaves without this signature; publish `{}`",
+                crate::message::dkim::public_txt(&key.signer)
+            )),
+            server::Published::Unknown => found.note(&format!("DKIM: DNS could not be asked for {name}")),
+        }
     }
 }

@@ -12,6 +12,8 @@ use crate::vault;
 
 pub fn dkim(domain: &str, selector: &str, folder: &Path) -> Ended {
     let domain = Domain::parse(domain).map_err(|error| format!("`{domain}`: {error}"))?;
+    // The configuration may lie elsewhere, so the path that is printed stands for itself.
+    let folder = folder.canonicalize().map_err(|error| format!("the folder {}: {error}", folder.display()))?;
     let ed25519 = vault::generate_dkim_ed25519();
     let rsa = vault::generate_dkim_rsa();
     let keys = [(selector.to_owned(), Signer::ed25519(&ed25519), &ed25519), (format!("{selector}-rsa"), Signer::rsa(&rsa), &rsa)];

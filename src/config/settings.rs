@@ -60,6 +60,7 @@ pub struct Settings {
 }
 
 /// One key of a sender domain, PKCS#8.
+#[derive(Clone)]
 pub struct DkimKey {
     pub domain: Domain,
     pub selector: String,

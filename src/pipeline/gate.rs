@@ -88,7 +88,8 @@ impl Gate {
         self.attachments.as_ref()
     }
 
-    pub(super) fn signers(&self) -> Arc<Signers> {
+    #[must_use]
+    pub fn signers(&self) -> Arc<Signers> {
         self.signers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -2,11 +2,12 @@
 //!
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
-//! Reading order: this file → `start` → `continuity` → `rules` → `housekeeping` → `control` → `check` → `proof`.
+//! Reading order: this file → `start` → `continuity` → `rules` → `dkim` → `housekeeping` → `control` → `check` → `proof`.
 
 pub mod check;
 mod continuity;
 mod control;
+mod dkim;
 mod housekeeping;
 mod observation;
 mod proof;
@@ -21,6 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use continuity::{accept_restored, kept_head};
 pub use control::{Answer, Parts, Request, SOCKET, answer};
+pub use dkim::{Published, name as dkim_name, published};
 pub use rules::{examine, load_rules, scanner};
 pub use start::{DEMO_MARK, Source, first_domains, refuse_demo_folder, start, start_meant, start_with};
 
@@ -223,8 +225,9 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
         && let Some(tlsrpt) = parts.settings.tlsrpt.clone()
     {
         let lookup = Arc::new(crate::lookup::Lookup::new(parts.settings.lookup.clone(), store.clone(), parts.vault.clone())?);
-        let reporter = start::reporter(tlsrpt, &parts, &lookup, None);
-        reporter.set_signers(start::report_signers(&start::signers(&parts.settings, &lookup).await, &reporter));
+        let signers = dkim::signers(&parts.settings.dkim, &lookup, &crate::pipeline::Signers::new(), true).await;
+        let signers = Arc::new(signers);
+        start::reporter(tlsrpt, &parts, &lookup, None, move || signers.clone());
     }
     let answer = control::answer(&parts, request, now()).await;
     store.close().await;

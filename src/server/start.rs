@@ -2,26 +2,24 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Failure, Parts, Running, continuity, control, housekeeping, now, observation, rules};
-use crate::config::{Settings, files, throwaway};
+use super::{Failure, Parts, Running, continuity, control, dkim, housekeeping, now, observation, rules};
+use crate::config::{DkimKey, Settings, files, throwaway};
 use crate::deliver::{Deliver, Tally};
 use crate::lookup::Lookup;
-use crate::message::dkim::Signer;
 use crate::observe::{self, Event};
-use crate::pipeline::{Dkim, Gate, Signers};
+use crate::pipeline::{Gate, Signers};
 use crate::portal::Portal;
 use crate::sandbox;
 use crate::smtp_in::{self, TlsAcceptorSource};
 use crate::store::{self, UserRow};
 use crate::tlsrpt::{self, Reporter};
-use crate::transport::Evidence;
 use crate::vault::{self, Vault};
 use crate::web;
 
@@ -45,7 +43,7 @@ pub(super) struct Reload {
     portal_tls: watch::Sender<Arc<ServerConfig>>,
     smtp_in: Arc<smtp_in::Gate<Arc<Gate>, smtp_in::Stored>>,
     pub(super) lookup: Arc<Lookup>,
-    reports: Arc<OnceLock<Arc<Reporter>>>,
+    dkim: watch::Sender<Vec<DkimKey>>,
 }
 
 /// Opens keys and store; makes them at a first start.
@@ -161,20 +159,16 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     }
 
     // Behind the listeners.
-    let reload = Reload {
-        file: file.map(Path::to_owned),
-        smtp_chain,
-        smtp_tls,
-        portal_tls,
-        smtp_in,
-        lookup: lookup.clone(),
-        reports: parts.reports.clone(),
-    };
+    let (dkim, dkim_keys) = watch::channel(parts.settings.dkim.clone());
+    let reload =
+        Reload { file: file.map(Path::to_owned), smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone(), dkim };
     if let Some(tlsrpt) = settings.tlsrpt.clone() {
-        let reporter = reporter(tlsrpt, &parts, &lookup, Some(deliver.tally()));
+        let in_force = gate.clone();
+        let reporter = reporter(tlsrpt, &parts, &lookup, Some(deliver.tally()), move || in_force.signers());
         tasks.spawn(reporter.keep(now, stopped.clone()));
     }
     tasks.spawn(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
+    tasks.spawn(dkim::keep(gate.clone(), dkim_keys, lookup.clone(), stopped.clone()));
     tasks.spawn(housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
     Ok(Running { parts, gate, listening, stop, tasks, deliver, reload, broken, ready, first })
 }
@@ -287,7 +281,8 @@ pub fn first_domains(settings: &Settings) -> Vec<String> {
     }
 }
 
-/// Loads scanner and rules, then opens the gate; looks whether the resolver validates and which DKIM keys are published.
+/// Loads scanner and rules and asks which DKIM keys are published, then opens the gate; looks whether the resolver
+/// validates.
 async fn make_ready(
     gate: Arc<Gate>,
     parts: Parts,
@@ -300,8 +295,11 @@ async fn make_ready(
         let scanner = rules::scanner(&loading.dictionaries)?;
         let policy = rules::load_rules(&loading, &scanner)?;
         Ok::<_, Failure>((scanner, policy))
-    })
-    .await;
+    });
+    // Beside each other: what is accepted is to be signed from the first message on.
+    let before = Signers::new();
+    let (loaded, signers) = tokio::join!(loaded, dkim::signers(&parts.settings.dkim, &lookup, &before, true));
+    gate.set_signers(signers);
     match loaded {
         Ok(Ok((scanner, policy))) => {
             gate.set_rules(scanner, Arc::new(policy));
@@ -316,11 +314,6 @@ async fn make_ready(
             return;
         }
     }
-    let signers = signers(&parts.settings, &lookup).await;
-    if let Some(reporter) = parts.reports.get() {
-        reporter.set_signers(report_signers(&signers, reporter));
-    }
-    gate.set_signers(signers);
     if parts.settings.is_configured
         && let Err(error) = lookup.self_test().await
     {
@@ -331,53 +324,22 @@ async fn make_ready(
     }
 }
 
-/// The keys whose public half stands in DNS: a signature nobody can check does harm.
-pub(super) async fn signers(settings: &Settings, lookup: &Lookup) -> Signers {
-    let mut signers = Signers::new();
-    for key in &settings.dkim {
-        let name = format!("{}._domainkey.{}", key.selector, key.domain);
-        let wanted = crate::message::dkim::public_txt(&key.signer);
-        let is_published = match lookup.txt(&name).await {
-            Evidence::Present(texts) => texts.iter().any(|text| is_same_key(text, &wanted)),
-            Evidence::Absent(_) | Evidence::Unknown(_) => false,
-        };
-        if is_published {
-            signers
-                .entry(key.domain.clone())
-                .or_default()
-                .push(Dkim { selector: key.selector.clone(), signer: key.signer.clone() });
-        } else {
-            observe::log(&Event::DkimKeyNotInDns { domain: key.domain.clone() });
-        }
-    }
-    signers
-}
-
-/// The reporter about TLS, told to the commands.
+/// The reporter about TLS, told to the commands; it signs with the keys in force.
 pub(super) fn reporter(
     settings: tlsrpt::Settings,
     parts: &Parts,
     lookup: &Arc<Lookup>,
     tally: Option<Arc<Tally>>,
+    signers: impl Fn() -> Arc<Signers> + Send + Sync + 'static,
 ) -> Arc<Reporter> {
-    let make = || Arc::new(Reporter::new(settings, lookup.clone(), parts.store.clone(), parts.vault.clone(), tally));
+    let domain = settings.contact.domain().clone();
+    let keys = Box::new(move || {
+        let signers = signers();
+        let keys = signers.get(&domain);
+        keys.into_iter().flatten().map(|key| (key.selector.clone(), key.signer.clone())).collect()
+    });
+    let make = || Arc::new(Reporter::new(settings, lookup.clone(), parts.store.clone(), parts.vault.clone(), tally, keys));
     parts.reports.get_or_init(make).clone()
-}
-
-/// The keys that sign for the domain reports come from.
-pub(super) fn report_signers(signers: &Signers, reporter: &Reporter) -> Vec<(String, Arc<Signer>)> {
-    let keys = signers.get(reporter.signing_domain());
-    keys.into_iter().flatten().map(|key| (key.selector.clone(), key.signer.clone())).collect()
-}
-
-/// Compares the `p=` tags; white space in them means nothing (RFC 6376, section 3.6.1).
-pub(super) fn is_same_key(text: &str, wanted: &str) -> bool {
-    let p = |text: &str| {
-        text.split(';').find_map(|tag| {
-            tag.trim().strip_prefix("p=").map(|value| value.chars().filter(|c| !c.is_whitespace()).collect::<String>())
-        })
-    };
-    p(text).is_some() && p(text) == p(wanted)
 }
 
 impl Reload {
@@ -397,11 +359,8 @@ impl Reload {
         .await??;
         // From here on nothing can be refused any more.
         gate.set_rules(scanner, Arc::new(policy));
-        let signers = signers(&settings, &self.lookup).await;
-        if let Some(reporter) = self.reports.get() {
-            reporter.set_signers(report_signers(&signers, reporter));
-        }
-        gate.set_signers(signers);
+        gate.set_signers(dkim::signers(&settings.dkim, &self.lookup, &gate.signers(), true).await);
+        let _ = self.dkim.send(settings.dkim.clone());
         self.smtp_tls.replace(smtp);
         let _ = self.portal_tls.send(portal);
         self.smtp_in.replace_settings(settings.smtp_in.clone());

@@ -1,6 +1,6 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -493,6 +493,14 @@ fn open_folder(folder: &Path, wait: Duration) -> Result<File, Error> {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
         }
+    }
+    // Whoever may write here could put another store or another control socket in place of ours.
+    let found = std::fs::metadata(folder).map_err(failed)?;
+    if found.permissions().mode() & 0o022 != 0 || found.uid() != rustix::process::geteuid().as_raw() {
+        return Err(Error::Refused(format!(
+            "the data folder {} belongs to another user or can be written by others; correct it with chown and chmod go-w",
+            folder.display()
+        )));
     }
     let mut lock = OpenOptions::new()
         .read(true)

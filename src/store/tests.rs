@@ -365,6 +365,21 @@ async fn a_parcel_takes_the_copys_place_and_loses_everything_when_closed() {
 }
 
 #[tokio::test]
+async fn a_folder_that_others_can_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    world.open().close().await;
+    for (mode, is_fine) in [(0o777, false), (0o770, false), (0o702, false), (0o755, true), (0o700, true)] {
+        std::fs::set_permissions(&world.folder, std::fs::Permissions::from_mode(mode)).unwrap();
+        let opened = Handle::open(world.settings(), Arc::clone(&world.vault));
+        assert_eq!(opened.is_ok(), is_fine, "{mode:o}");
+        if let Ok(store) = opened {
+            store.close().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_has_run_out_is_found_behind_any_number_of_newer_rows() {
     let world = World::new();
     let store = world.open();

@@ -15,7 +15,7 @@ mod reporter;
 
 pub use record::{Endpoint, endpoints};
 pub use report::{Range, TlsReport};
-pub use reporter::{Outcome, Reporter, Sent, Settings};
+pub use reporter::{Keys, Outcome, Reporter, Sent, Settings};
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Once a day: read the counts, ask who wants them, send, and take away what was sent.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -84,6 +84,9 @@ pub struct Sent {
     pub outcome: Outcome,
 }
 
+/// Selectors and keys in force for the contact's domain.
+pub type Keys = Box<dyn Fn() -> Vec<(String, Arc<Signer>)> + Send + Sync>;
+
 /// Sends reports.
 pub struct Reporter {
     settings: Settings,
@@ -92,26 +95,22 @@ pub struct Reporter {
     vault: Arc<Vault>,
     /// `None` in a command's own process, where nothing is counted.
     tally: Option<Arc<Tally>>,
-    /// Selector and key for the contact's domain.
-    signers: Mutex<Vec<(String, Arc<Signer>)>>,
+    keys: Keys,
     /// One round at a time.
     round: tokio::sync::Mutex<()>,
 }
 
 impl Reporter {
     #[must_use]
-    pub fn new(settings: Settings, lookup: Arc<Lookup>, store: Handle, vault: Arc<Vault>, tally: Option<Arc<Tally>>) -> Reporter {
-        Reporter { settings, lookup, store, vault, tally, signers: Mutex::default(), round: tokio::sync::Mutex::default() }
-    }
-
-    /// The domain whose keys sign reports by mail.
-    #[must_use]
-    pub fn signing_domain(&self) -> &Domain {
-        self.settings.contact.domain()
-    }
-
-    pub fn set_signers(&self, signers: Vec<(String, Arc<Signer>)>) {
-        *self.signers.lock().unwrap_or_else(PoisonError::into_inner) = signers;
+    pub fn new(
+        settings: Settings,
+        lookup: Arc<Lookup>,
+        store: Handle,
+        vault: Arc<Vault>,
+        tally: Option<Arc<Tally>>,
+        keys: Keys,
+    ) -> Reporter {
+        Reporter { settings, lookup, store, vault, tally, keys, round: tokio::sync::Mutex::default() }
     }
 
     /// Runs until `stop`: writes counts down, and reports every day after midnight UTC.
@@ -282,8 +281,8 @@ impl Reporter {
             gzip,
         });
         let hash = dkim::body_hash(&body);
-        for (selector, signer) in self.signers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let signature = dkim::sign(signer, self.signing_domain(), selector, &header, &hash, now);
+        for (selector, signer) in (self.keys)() {
+            let signature = dkim::sign(&signer, self.settings.contact.domain(), &selector, &header, &hash, now);
             header.splice(0..0, signature);
         }
         let internal = Internal {

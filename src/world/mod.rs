@@ -7,11 +7,12 @@
 //!
 //! Must not be here: anything that decides about a message or a way out. Nothing below `server` and `cli` imports this room.
 //!
-//! Reading order: `ca` → `zones` → `dns` → `sink` → `sts_host` → `town`.
+//! Reading order: `ca` → `zones` → `dns` → `mitm` → `sink` → `sts_host` → `town`.
 
 mod ca;
 mod clear;
 mod dns;
+mod mitm;
 mod practice;
 mod sink;
 mod smtp;
@@ -22,6 +23,7 @@ mod zones;
 pub use ca::{Ca, Leaf, Tlsa, Versions};
 pub use clear::{NoticeTemplate, clear_dialogue};
 pub use dns::{Builder, ZoneWorld};
+pub use mitm::{Attack, Mitm};
 pub use practice::practice_configuration;
 pub use sink::{Connection, Offers, Received, Recipient, Sink, SinkSettings, Step, TlsFacts, When};
 pub use sts_host::{Posted, StsAnswer, StsHost, enforce, policy};

@@ -1,13 +1,17 @@
 //! The only integration binary: each further file in `tests/` would link everything again.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod attacks;
 mod check;
 mod commands;
 mod crash;
+mod dkim;
 mod hostile;
+mod office;
 mod pickup;
 mod road;
 mod sandbox;
 mod support;
 mod tidy;
 mod tlsrpt;
+mod zoo;

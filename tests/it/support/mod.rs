@@ -52,6 +52,14 @@ pub fn write_config(folder: &Path, world: &World, change: impl Fn(String) -> Str
     config
 }
 
+async fn start(config: &Path) -> Running {
+    let mut readers = wardpost::sandbox::Settings::own().unwrap();
+    readers.program = env!("CARGO_BIN_EXE_wardpost").into();
+    let running = server::start_with(server::Source::File(config), readers).await.unwrap();
+    running.until_ready().await;
+    running
+}
+
 impl Gateway {
     pub async fn start(world: World) -> Gateway {
         Gateway::start_with(world, |config| config).await
@@ -151,6 +159,15 @@ impl Gateway {
             fates.push((address, text(last, "event"), text(last, "reason")));
         }
         fates
+    }
+
+    /// Stops and starts again with what is on the disk.
+    pub async fn restart(self, between: impl FnOnce(&World)) -> Gateway {
+        let Gateway { running, world, config, user, password, _folder } = self;
+        running.stop().await;
+        between(&world);
+        let running = start(&config).await;
+        Gateway { running, world, config, user, password, _folder }
     }
 
     pub async fn stop(self) {
