@@ -93,6 +93,9 @@ enum Verb {
     /// Accounts that may submit mail
     #[command(subcommand)]
     User(User),
+    /// Reports about TLS to recipient domains (RFC 8460)
+    #[command(subcommand)]
+    Tlsrpt(Tlsrpt),
     /// What was agreed with partners: pinned hosts and keys, when to review them, when they last proved themselves
     #[command(subcommand)]
     Partners(Partners),
@@ -244,6 +247,27 @@ enum User {
 }
 
 #[derive(Subcommand)]
+enum Tlsrpt {
+    /// Show what has been counted and not yet reported
+    Show {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Send the reports of the days that are over, without waiting for the night
+    Send {
+        /// And of today so far
+        #[arg(long)]
+        now: bool,
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
 enum Partners {
     List {
         #[arg(long)]
@@ -326,6 +350,8 @@ pub fn run() -> ExitCode {
         }
         Verb::User(User::List { json, configured }) => admin::user_list(configured.config.as_deref(), json),
         Verb::User(User::Revoke { name, configured }) => admin::user_revoke(configured.config.as_deref(), name),
+        Verb::Tlsrpt(Tlsrpt::Show { json, configured }) => admin::tlsrpt_show(configured.config.as_deref(), json),
+        Verb::Tlsrpt(Tlsrpt::Send { now, json, configured }) => admin::tlsrpt_send(configured.config.as_deref(), now, json),
         Verb::Partners(Partners::List { json, configured }) => admin::partners_list(configured.config.as_deref(), json),
         Verb::Token(Token::Add { name, configured }) => admin::token_add(configured.config.as_deref(), name),
         Verb::Token(Token::List { json, configured }) => admin::token_list(configured.config.as_deref(), json),

@@ -27,6 +27,7 @@ pub struct Raw {
     pub portal: Portal,
     pub metrics: Metrics,
     pub admin: Admin,
+    pub tlsrpt: Tlsrpt,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -150,6 +151,7 @@ pub struct Queue {
     pub portal_after: Option<Span>,
     pub portal_after_urgent: Option<Span>,
     pub give_up_after: Option<Span>,
+    pub delay_report_after: Option<Span>,
     pub release_hold_to_portal_after: Option<Span>,
     pub workers: Option<usize>,
     pub connections_per_host: Option<usize>,
@@ -220,4 +222,11 @@ pub struct Admin {
     pub hosts: Vec<String>,
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tlsrpt {
+    pub enabled: Option<bool>,
+    pub contact: Option<String>,
 }

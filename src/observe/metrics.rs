@@ -19,6 +19,7 @@ pub struct Metrics {
     replies: IntCounterVec,
     portal: IntCounterVec,
     events: IntCounterVec,
+    tls_reports: IntCounterVec,
     queue: IntGaugeVec,
     pin_reviews: IntGaugeVec,
     api: IntCounterVec,
@@ -119,6 +120,11 @@ impl Metrics {
                 "Requests of programs over HTTP, by how they were answered",
                 &["answer"],
             ),
+            tls_reports: counters(
+                "wardpost_tlsrpt_reports_total",
+                "Reports about TLS (RFC 8460) by how they ended",
+                &["outcome"],
+            ),
             queue,
             connections_open: gauge("wardpost_smtp_connections_open", "Open client connections"),
             queue_oldest_age_seconds: gauge("wardpost_queue_oldest_age_seconds", "Age of the oldest queued copy"),
@@ -166,6 +172,10 @@ impl Metrics {
     }
     pub fn portal(&self, event: &'static str) {
         self.portal.with_label_values(&[event]).inc();
+    }
+    /// `https`, `mail`, `not-asked` or `dropped`.
+    pub fn tls_report(&self, outcome: &'static str) {
+        self.tls_reports.with_label_values(&[outcome]).inc();
     }
     pub fn event(&self, event: &'static str, severity: &'static str) {
         self.events.with_label_values(&[event, severity]).inc();

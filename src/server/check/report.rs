@@ -10,6 +10,7 @@ use super::super::partners::{Contact, Review};
 use super::words;
 use crate::deliver::{AtLevel, HopEnd, Probe, Seen, Via, Would};
 use crate::mail::Timestamp;
+use crate::tlsrpt;
 use crate::transport::{
     self, Denial, Evidence, Level, MxHost, Reason, Security, StsMode, TlsaRecord, TlsaSet, Why, dane, printable,
 };
@@ -424,19 +425,18 @@ fn sts(probe: &Probe, facts: &Facts<'_>) -> Sts {
     }
 }
 
-/// RFC 8460, section 3. Exactly one record that begins with the version counts.
+/// As reports would go (RFC 8460, section 3): to the endpoints of the one record that counts.
 fn tls_rpt(texts: &Evidence<Vec<String>>) -> TlsRpt {
     let mut answered = answered(texts, |_| None);
-    let mut records = match texts {
-        Evidence::Present(texts) => texts.iter().filter(|text| text.starts_with("v=TLSRPTv1;")).collect(),
-        Evidence::Absent(_) | Evidence::Unknown(_) => Vec::new(),
+    let found: &[String] = match texts {
+        Evidence::Present(texts) => texts,
+        Evidence::Absent(_) | Evidence::Unknown(_) => &[],
     };
-    let record = if records.len() == 1 { records.pop().map(|text| printable(text)) } else { None };
+    let record = tlsrpt::chosen(found).map(printable);
     if matches!(texts, Evidence::Present(_)) && record.is_none() {
         "absent".clone_into(&mut answered.state);
     }
-    let rua = record.as_deref().and_then(|record| record.split(';').find_map(|field| field.trim().strip_prefix("rua=")));
-    let rua = rua.map(|list| list.split(',').map(|uri| uri.trim().to_owned()).collect()).unwrap_or_default();
+    let rua = tlsrpt::endpoints(found).iter().map(ToString::to_string).collect();
     TlsRpt { answered, record, rua }
 }
 

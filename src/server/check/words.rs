@@ -117,6 +117,7 @@ impl fmt::Display for Report {
         }
         writeln!(f, "  MTA-STS        {}", self.mta_sts)?;
         let reports = match (&self.tlsrpt.record, self.tlsrpt.answered.state.as_str()) {
+            (Some(record), _) if self.tlsrpt.rua.is_empty() => format!("{record} (names nobody to whom reports could go)"),
             (Some(record), _) => record.clone(),
             (None, "unknown") => "could not be looked up".to_owned(),
             (None, _) => "none".to_owned(),
