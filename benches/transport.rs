@@ -235,7 +235,7 @@ impl Bed {
                  Message-ID: <{id}@practice.example>\r\n\r\nThe meeting about the new parking places is moved to Thursday.",
                 to.join(", ")
             );
-            client.send(Message::new(USER, to.clone(), text.into_bytes())).await?;
+            client.send(Message::new(USER, to.iter().map(String::as_str).collect::<Vec<_>>(), text.into_bytes())).await?;
         }
         let _ = client.quit().await;
         Ok(())

@@ -131,7 +131,11 @@ mod tests {
     #[test]
     fn what_is_said_instead_of_a_proof_is_where_the_message_is() {
         use Event::{Bounced, Decided, Delayed, Escrowed, NoticeSent, Opened, RecoveryOpened};
-        let record = |(secs, event, copy, reason): &(i64, Event, &str, &str)| {
+        /// When, what, of which copy, why.
+        type Row = (i64, Event, &'static str, &'static str);
+        /// Records, what is said of them, words that are not.
+        type Case<'c> = (&'c [Row], &'c str, &'c [&'c str]);
+        let record = |(secs, event, copy, reason): &Row| {
             let mut record = Record::of(*event, Timestamp::from_secs(*secs));
             record.copy = Some((*copy).to_owned());
             record.reason = Some((*reason).to_owned());
@@ -139,7 +143,7 @@ mod tests {
         };
         let decided = (1, Decided, "m", "");
         let kept = (3, Escrowed, "m", "starttls-not-supported");
-        let cases: &[(&[(i64, Event, &str, &str)], &str, &[&str])] = &[
+        let cases: &[Case<'_>] = &[
             (&[], "no record of this message", &["portal"]),
             (&[decided], "has not been delivered to p@a.example yet", &["portal", "returned"]),
             (&[decided, (2, Delayed, "m", "timeout")], "ended with timeout", &["portal", "returned"]),
