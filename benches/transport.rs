@@ -152,6 +152,10 @@ async fn deliveries(load: &Load, hanging: usize) -> Result<Run, Failure> {
     let at =
         |share: f64| ms.get(((ms.len() as f64 * share) as usize).min(ms.len().saturating_sub(1))).copied().unwrap_or(f64::NAN);
     let run = Run { p50_ms: at(0.5), p95_ms: at(0.95), handshakes: good.handshake_count(), resumed: good.resumed_count() };
+    // What hangs is let go first, so that the end is an orderly one.
+    for sink in &bed.silent {
+        sink.pause().await;
+    }
     bed.running.stop().await;
     Ok(run)
 }

@@ -650,7 +650,7 @@ async fn a_store_of_the_third_version_is_brought_up_with_its_mail() {
     // As the third version wrote it.
     rusqlite::Connection::open(world.folder.join(sqlite::FILE))
         .unwrap()
-        .execute_batch("DROP TABLE tls_sessions; ALTER TABLE copies DROP COLUMN delay_told; PRAGMA user_version = 3")
+        .execute_batch("DROP TABLE contacts; DROP TABLE tokens; DROP TABLE tls_sessions; ALTER TABLE copies DROP COLUMN delay_told; PRAGMA user_version = 3")
         .unwrap();
     for _ in 0..2 {
         let store = world.open();
