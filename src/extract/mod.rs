@@ -9,18 +9,31 @@
 //!
 //! Must not be here: findings (`scan`), processes, files, the decision what to do with an unreadable part.
 //!
-//! Reading order: `read` → `format` → `html`, `delimited`, `structured` → `office`, `pdf`, `rtf`, `archive` → `worker`.
+//! Reading order: `read` → `format` → `html`, `delimited`, `structured`, `uuencode`, `cms` → `office`, `pdf`, `rtf` →
+//! `archive`, `gzip`, `tar` → `tnef` with `mapi` and `lzfu` → `compound`, `ole`, `word`, `slides` → `worker`.
 
 mod archive;
+mod cms;
+mod compound;
 mod delimited;
 mod format;
+mod gzip;
 mod html;
 mod image;
+mod little;
+mod lzfu;
+mod mapi;
 mod office;
+mod ole;
 mod pdf;
 mod read;
 mod rtf;
+mod slides;
 mod structured;
+mod tar;
+mod tnef;
+mod uuencode;
+mod word;
 pub mod worker;
 
 pub use format::Format;
@@ -236,6 +249,9 @@ pub trait ReadAttachment: Send + Sync {
     fn read(&self, format: Format, bytes: &[u8], fuel: Fuel) -> AttachmentText;
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod old_office_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests;

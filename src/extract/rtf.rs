@@ -145,7 +145,7 @@ fn flush(pending: &mut Vec<u8>, encoding: &'static encoding_rs::Encoding, out: &
     }
 }
 
-fn code_page(page: i32) -> &'static encoding_rs::Encoding {
+pub(super) fn code_page(page: i32) -> &'static encoding_rs::Encoding {
     match page {
         1250 => encoding_rs::WINDOWS_1250,
         1251 => encoding_rs::WINDOWS_1251,
