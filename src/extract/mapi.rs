@@ -63,7 +63,12 @@ pub(super) fn read(properties: &[Property<'_>], page: Option<u32>, fuel: &mut Fu
     for property in properties {
         match property.id {
             RTF_COMPRESSED => match lzfu::unpack(&property.value, fuel.bytes) {
-                Ok(body) if fuel.burn(body.len()) => push(TextKind::Content, rtf::text(&body), out),
+                Ok(body) if fuel.burn(body.len()) => {
+                    let mut inner = rtf::read(&body, fuel);
+                    out.texts.append(&mut inner.texts);
+                    out.unreadable.append(&mut inner.unreadable);
+                    out.images.append(&mut inner.images);
+                }
                 Ok(_) => out.unreadable.push(UnreadableWhy::TooLarge),
                 Err(why) => out.unreadable.push(why),
             },

@@ -151,9 +151,16 @@ fn xml_text(content: &[u8]) -> Option<String> {
             Event::CData(inner) => out.push_str(&inner),
             Event::GeneralRef(inner) => out.push_str(&reference(&inner)),
             Event::Eof => return Some(out),
+            // An entity of one's own could stand for any text, or for a great deal of it.
+            Event::DocType(declared) if declares_entities(&declared) => return None,
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
         }
     }
+}
+
+/// Whether a document type says what `&name;` stands for.
+pub(super) fn declares_entities(declared: &str) -> bool {
+    declared.contains("<!ENTITY")
 }
 
 /// Text of an event; references come as events of their own.

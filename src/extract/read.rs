@@ -192,7 +192,15 @@ fn textual(format: Format, text: &str, bytes: &[u8], attachments: &dyn ReadAttac
         Format::Text => return plain(text, attachments, fuel),
         Format::Delimited => delimited::text(text),
         Format::Json => structured::json(text),
-        Format::Xml => structured::xml(text),
+        Format::Xml => {
+            // Entities of the file's own are not expanded here, but are by whoever shows it.
+            let why = office::declares_entities(text).then_some(UnreadableWhy::Damaged);
+            return AttachmentText {
+                texts: vec![(TextKind::Content, structured::xml(text))],
+                unreadable: why.into_iter().collect(),
+                ..AttachmentText::default()
+            };
+        }
         Format::Hl7 => structured::hl7(text),
         Format::Calendar | Format::Card => structured::folded_lines(text),
         Format::Message => return message_file(bytes, attachments, fuel),
@@ -334,7 +342,7 @@ impl ReadAttachment for InProcess {
 /// One file of any format, those inside it included.
 pub(super) fn document(format: Format, bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
     match format {
-        Format::Rtf => AttachmentText { texts: vec![(TextKind::Content, rtf::text(bytes))], ..AttachmentText::default() },
+        Format::Rtf => rtf::read(bytes, fuel),
         Format::Docx | Format::Pptx | Format::OpenDocument => office::read(format, bytes, fuel),
         Format::Xlsx => office::sheets(format, bytes, fuel),
         Format::Ole => ole::read(bytes, fuel),
