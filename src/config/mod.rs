@@ -15,7 +15,7 @@ pub mod throwaway;
 mod units;
 
 pub use error::Error;
-pub use raw::{NoticeMode, Raw};
+pub use raw::{NoticeMode, Ocr, Raw};
 pub use settings::{DEFAULT_POLICY, DkimKey, Settings};
 pub use units::{Bytes, Span};
 

@@ -49,6 +49,8 @@ pub struct Extracted {
     pub images: Vec<Image>,
     /// A limit was passed that ordinary mail does not come near.
     pub limits_exceeded: bool,
+    /// Pictures on which text was looked for.
+    recognised: u32,
 }
 
 /// Numbers only: the texts are the message.
@@ -247,6 +249,11 @@ impl AttachmentText {
 /// Reads the document formats: in a sandboxed child, or in this process.
 pub trait ReadAttachment: Send + Sync {
     fn read(&self, format: Format, bytes: &[u8], fuel: Fuel) -> AttachmentText;
+
+    /// The text on a picture, where a program for that is at hand. The picture stays one whatever comes of it.
+    fn recognise(&self, _picture: &[u8]) -> Option<String> {
+        None
+    }
 }
 
 #[cfg(test)]

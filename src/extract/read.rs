@@ -7,6 +7,11 @@ use super::{
 };
 use crate::message::{Message, Part, PartPath};
 
+/// Pictures of one message on which text is looked for: each takes seconds.
+const RECOGNISED_MAX: u32 = 3;
+/// Smaller pictures have no room for a name and a finding.
+const WORDS_PIXELS: u64 = 20_000;
+
 /// Reads every text of a message. Pure: the same bytes and fuel give the same result, given a reader that does.
 #[must_use]
 pub fn read(message: &Message, attachments: &dyn ReadAttachment, fuel: Fuel) -> Extracted {
@@ -114,6 +119,11 @@ fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: 
     if format == Format::Image {
         let picture = image::picture(&bytes);
         let inline = cids.shows(part);
+        let is_worth_it = out.recognised < RECOGNISED_MAX && picture.pixels.is_none_or(|pixels| pixels >= WORDS_PIXELS);
+        if is_worth_it && let Some(content) = attachments.recognise(&bytes).filter(|text| fuel.burn(text.len())) {
+            out.texts.push(Text { place: Place::Attachment(part.path.clone()), content });
+        }
+        out.recognised += u32::from(is_worth_it);
         out.images.push(with_place(picture, &part.path, inline));
         return;
     }
