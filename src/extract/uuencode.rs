@@ -10,9 +10,6 @@ pub(super) struct Enclosed {
     pub is_damaged: bool,
 }
 
-/// Files that a text may enclose; more is no letter.
-pub(super) const FILES_MAX: usize = 100;
-
 /// Every file in a text, in order.
 pub(super) fn files(text: &str) -> Vec<Enclosed> {
     let mut out = Vec::new();
@@ -21,9 +18,6 @@ pub(super) fn files(text: &str) -> Vec<Enclosed> {
     }
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        if out.len() > FILES_MAX {
-            break;
-        }
         let Some((is_base64, name)) = begin(line) else { continue };
         let before = lines.clone();
         let found = if is_base64 { base64(&mut lines) } else { uu(&mut lines) };
