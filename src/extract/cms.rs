@@ -135,7 +135,7 @@ impl<'a> Ber<'a> {
                     Some(length) => Ber(self.0.get(..length)?),
                     None => *self,
                 };
-                while !pieces.0.is_empty() && !(length.is_none() && pieces.0.starts_with(&[0, 0])) {
+                while !(pieces.0.is_empty() || length.is_none() && pieces.0.starts_with(&[0, 0])) {
                     pieces.octets(out, depth + 1)?;
                 }
                 if length.is_none() && pieces.0.is_empty() {

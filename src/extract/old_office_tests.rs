@@ -151,7 +151,7 @@ fn word(flags: u16, narrow: &str, wide_part: &str) -> (Vec<u8>, Vec<u8>) {
     let mut table = vec![1, 2, 0, 7, 7, 2];
     let pieces: Vec<u8> = [
         [0, first, first + second].into_iter().flat_map(u32::to_le_bytes).collect::<Vec<u8>>(),
-        [&[0, 0], (narrow_at * 2 | 0x4000_0000).to_le_bytes().as_slice(), &[0, 0]].concat(),
+        [&[0, 0], ((narrow_at * 2) | 0x4000_0000).to_le_bytes().as_slice(), &[0, 0]].concat(),
         [&[0, 0], wide_at.to_le_bytes().as_slice(), &[0, 0]].concat(),
     ]
     .concat();
