@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::Ended;
-use crate::config::{Settings, files};
+use crate::config::{Ocr, Settings, files};
 use crate::server;
 
 /// What the check found, in order.
@@ -48,6 +48,7 @@ pub fn run(config: Option<&Path>) -> Ended {
     rules(&settings, &mut found);
     routes(&settings, &mut found);
     partners(&settings, &mut found);
+    pictures(&settings, &found);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(resolver(&settings, &mut found));
     if settings.levels.phi < crate::transport::Level::Authenticated {
@@ -84,6 +85,17 @@ fn folders(settings: &Settings, found: &mut Findings) {
             keys.display(),
             data.display()
         )),
+    }
+}
+
+/// Whether text on pictures will be read.
+fn pictures(settings: &Settings, found: &Findings) {
+    match (settings.ocr, crate::sandbox::tesseract()) {
+        (Ocr::Off, _) => found.note("text on pictures is not read: scan.ocr is \"off\""),
+        (Ocr::Auto, Some(program)) => found.good(&format!("text on pictures is read by {}", program.display())),
+        (Ocr::Auto, None) => {
+            found.note("text on pictures is not read: there is no tesseract in /usr/bin or /usr/local/bin");
+        }
     }
 }
 

@@ -108,6 +108,9 @@ enum Verb {
     /// Child process that reads attachments; started by the gateway
     #[command(hide = true)]
     ExtractWorker,
+    /// What starts the reader of pictures; for the gateway itself
+    #[command(hide = true)]
+    OcrWorker { program: PathBuf },
 }
 
 #[derive(Subcommand)]
@@ -358,6 +361,7 @@ pub fn run() -> ExitCode {
         Verb::Token(Token::Revoke { name, configured }) => admin::token_revoke(configured.config.as_deref(), name),
         Verb::Keys(Keys::Dkim { domain, selector, folder }) => keys::dkim(&domain, &selector, &folder),
         Verb::ExtractWorker => return crate::sandbox::worker_main(),
+        Verb::OcrWorker { program } => return crate::sandbox::ocr_main(&program),
     };
     match result {
         Ok(code) => code,

@@ -15,7 +15,7 @@ pub mod throwaway;
 mod units;
 
 pub use error::Error;
-pub use raw::{NoticeMode, Raw};
+pub use raw::{NoticeMode, Ocr, Raw};
 pub use settings::{Admin, DEFAULT_POLICY, DkimKey, Partner, Settings};
 pub use units::{Bytes, Span};
 

@@ -22,6 +22,7 @@ pub struct Raw {
     pub next_hop: Option<NextHop>,
     pub queue: Queue,
     pub policy: Policy,
+    pub scan: Scan,
     pub group: Vec<Group>,
     pub dkim: Vec<Dkim>,
     pub portal: Portal,
@@ -35,6 +36,21 @@ pub struct Raw {
 pub struct Server {
     pub name: Option<String>,
     pub own_domains: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scan {
+    pub ocr: Ocr,
+}
+
+/// Whether an installed `tesseract` reads the text on pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ocr {
+    #[default]
+    Auto,
+    Off,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -45,6 +45,8 @@ pub struct Settings {
     pub policies: Vec<(String, String)>,
     /// Name and text of own dictionaries.
     pub dictionaries: Vec<(String, String)>,
+    /// Whether an installed `tesseract` reads the text on pictures.
+    pub ocr: super::Ocr,
     pub dkim: Vec<DkimKey>,
     pub portal: portal::Settings,
     pub portal_listen: Vec<SocketAddr>,
@@ -188,6 +190,7 @@ impl Settings {
             groups: raw.group.iter().map(group).collect::<Result<Vec<_>, _>>()?,
             policies: policies(&raw.policy.files, base)?,
             dictionaries: named_texts(&raw.policy.dictionaries, base)?,
+            ocr: raw.scan.ocr,
             dkim: raw.dkim.iter().map(|dkim| dkim_key(dkim, base)).collect::<Result<Vec<_>, _>>()?,
             portal_listen: addresses("portal.listen", raw.portal.listen.as_deref(), "127.0.0.1:8443")?,
             portal_certificate: pair("portal", raw.portal.certificate.as_deref(), raw.portal.key.as_deref(), base)?,

@@ -13,7 +13,7 @@ use super::{
     Failure, Parts, Running, admin_api, canary, continuity, control, dkim, housekeeping, now, observation, partners, resolver,
     rules,
 };
-use crate::config::{DkimKey, Settings, files, throwaway};
+use crate::config::{DkimKey, Ocr, Settings, files, throwaway};
 use crate::deliver::{Deliver, Tally};
 use crate::lookup::Lookup;
 use crate::observe::{self, Event};
@@ -113,7 +113,8 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
 
     let lookup = Arc::new(Lookup::new(settings.lookup.clone(), store.clone(), vault.clone())?);
     let deliver = Deliver::start(settings.deliver.clone(), lookup.clone(), store.clone(), vault.clone());
-    let attachments = Box::new(attachment_readers(readers)?);
+    let ocr = readers.ocr.or_else(|| if settings.ocr == Ocr::Auto { sandbox::tesseract() } else { None });
+    let attachments = Box::new(attachment_readers(sandbox::Settings { ocr, ..readers })?);
     let gate = Arc::new(Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(deliver.warm())));
 
     let mut tasks = JoinSet::new();
