@@ -6,6 +6,7 @@ mod check;
 mod commands;
 mod crash;
 mod dkim;
+mod faults;
 mod hostile;
 mod judge;
 mod later;
