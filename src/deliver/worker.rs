@@ -293,7 +293,7 @@ async fn claim(shared: &Shared, lanes: &mut Lanes, max: usize) -> Instant {
         return Instant::now();
     }
     let latest = Instant::now() + ASK_AT_LEAST;
-    match shared.store.next_due().await {
+    match shared.store.next_due(crate::policy::Lane::First).await {
         Ok(Some(next_at)) => latest.min(instant_of(next_at)),
         Ok(None) | Err(_) => latest,
     }

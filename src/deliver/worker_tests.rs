@@ -181,7 +181,15 @@ async fn queued_and_warm_copies_are_delivered_and_recorded_with_their_proof() {
     let permit = running.warm().reserve_owned().await.unwrap();
     let warm_body = Some(Arc::clone(&body.sealed));
     office.store.commit(Commit { bodies: vec![body], copies: vec![warm.clone()], ..Commit::default() }).await.unwrap();
-    permit.send(CopyRow { copy: warm.clone(), attempts: 1, generation: 1, last_reason: None, changed_at: now(), warm_body });
+    permit.send(CopyRow {
+        copy: warm.clone(),
+        attempts: 1,
+        generation: 1,
+        last_reason: None,
+        changed_at: now(),
+        uncertain_host: None,
+        warm_body,
+    });
     let received = office.wait(0, 2).await;
     assert!(received.iter().all(|one| one.content == [HEADER, b"\r\n", BODY].concat()));
     let report = office.wait(1, 1).await;

@@ -513,6 +513,7 @@ impl Built {
                     generation: 1,
                     last_reason: None,
                     changed_at: copy.received_at,
+                    uncertain_host: None,
                     warm_body: body.clone(),
                 }
             })

@@ -30,6 +30,25 @@ impl Action {
 pub enum Class {
     Urgent,
     Normal,
+    /// One of many: it waits behind everything else.
+    Bulk,
+}
+
+/// What never waits for the other: messages one by one, and runs of many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    First,
+    Bulk,
+}
+
+impl Class {
+    #[must_use]
+    pub fn lane(self) -> Lane {
+        match self {
+            Class::Urgent | Class::Normal => Lane::First,
+            Class::Bulk => Lane::Bulk,
+        }
+    }
 }
 
 /// Whom the copy's To field shows.

@@ -12,9 +12,10 @@ use super::bodies::{Bodies, Written, name_of_body, name_of_parcel};
 use super::order::{Answer, Order, Read, Store};
 use super::sqlite::{FILE, SqliteStore};
 use super::writer::{Job, Shared, run};
-use super::{Commit, CopyRow, ParcelRow};
+use super::{Commit, CopyRow, Damaged, ParcelRow};
 use crate::audit::{Pseudonyms, Record};
 use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
+use crate::policy::Lane;
 use crate::secret::{Pseudonym, Sealed};
 
 /// Where the store lies and how it behaves.
@@ -104,6 +105,8 @@ pub struct Depth {
     pub queued: u64,
     pub in_flight: u64,
     pub held: u64,
+    /// Rows that cannot be read any more.
+    pub damaged: u64,
     pub escrowed_open: u64,
     pub oldest_queued_at: Option<Timestamp>,
 }
@@ -226,13 +229,25 @@ impl Handle {
             let reader = readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut reader = reader.ok_or(Error::Closed)?;
             let result = with(reader.as_mut());
+            let damaged = reader.take_damaged();
             let mut idle = readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
             if !readers.is_closed.load(Ordering::SeqCst) {
                 idle.push(reader);
             }
-            result
+            Ok((result, damaged))
         });
-        task.await.unwrap_or(Err(Error::Closed))
+        let (result, damaged) = task.await.unwrap_or(Err(Error::Closed))?;
+        if !damaged.is_empty() {
+            // Nobody waits for it: a listing that finds them again says so again.
+            let (answer, _) = oneshot::channel();
+            let _ = self.jobs.try_send(Job::Order(Order::SetAside { rows: damaged, at: clock() }, answer));
+        }
+        result
+    }
+
+    /// Rows that cannot be read any more and were set aside.
+    pub async fn damaged(&self) -> Result<Vec<Damaged>, Error> {
+        self.read(|store| store.damaged()).await
     }
 
     /// Notified when a commit left copies queued for now.
@@ -241,20 +256,25 @@ impl Handle {
         Arc::clone(&self.shared.due)
     }
 
-    /// Claims up to `max` copies whose time has come: state in-flight, generation + 1.
+    /// Claims up to `max` copies of a lane whose time has come: state in-flight, generation + 1.
     ///
     /// # Errors
     /// Here and below: [`Error::Closed`] after a failure or [`Handle::close`]; [`Error::Refused`] if a row is damaged.
-    pub async fn claim(&self, now: Timestamp, max: usize) -> Result<Vec<CopyRow>, Error> {
-        match self.order(Order::Claim { now, max }).await? {
+    pub async fn claim_of(&self, lane: Lane, now: Timestamp, max: usize) -> Result<Vec<CopyRow>, Error> {
+        match self.order(Order::Claim { lane, now, max }).await? {
             Answer::Claimed(rows) => Ok(rows),
             _ => Err(mixed_up()),
         }
     }
 
-    /// When the next queued copy is due.
-    pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        self.read(|store| store.next_due()).await
+    /// As [`Handle::claim_of`], of the lane that goes first.
+    pub async fn claim(&self, now: Timestamp, max: usize) -> Result<Vec<CopyRow>, Error> {
+        self.claim_of(Lane::First, now, max).await
+    }
+
+    /// When the next queued copy of a lane is due.
+    pub async fn next_due(&self, lane: Lane) -> Result<Option<Timestamp>, Error> {
+        self.read(move |store| store.next_due(lane)).await
     }
     pub async fn body(&self, id: BodyId) -> Result<Option<Arc<Sealed>>, Error> {
         self.read(move |store| Ok(store.body(id)?.map(Arc::new))).await
@@ -572,6 +592,12 @@ fn take(lock: &mut File, folder: &Path, wait: Duration) -> Result<(), Error> {
 
 fn unwritable(folder: &Path, error: &std::io::Error) -> Error {
     Error::Refused(format!("cannot use the data folder {}: {error}", folder.display()))
+}
+
+/// When something was found that nobody asked for at a time.
+fn clock() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn mixed_up() -> Error {

@@ -10,6 +10,7 @@ use super::sqlite::SqliteStore;
 use super::*;
 use crate::audit::Event;
 use crate::mail::Timestamp;
+use crate::policy::Lane;
 use crate::vault::Vault;
 
 /// Bodies above this are files in these tests.
@@ -149,7 +150,7 @@ async fn a_committed_copy_is_claimed_once_and_settled_by_its_generation_only() {
     let world = World::new();
     let store = world.open();
     store.commit(mail(1, 500, QUEUED)).await.unwrap();
-    assert_eq!(store.next_due().await.unwrap(), Some(NOW));
+    assert_eq!(store.next_due(Lane::First).await.unwrap(), Some(NOW));
     assert!(store.claim(NOW.plus_ms(-1), 10).await.unwrap().is_empty(), "not due yet");
     let claimed = store.claim(NOW, 10).await.unwrap();
     assert_eq!(claimed.len(), 1);
@@ -561,7 +562,7 @@ async fn urgent_copies_are_claimed_first_and_a_clock_set_back_delays_nothing() {
     store.commit(settle(2, 1, CopyState::Queued { next_at: NOW.plus_secs(60) })).await.unwrap();
     let ten_days = 10 * 86_400;
     assert_eq!(store.claim(NOW.plus_secs(-ten_days), 9).await.unwrap().len(), 1, "was due already");
-    assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_secs(60 - ten_days)), "still in a minute");
+    assert_eq!(store.next_due(Lane::First).await.unwrap(), Some(NOW.plus_secs(60 - ten_days)), "still in a minute");
 }
 
 #[tokio::test]
@@ -637,7 +638,7 @@ async fn the_wrong_keys_a_later_version_and_a_shortened_log_are_refused_at_the_s
     assert!(refusal(Arc::clone(&world.vault)).contains("entries are missing"));
     tamper("UPDATE log SET seq = 1 WHERE seq = 5; PRAGMA user_version = 99");
     assert!(refusal(Arc::clone(&world.vault)).contains("later version"));
-    tamper("PRAGMA user_version = 3");
+    tamper("PRAGMA user_version = 4");
     world.open().close().await;
 }
 
