@@ -26,6 +26,7 @@ pub struct Raw {
     pub dkim: Vec<Dkim>,
     pub portal: Portal,
     pub metrics: Metrics,
+    pub tlsrpt: Tlsrpt,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -146,6 +147,7 @@ pub struct Queue {
     pub portal_after: Option<Span>,
     pub portal_after_urgent: Option<Span>,
     pub give_up_after: Option<Span>,
+    pub delay_report_after: Option<Span>,
     pub release_hold_to_portal_after: Option<Span>,
     pub workers: Option<usize>,
     pub connections_per_host: Option<usize>,
@@ -206,4 +208,11 @@ pub struct Metrics {
     pub listen: Option<String>,
     pub hosts: Vec<String>,
     pub bearer_token_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tlsrpt {
+    pub enabled: Option<bool>,
+    pub contact: Option<String>,
 }

@@ -107,6 +107,11 @@ pub enum Event {
     NoSlipRoute {
         parcel: ParcelId,
     },
+    /// A report about TLS (RFC 8460) went, waits, or was dropped.
+    TlsReport {
+        domain: Domain,
+        outcome: &'static str,
+    },
     DkimKeyNotInDns {
         domain: Domain,
     },
@@ -162,6 +167,7 @@ impl Event {
             Event::OwnNetworkSuspected { .. } => "own-network-suspected",
             Event::NoticeFailed { .. } => "notice-failed",
             Event::NoSlipRoute { .. } => "no-slip-route",
+            Event::TlsReport { .. } => "tls-report",
             Event::DkimKeyNotInDns { .. } => "dkim-key-not-in-dns",
             Event::TestSetting { .. } => "test-setting",
             Event::TlsOptionalNetwork { .. } => "tls-optional-network",
@@ -185,6 +191,7 @@ impl Event {
             | Event::RelayDenied { .. }
             | Event::TlsHandshakeFailed { .. }
             | Event::SentLater { .. }
+            | Event::TlsReport { .. }
             | Event::Stopping => Severity::Info,
             Event::NoticeFailed { .. }
             | Event::ResolverValidatesAgain
@@ -283,6 +290,7 @@ impl Event {
             Event::OwnNetworkSuspected { domains } => vec![("domains", domains.to_string())],
             Event::NoticeFailed { parcel, reason } => vec![("parcel", parcel.to_string()), ("reason", (*reason).into())],
             Event::NoSlipRoute { parcel } => vec![("parcel", parcel.to_string())],
+            Event::TlsReport { domain, outcome } => vec![("domain", domain.to_string()), ("outcome", (*outcome).into())],
             Event::DkimKeyNotInDns { domain } => vec![("domain", domain.to_string())],
             Event::TestSetting { key } => vec![("key", (*key).into())],
             Event::TlsOptionalNetwork { name } => vec![("name", name.clone())],

@@ -512,6 +512,7 @@ impl Built {
                     attempts: 1,
                     generation: 1,
                     last_reason: None,
+                    delay_told: false,
                     changed_at: copy.received_at,
                     uncertain_host: None,
                     warm_body: body.clone(),

@@ -2,7 +2,7 @@
 //! functions in the command's own process while it does not. So there is one writer of the store, always.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -16,6 +16,7 @@ use crate::mail::{AddressPattern, CopyId, Domain, Mailbox, QueueId, Timestamp};
 use crate::queue::{CopyFacts, CopyState, pack};
 use crate::secret::Role;
 use crate::store::{self, Commit, CopyRow, ParcelRow, Settle, UserRow};
+use crate::tlsrpt::{Reporter, Sent};
 use crate::transport;
 use crate::vault::Vault;
 
@@ -71,6 +72,12 @@ pub enum Request {
     UserRevoke {
         name: String,
     },
+    /// What has been counted for reports about TLS.
+    TlsrptShow,
+    /// Sends the reports of the days that are over; with `now` also of today so far.
+    TlsrptSend {
+        now: bool,
+    },
 }
 
 /// What comes back: rows for people or programs, or a sentence saying why not.
@@ -93,6 +100,8 @@ pub struct Parts {
     pub store: store::Handle,
     pub vault: Arc<Vault>,
     pub settings: Arc<Settings>,
+    /// Sends reports about TLS; empty while the gateway starts, and where they are off.
+    pub reports: Arc<OnceLock<Arc<Reporter>>>,
 }
 
 /// Answers one request.
@@ -119,6 +128,8 @@ async fn respond(parts: &Parts, request: Request, now: Timestamp) -> Result<Answ
             true => Ok(Answer::Text(format!("{name} is revoked"))),
             false => Err(format!("there is no user `{name}`; `wardpost user list` shows all")),
         },
+        Request::TlsrptShow => tlsrpt_show(parts).await,
+        Request::TlsrptSend { now: today_too } => tlsrpt_send(parts, today_too, now).await,
     }
 }
 
@@ -447,6 +458,57 @@ async fn user_list(parts: &Parts) -> Result<Answer, String> {
         })
         .collect();
     Ok(Answer::Rows(rows))
+}
+
+// --- reports about TLS ----------------------------------------------------------------------------------------------
+
+fn reporter(parts: &Parts) -> Result<&Arc<Reporter>, String> {
+    match (parts.reports.get(), &parts.settings.tlsrpt) {
+        (Some(reporter), _) => Ok(reporter),
+        (None, Some(_)) => Err("the gateway is starting; ask again in a moment".into()),
+        (None, None) => Err("reports about TLS are off; set server.name and server.own_domains, or tlsrpt.enabled = true".into()),
+    }
+}
+
+fn day_text(day: i64) -> String {
+    let (year, month, day, ..) = Timestamp::from_secs(day.saturating_mul(86_400)).civil();
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+async fn tlsrpt_show(parts: &Parts) -> Result<Answer, String> {
+    let counts = reporter(parts)?.counts().await.map_err(text)?;
+    let rows = counts
+        .iter()
+        .map(|(sessions, count)| {
+            let policy: serde_json::Value = serde_json::from_str(&sessions.policy).unwrap_or_default();
+            serde_json::json!({
+                "day": day_text(sessions.day),
+                "domain": sessions.domain.as_str(),
+                "policy_type": policy.get("policy-type"),
+                "policy_domain": policy.get("policy-domain"),
+                "result": if sessions.result.is_empty() { "success" } else { sessions.result.as_str() },
+                "host": sessions.host,
+                "sending_ip": sessions.sending_ip,
+                "receiving_ip": sessions.receiving_ip,
+                "reason": sessions.reason,
+                "sessions": count,
+            })
+        })
+        .collect();
+    Ok(Answer::Rows(rows))
+}
+
+async fn tlsrpt_send(parts: &Parts, today_too: bool, now: Timestamp) -> Result<Answer, String> {
+    let reporter = reporter(parts)?;
+    let sent = if today_too { reporter.send_now(now).await } else { reporter.send_due(now).await };
+    let row = |sent: &Sent| {
+        serde_json::json!({
+            "day": day_text(sent.day),
+            "domain": sent.domain.as_str(),
+            "outcome": sent.outcome.as_str(),
+        })
+    };
+    Ok(Answer::Rows(sent.iter().map(row).collect()))
 }
 
 // --- the socket -----------------------------------------------------------------------------------------------------

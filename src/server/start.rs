@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::{Failure, Parts, Running, canary, continuity, control, dkim, housekeeping, now, observation, resolver, rules};
 use crate::config::{DkimKey, Settings, files, throwaway};
-use crate::deliver::Deliver;
+use crate::deliver::{Deliver, Tally};
 use crate::lookup::Lookup;
 use crate::observe::{self, Event};
 use crate::pipeline::{Gate, Signers};
@@ -19,6 +19,7 @@ use crate::portal::Portal;
 use crate::sandbox;
 use crate::smtp_in::{self, TlsAcceptorSource};
 use crate::store::{self, UserRow};
+use crate::tlsrpt::{self, Reporter};
 use crate::vault::{self, Vault};
 use crate::web;
 
@@ -97,7 +98,7 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let first = first_credential(&settings, &store, &vault).await?;
     let (stop, stopped) = watch::channel(false);
     let settings = Arc::new(settings);
-    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone() };
+    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone(), reports: Arc::default() };
     // Before the listeners: who sees a listener may give commands.
     control::listen(parts.clone(), &settings.store.folder, stopped.clone()).await?;
     if settings.deliver.portal.notice_address.is_none() && settings.is_configured {
@@ -161,6 +162,11 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let (dkim, dkim_keys) = watch::channel(parts.settings.dkim.clone());
     let reload =
         Reload { file: file.map(Path::to_owned), smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone(), dkim };
+    if let Some(tlsrpt) = settings.tlsrpt.clone() {
+        let in_force = gate.clone();
+        let reporter = reporter(tlsrpt, &parts, &lookup, Some(deliver.tally()), move || in_force.signers());
+        tasks.spawn(reporter.keep(now, stopped.clone()));
+    }
     tasks.spawn(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
     tasks.spawn(dkim::keep(gate.clone(), dkim_keys, lookup.clone(), stopped.clone()));
     if parts.settings.is_configured {
@@ -309,6 +315,24 @@ async fn make_ready(
             let _ = broken.send(Some(error.to_string()));
         }
     }
+}
+
+/// The reporter about TLS, told to the commands; it signs with the keys in force.
+pub(super) fn reporter(
+    settings: tlsrpt::Settings,
+    parts: &Parts,
+    lookup: &Arc<Lookup>,
+    tally: Option<Arc<Tally>>,
+    signers: impl Fn() -> Arc<Signers> + Send + Sync + 'static,
+) -> Arc<Reporter> {
+    let domain = settings.contact.domain().clone();
+    let keys = Box::new(move || {
+        let signers = signers();
+        let keys = signers.get(&domain);
+        keys.into_iter().flatten().map(|key| (key.selector.clone(), key.signer.clone())).collect()
+    });
+    let make = || Arc::new(Reporter::new(settings, lookup.clone(), parts.store.clone(), parts.vault.clone(), tally, keys));
+    parts.reports.get_or_init(make).clone()
 }
 
 impl Reload {
