@@ -245,7 +245,7 @@ async fn queued_and_warm_copies_are_delivered_and_recorded_with_their_proof() {
     let mut facts = office.facts("sam@patient.example");
     facts.notify.success = true;
     let (body, warm) = office.copy(&facts, CopyState::InFlight);
-    let permit = running.warm().reserve_owned().await.unwrap();
+    let permit = running.warm(crate::policy::Lane::First).reserve_owned().await.unwrap();
     let warm_body = Some(Arc::clone(&body.sealed));
     office.store.commit(Commit { bodies: vec![body], copies: vec![warm.clone()], ..Commit::default() }).await.unwrap();
     permit.send(CopyRow {

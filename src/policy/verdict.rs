@@ -42,6 +42,15 @@ pub enum Lane {
 }
 
 impl Class {
+    /// As part of a run of many.
+    #[must_use]
+    pub fn in_a_run(self) -> Class {
+        match self {
+            Class::Urgent => Class::Urgent,
+            Class::Normal | Class::Bulk => Class::Bulk,
+        }
+    }
+
     #[must_use]
     pub fn lane(self) -> Lane {
         match self {

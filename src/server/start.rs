@@ -14,7 +14,8 @@ use crate::config::{DkimKey, Settings, files, throwaway};
 use crate::deliver::{Deliver, Tally};
 use crate::lookup::Lookup;
 use crate::observe::{self, Event};
-use crate::pipeline::{Gate, Signers};
+use crate::pipeline::{Gate, Signers, Warm};
+use crate::policy::Lane;
 use crate::portal::Portal;
 use crate::sandbox;
 use crate::smtp_in::{self, TlsAcceptorSource};
@@ -110,7 +111,8 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let lookup = Arc::new(Lookup::new(settings.lookup.clone(), store.clone(), vault.clone())?);
     let deliver = Deliver::start(settings.deliver.clone(), lookup.clone(), store.clone(), vault.clone());
     let attachments = Box::new(attachment_readers(readers)?);
-    let gate = Arc::new(Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(deliver.warm())));
+    let warm = Warm { first: deliver.warm(Lane::First), bulk: deliver.warm(Lane::Bulk) };
+    let gate = Arc::new(Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(warm)));
 
     let mut tasks = JoinSet::new();
     let mut listening = Vec::new();
