@@ -96,6 +96,7 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
         can_listen(&settings)?;
     }
     let (vault, store) = open(&settings).await?;
+    store.keep_free(settings.smtp_in.max_message_bytes.saturating_mul(3) / 2);
     let first = first_credential(&settings, &store, &vault).await?;
     let (stop, stopped) = watch::channel(false);
     let settings = Arc::new(settings);

@@ -62,6 +62,29 @@ pub struct Handle {
     bodies: Bodies,
     body_file_bytes: usize,
     free_bytes_min: Arc<AtomicU64>,
+    /// Bytes of bodies that are being written as files.
+    coming: Arc<AtomicU64>,
+}
+
+/// A share of the bytes being written, for as long as it lives.
+struct Coming {
+    counter: Arc<AtomicU64>,
+    own: u64,
+    /// With everybody's.
+    all: u64,
+}
+
+impl Coming {
+    fn of(counter: &Arc<AtomicU64>, own: u64) -> Coming {
+        let all = counter.fetch_add(own, Ordering::SeqCst).saturating_add(own);
+        Coming { counter: Arc::clone(counter), own, all }
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.counter.fetch_sub(self.own, Ordering::SeqCst);
+    }
 }
 
 /// Idle reading connections; as many permits as connections.
@@ -153,7 +176,7 @@ impl Handle {
             .spawn(move || run(store, waiting, &for_writer, lock))
             .map_err(|error| Error::Refused(format!("cannot start a thread: {error}")))?;
         let readers = Readers { permits: Semaphore::new(idle.len()), idle: Mutex::new(idle), is_closed: AtomicBool::new(false) };
-        Ok(Handle { jobs, shared, readers: Arc::new(readers), bodies, body_file_bytes, free_bytes_min })
+        Ok(Handle { jobs, shared, readers: Arc::new(readers), bodies, body_file_bytes, free_bytes_min, coming: Arc::default() })
     }
 
     /// Writes the commit together with all others waiting; returns when it is synced.
@@ -185,7 +208,11 @@ impl Handle {
         if self.shared.is_closed.load(Ordering::SeqCst) {
             return Err(Error::Closed);
         }
-        if brings_mail && self.free_bytes().is_some_and(|free| free < self.free_bytes_min.load(Ordering::Relaxed)) {
+        // What others are just writing is not on the disk yet and will be.
+        let size = large.iter().fold(0u64, |sum, (_, sealed)| sum.saturating_add(sealed.0.len() as u64));
+        let coming = Coming::of(&self.coming, size);
+        let least = self.free_bytes_min.load(Ordering::Relaxed).saturating_add(coming.all);
+        if brings_mail && self.free_bytes().is_some_and(|free| free < least) {
             return Err(Error::Full);
         }
         let bodies = self.bodies.clone();

@@ -15,6 +15,7 @@ mod office;
 mod pickup;
 mod road;
 mod sandbox;
+mod startup;
 mod support;
 mod tickets;
 mod tidy;

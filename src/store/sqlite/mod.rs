@@ -134,8 +134,16 @@ impl SqliteStore {
         Ok(())
     }
 
-    fn has_room(&self) -> bool {
-        let least = self.free_bytes_min.load(std::sync::atomic::Ordering::Relaxed);
+    /// Whether there is room for the new mail of a batch beside what is kept free. Bodies in files are written already;
+    /// any other goes into the log first and into the database later.
+    fn has_room(&self, orders: &[Order]) -> bool {
+        let bodies = orders.iter().filter(|order| brings_mail(order)).flat_map(|order| match order {
+            Order::Commit { commit, .. } => commit.bodies.as_slice(),
+            _ => &[],
+        });
+        let small = bodies.map(|body| body.sealed.0.len()).filter(|size| *size <= self.body_file_bytes);
+        let coming = small.fold(0u64, |sum, size| sum.saturating_add(2 * size as u64));
+        let least = self.free_bytes_min.load(std::sync::atomic::Ordering::Relaxed).saturating_add(coming);
         self.bodies.free_bytes().is_none_or(|free| free >= least)
     }
 
@@ -219,7 +227,7 @@ impl Store for SqliteStore {
                 self.follow_clock(*now)?;
             }
         }
-        let has_room = !orders.iter().any(brings_mail) || self.has_room();
+        let has_room = !orders.iter().any(brings_mail) || self.has_room(orders);
         // Renaming onto a name that is taken, on the disk or by an earlier order, would destroy another's body.
         let mut names = HashSet::new();
         let clashes: Vec<bool> = orders
