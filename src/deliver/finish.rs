@@ -102,26 +102,32 @@ impl Finish {
         // In foul weather of our own it is not the domain that lost something.
         let is_ours = attempted.shown == Some(Shown::Gone) && self.attempts.weather.suspicion().is_some();
         let seen = Seen::of(&attempted).filter(|_| !is_ours);
+        let next_at = self.message_ended(row, open, body, &attempted).await;
+        // Only now: until the outcome is written, a crash would have the message sent once more.
         self.history.saw(&row.copy.domain, attempted.shown, seen, now()).await;
+        next_at
+    }
+
+    async fn message_ended(&self, row: &CopyRow, open: &OpenCopy, body: Arc<Sealed>, attempted: &Attempted) -> Option<Timestamp> {
         let is_uncertain = attempted.outcome == Outcome::Uncertain;
-        let may_have = may_have(row, &attempted);
+        let may_have = may_have(row, attempted);
         match self.next(row, open, &attempted.outcome) {
-            Next::Delivered => self.delivered(row, open, &attempted).await,
+            Next::Delivered => self.delivered(row, open, attempted).await,
             Next::Again { at, reason } => {
                 let outcome = if is_uncertain { "uncertain" } else { "delayed" };
-                self.late(row, open, &attempted, reason, outcome, at).await
+                self.late(row, open, attempted, reason, outcome, at).await
             }
             Next::Bounced { reason } => {
                 let uncertain = is_uncertain.then_some(Finding::Uncertain { host: may_have.map(Domain::as_str) });
-                self.bounced(row, open, &attempted, reason, uncertain).await
+                self.bounced(row, open, attempted, reason, uncertain).await
             }
             Next::Portal(portal) => match may_have {
                 // What may have arrived is not put into the portal as if it had not.
                 Some(host) => {
                     let uncertain = Finding::Uncertain { host: Some(host.as_str()) };
-                    self.bounced(row, open, &attempted, portal.reason(), Some(uncertain)).await
+                    self.bounced(row, open, attempted, portal.reason(), Some(uncertain)).await
                 }
-                None => self.out_of_reach(row, open, body, &attempted, portal.reason()).await,
+                None => self.out_of_reach(row, open, body, attempted, portal.reason()).await,
             },
         }
     }

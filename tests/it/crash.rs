@@ -21,6 +21,10 @@ const SESSIONS: usize = 10;
 const KILL_AFTER: usize = 25;
 const EVERY: Duration = Duration::from_millis(25);
 
+/// One of so many is asked to end (SIGTERM), as at an upgrade.
+const STOP_EACH: usize = 5;
+const STOP_MAX: Duration = Duration::from_secs(10);
+
 /// `KILLS=200` makes the long run.
 fn kills() -> usize {
     std::env::var("KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(8)
@@ -43,6 +47,14 @@ impl Program {
             .spawn()
             .unwrap();
         Program { child, config: config.to_owned() }
+    }
+
+    /// What is under way is finished or told to come again, and the program ends well and in time.
+    async fn stop(&mut self) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let ended = tokio::time::timeout(STOP_MAX, self.child.wait()).await.expect("it ends within ten seconds");
+        assert!(ended.unwrap().success());
     }
 
     async fn command(&self, arguments: &[&str]) -> String {
@@ -102,17 +114,20 @@ async fn crash_run_loses_nothing_that_was_answered_250() {
 
     let acknowledged: Arc<std::sync::Mutex<BTreeMap<usize, Vec<&'static str>>>> = Arc::default();
     let next = Arc::new(AtomicUsize::new(0));
-    let began = tokio::time::Instant::now();
+    // Forty a second, whatever was missed: clients that come again after a kill do not come all at once.
+    let mut pace = tokio::time::interval(EVERY);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let pace = Arc::new(tokio::sync::Mutex::new(pace));
     let mut sessions = tokio::task::JoinSet::new();
     for _ in 0..SESSIONS {
-        let (acknowledged, next, pem, password) = (acknowledged.clone(), next.clone(), pem.clone(), password.clone());
+        let (acknowledged, next, pace) = (acknowledged.clone(), next.clone(), pace.clone());
+        let (pem, password) = (pem.clone(), password.clone());
         sessions.spawn(async move {
             loop {
                 let id = next.fetch_add(1, Ordering::SeqCst);
                 if id >= messages {
                     break;
                 }
-                tokio::time::sleep_until(began + EVERY * u32::try_from(id).unwrap()).await;
                 let to: Vec<&'static str> = match id % 5 {
                     0 => vec!["pat@no-tls.example"],
                     1 => vec!["nobody@verified.example"],
@@ -120,8 +135,11 @@ async fn crash_run_loses_nothing_that_was_answered_250() {
                     _ => vec!["pat@sts-good.example"],
                 };
                 // A client keeps what was not answered 250 and comes again.
-                while submit(port, &pem, &password, id, &to).await.is_err() {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                loop {
+                    pace.lock().await.tick().await;
+                    if submit(port, &pem, &password, id, &to).await.is_ok() {
+                        break;
+                    }
                 }
                 acknowledged.lock().unwrap().insert(id, to);
             }
@@ -134,7 +152,13 @@ async fn crash_run_loses_nothing_that_was_answered_250() {
             _ = sessions.join_next() => {}
             () = tokio::time::sleep(Duration::from_millis(5)) => {
                 if acknowledged.lock().unwrap().len() >= mark {
-                    program.child.kill().await.unwrap();
+                    // Not always at the same moment after an answer.
+                    tokio::time::sleep(Duration::from_millis(kills as u64 * 7 % 50)).await;
+                    if kills % STOP_EACH == STOP_EACH - 1 {
+                        program.stop().await;
+                    } else {
+                        program.child.kill().await.unwrap();
+                    }
                     kills += 1;
                     mark += KILL_AFTER;
                     program = Program::start(&config).await;

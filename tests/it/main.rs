@@ -9,6 +9,7 @@ mod dkim;
 mod faults;
 mod hostile;
 mod judge;
+mod lanes;
 mod later;
 mod network;
 mod office;
