@@ -196,6 +196,7 @@ pub fn with_sts(mut evidence: DomainEvidence, mx: &str) -> DomainEvidence {
 
 pub fn to<'a>(recipient: &'a Mailbox, from: &'a Mailbox) -> Transaction<'a> {
     Transaction {
+        lane: crate::policy::Lane::First,
         reverse_path: Some(from),
         recipient,
         smtputf8: false,

@@ -65,6 +65,12 @@ pub enum Event {
     StoreFailed {
         what: String,
     },
+    /// A row of the store cannot be read and was set aside.
+    RowDamaged {
+        kind: &'static str,
+        id: String,
+        what: String,
+    },
     /// The self-test of the resolver failed: until it passes, no DNS answer counts as proven.
     ResolverDoesNotValidate {
         what: String,
@@ -186,6 +192,7 @@ impl Event {
             Event::TlsHandshakeFailed { .. } => "tls-handshake-failed",
             Event::SessionPanicked => "session-panicked",
             Event::StoreFailed { .. } => "store-failed",
+            Event::RowDamaged { .. } => "row-damaged",
             Event::ResolverDoesNotValidate { .. } => "resolver-does-not-validate",
             Event::ResolverValidatesAgain => "resolver-validates-again",
             Event::SecondSourceFails { .. } => "second-source-fails",
@@ -245,6 +252,7 @@ impl Event {
             | Event::SettingsNote { .. } => Severity::Warn,
             Event::SessionPanicked
             | Event::StoreFailed { .. }
+            | Event::RowDamaged { .. }
             | Event::ResolverDoesNotValidate { .. }
             | Event::CanaryFailed { .. }
             | Event::OwnNetworkSuspected { .. } => Severity::Error,
@@ -318,6 +326,9 @@ impl Event {
             | Event::ResolverDoesNotValidate { what }
             | Event::SecondSourceFails { what }
             | Event::CanaryFailed { what } => vec![("what", what.clone())],
+            Event::RowDamaged { kind, id, what } => {
+                vec![("kind", (*kind).into()), ("id", id.clone()), ("what", what.clone())]
+            }
             Event::DomainWorse { domain, was, reason } => {
                 vec![("domain", domain.to_string()), ("was", (*was).into()), ("reason", (*reason).into())]
             }

@@ -191,6 +191,7 @@ async fn send(
     let mailbox = |text: &str| Mailbox::parse(text).map_err(|error| Problem::CouldNotRun(error.to_string()));
     let (recipient, sender) = (mailbox(RECIPIENT)?, mailbox("canary@canary.invalid")?);
     let transaction = Transaction {
+        lane: crate::policy::Lane::First,
         reverse_path: Some(&sender),
         recipient: &recipient,
         smtputf8: false,

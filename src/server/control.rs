@@ -272,7 +272,11 @@ fn copy_row(parts: &Parts, row: &CopyRow) -> serde_json::Value {
 
 async fn queue_list(parts: &Parts, all: bool) -> Result<Answer, String> {
     let rows = parts.store.copies(!all, ROWS_MAX).await.map_err(text)?;
-    Ok(Answer::Rows(rows.iter().map(|row| copy_row(parts, row)).collect()))
+    let mut listed: Vec<serde_json::Value> = rows.iter().map(|row| copy_row(parts, row)).collect();
+    for row in parts.store.damaged().await.map_err(text)? {
+        listed.push(serde_json::json!({ "copy": row.name(), "kind": row.kind, "state": "damaged", "reason": row.what }));
+    }
+    Ok(Answer::Rows(listed))
 }
 
 /// A release does what the strictest matched action other than hold says, never less.

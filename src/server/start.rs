@@ -17,7 +17,8 @@ use crate::config::{DkimKey, Ocr, Settings, files, throwaway};
 use crate::deliver::{Deliver, Tally};
 use crate::lookup::Lookup;
 use crate::observe::{self, Event};
-use crate::pipeline::{Gate, Signers};
+use crate::pipeline::{Gate, Signers, Warm};
+use crate::policy::Lane;
 use crate::portal::Portal;
 use crate::sandbox;
 use crate::smtp_in::{self, TlsAcceptorSource};
@@ -99,6 +100,7 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
         can_listen(&settings)?;
     }
     let (vault, store) = open(&settings).await?;
+    store.keep_free(settings.smtp_in.max_message_bytes.saturating_mul(3) / 2);
     let first = first_credential(&settings, &store, &vault).await?;
     let (stop, stopped) = watch::channel(false);
     let settings = Arc::new(settings);
@@ -115,7 +117,8 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let deliver = Deliver::start(settings.deliver.clone(), lookup.clone(), store.clone(), vault.clone());
     let ocr = readers.ocr.or_else(|| if settings.ocr == Ocr::Auto { sandbox::tesseract() } else { None });
     let attachments = Box::new(attachment_readers(sandbox::Settings { ocr, ..readers })?);
-    let gate = Arc::new(Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(deliver.warm())));
+    let warm = Warm { first: deliver.warm(Lane::First), bulk: deliver.warm(Lane::Bulk) };
+    let gate = Arc::new(Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(warm)));
 
     let mut tasks = JoinSet::new();
     let mut listening = Vec::new();
