@@ -255,6 +255,7 @@ enum Keys {
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    crate::observe::watch_panics(false);
     let result = match arguments.verb {
         Verb::Serve { configured, restored } => serve::run(configured.config.as_deref(), restored),
         Verb::Demo { once } => demo::run(once),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
+use super::tasks::{Broken, Tasks};
 use super::{Failure, Parts, Running, canary, continuity, control, dkim, housekeeping, now, observation, resolver, rules};
 use crate::config::{DkimKey, Settings, files, throwaway};
 use crate::deliver::Deliver;
@@ -111,7 +111,9 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let attachments = Box::new(attachment_readers(readers)?);
     let gate = Arc::new(Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(deliver.warm())));
 
-    let mut tasks = JoinSet::new();
+    let (broken_sender, broken) = watch::channel(None);
+    let broken_sender = Arc::new(broken_sender);
+    let mut tasks = Tasks::new(broken_sender.clone(), stopped.clone());
     let mut listening = Vec::new();
 
     // The way in.
@@ -128,7 +130,7 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     for (kind, address) in &settings.listeners {
         let (listener, bound) = bind(*address).await?;
         listening.push((kind.as_str(), bound));
-        tasks.spawn(smtp_in::serve(listener, *kind, smtp_in.clone(), stopped.clone()));
+        tasks.keep("a listener for mail", smtp_in::serve(listener, *kind, smtp_in.clone(), stopped.clone()));
     }
 
     // The pages.
@@ -142,15 +144,14 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
         let (listener, bound) = bind(*address).await?;
         listening.push(("portal", bound));
         let (site, router) = (portal.site(), portal.router());
-        tasks.spawn(web::serve_tls(listener, portal_tls_source.clone(), site, web::Limits::default(), router, stopped.clone()));
+        tasks.keep("the portal's listener", web::serve_tls(listener, portal_tls_source.clone(), site, web::Limits::default(), router, stopped.clone()));
     }
 
     let (ready_sender, ready) = watch::channel(false);
-    let (broken_sender, broken) = watch::channel(None);
     let (listener, bound) = bind(settings.metrics_listen).await?;
     listening.push(("metrics", bound));
     let (site, router) = observation::site(&settings, bound, gate.clone(), store.clone());
-    tasks.spawn(web::serve_plain(listener, site, web::Limits::default(), router, stopped.clone()));
+    tasks.keep("the listener for metrics", web::serve_plain(listener, site, web::Limits::default(), router, stopped.clone()));
 
     // The SMTP listeners say so themselves.
     for (what, address) in listening.iter().filter(|(what, _)| ["portal", "metrics"].contains(what)) {
@@ -161,13 +162,15 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let (dkim, dkim_keys) = watch::channel(parts.settings.dkim.clone());
     let reload =
         Reload { file: file.map(Path::to_owned), smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone(), dkim };
-    tasks.spawn(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
-    tasks.spawn(dkim::keep(gate.clone(), dkim_keys, lookup.clone(), stopped.clone()));
+    tasks.once(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
+    tasks.keep("the keeper of DKIM keys", dkim::keep(gate.clone(), dkim_keys, lookup.clone(), stopped.clone()));
     if parts.settings.is_configured {
-        tasks.spawn(resolver::watch(lookup, stopped.clone()));
+        tasks.keep("the watch over the resolver", resolver::watch(lookup, stopped.clone()));
     }
-    tasks.spawn(canary::keep(parts.clone(), stopped.clone()));
-    tasks.spawn(housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
+    tasks.keep("the canary", canary::keep(parts.clone(), stopped.clone()));
+    let warm = deliver.warm();
+    tasks.keep("delivery", async move { warm.closed().await });
+    tasks.keep("the housekeeping", housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
     Ok(Running { parts, gate, listening, stop, tasks, deliver, reload, broken, ready, first })
 }
 
@@ -285,7 +288,7 @@ async fn make_ready(
     parts: Parts,
     lookup: Arc<Lookup>,
     ready: watch::Sender<bool>,
-    broken: watch::Sender<Option<String>>,
+    broken: Broken,
 ) {
     let loading = parts.settings.clone();
     let loaded = tokio::task::spawn_blocking(move || {
@@ -303,10 +306,10 @@ async fn make_ready(
             let _ = ready.send(true);
         }
         Ok(Err(error)) => {
-            let _ = broken.send(Some(error.to_string()));
+            broken.send_replace(Some(error.to_string()));
         }
         Err(error) => {
-            let _ = broken.send(Some(error.to_string()));
+            broken.send_replace(Some(error.to_string()));
         }
     }
 }
