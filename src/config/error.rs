@@ -177,7 +177,7 @@ mod tests {
         for section in sections {
             let (head, body) = section.split_once(']').unwrap();
             let head = head.trim_start_matches('[');
-            let probe = if ["network", "pin", "route", "group", "dkim"].contains(&head) {
+            let probe = if ["network", "client_certificate", "legacy", "pin", "route", "group", "dkim"].contains(&head) {
                 format!("[[{head}]]\nzzz_unknown = 1\n")
             } else {
                 format!("[{head}]\nzzz_unknown = 1\n")

@@ -121,10 +121,7 @@ impl Metrics {
             ),
             panics: super::Panics(counter("wardpost_panics_total", "Panics; must be 0")),
             messages_accepted: counter("wardpost_smtp_messages_accepted_total", "Messages answered 250 after the sync"),
-            legacy_messages: counter(
-                "wardpost_smtp_legacy_messages_total",
-                "Messages that came in clear over a legacy listener",
-            ),
+            legacy_messages: counter("wardpost_smtp_legacy_messages_total", "Messages that came in clear over a legacy listener"),
             certificate_expires: gauge(
                 "wardpost_certificate_expires_timestamp_seconds",
                 "When the first of the own and the issued client certificates expires",

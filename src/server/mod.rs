@@ -3,8 +3,9 @@
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
 //! Reading order: this file → `start` → `tasks` → `continuity` → `rules` → `dkim` → `housekeeping` → `canary`, `resolver` →
-//! `control` → `check` → `proof`.
+//! `control` → `access` → `check` → `proof`.
 
+mod access;
 mod canary;
 pub mod check;
 mod continuity;

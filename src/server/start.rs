@@ -9,7 +9,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::tasks::{Broken, Tasks};
-use super::{Failure, Parts, Running, canary, continuity, control, dkim, housekeeping, now, observation, resolver, rules};
+use super::{
+    Failure, Parts, Running, access, canary, continuity, control, dkim, housekeeping, now, observation, resolver, rules,
+};
 use crate::config::{DkimKey, Settings, files, throwaway};
 use crate::deliver::Deliver;
 use crate::lookup::Lookup;
@@ -17,8 +19,8 @@ use crate::observe::{self, Event};
 use crate::pipeline::{Gate, Signers};
 use crate::portal::Portal;
 use crate::sandbox;
-use crate::smtp_in::{self, TlsAcceptorSource};
-use crate::store::{self, UserRow};
+use crate::smtp_in::{self, Ask, ListenerKind, TlsAcceptorSource, TlsConfigs};
+use crate::store;
 use crate::vault::{self, Vault};
 use crate::web;
 
@@ -31,8 +33,6 @@ pub enum Source<'a> {
 
 /// File that marks a data folder as a demo's.
 pub const DEMO_MARK: &str = "demo";
-/// Name of the credential that a first start makes.
-const FIRST_USER: &str = "first";
 
 /// What a reload can change without cutting a session.
 pub(super) struct Reload {
@@ -94,7 +94,7 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
         can_listen(&settings)?;
     }
     let (vault, store) = open(&settings).await?;
-    let first = first_credential(&settings, &store, &vault).await?;
+    let first = access::first_credential(&first_domains(&settings), &store, &vault, now()).await?;
     let (stop, stopped) = watch::channel(false);
     let settings = Arc::new(settings);
     let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone() };
@@ -119,7 +119,7 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     // The way in.
     let names = own_names(&settings);
     let (smtp_chain, smtp_key) = certificate(settings.smtp_certificate.as_ref(), &settings.keys, &names)?;
-    let smtp_tls = Arc::new(TlsAcceptorSource::new(smtp_config(&smtp_chain, &smtp_key)?));
+    let smtp_tls = Arc::new(TlsAcceptorSource::new(smtp_configs(&settings, &smtp_chain, &smtp_key)?));
     let door = Arc::new(gate.clone());
     let smtp_in = smtp_in::Gate::new(
         settings.smtp_in.clone(),
@@ -133,6 +133,13 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
         tasks.keep("a listener for mail", smtp_in::serve(listener, *kind, smtp_in.clone(), stopped.clone()));
     }
 
+    for fence in &settings.legacy {
+        let (listener, bound) = bind(fence.listen).await?;
+        listening.push((ListenerKind::Legacy.as_str(), bound));
+        let serving = smtp_in::serve_legacy(listener, fence.clone(), smtp_in.clone(), stopped.clone());
+        tasks.keep("a legacy listener", serving);
+    }
+
     // The pages.
     let (portal_chain, portal_key) = certificate(settings.portal_certificate.as_ref(), &settings.keys, &names)?;
     let (portal_tls, portal_tls_source) = watch::channel(portal_config(&portal_chain, &portal_key)?);
@@ -144,7 +151,10 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
         let (listener, bound) = bind(*address).await?;
         listening.push(("portal", bound));
         let (site, router) = (portal.site(), portal.router());
-        tasks.keep("the portal's listener", web::serve_tls(listener, portal_tls_source.clone(), site, web::Limits::default(), router, stopped.clone()));
+        tasks.keep(
+            "the portal's listener",
+            web::serve_tls(listener, portal_tls_source.clone(), site, web::Limits::default(), router, stopped.clone()),
+        );
     }
 
     let (ready_sender, ready) = watch::channel(false);
@@ -213,6 +223,7 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
 /// Tries every address and lets it go again: nothing is answered before the keys are on the disk.
 fn can_listen(settings: &Settings) -> Result<(), Failure> {
     let smtp = settings.listeners.iter().map(|(_, address)| *address);
+    let smtp = smtp.chain(settings.legacy.iter().map(|fence| fence.listen));
     for address in smtp.chain(settings.portal_listen.iter().copied()).chain([settings.metrics_listen]) {
         drop(std::net::TcpListener::bind(address).map_err(|error| cannot_listen(address, &error))?);
     }
@@ -235,42 +246,26 @@ fn certificate(configured: Option<&(PathBuf, PathBuf)>, keys: &Path, names: &[St
     }
 }
 
-fn smtp_config(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
-    let identity = files::identity(chain, key)?;
-    Ok(smtp_in::server_config(identity.chain, identity.key)
-        .map_err(|error| format!("{} and {} do not belong together: {error}", chain.display(), key.display()))?)
+fn smtp_configs(settings: &Settings, chain: &Path, key: &Path) -> Result<TlsConfigs, Failure> {
+    let has_authority = access::has_authority(&settings.keys);
+    // Nobody is asked for what nobody has: some devices break off when they are.
+    let (programs, servers) = match (has_authority, settings.smtp_in.pinned.is_empty()) {
+        (false, true) => (Ask::Nobody, Ask::Nobody),
+        (_, false) => (Ask::ForOurs, Ask::ForAny),
+        (true, true) => (Ask::ForOurs, Ask::ForOurs),
+    };
+    let config = |ask| -> Result<Arc<ServerConfig>, Failure> {
+        let identity = files::identity(chain, key)?;
+        Ok(smtp_in::server_config(identity.chain, identity.key, ask)
+            .map_err(|error| format!("{} and {} do not belong together: {error}", chain.display(), key.display()))?)
+    };
+    Ok(TlsConfigs { programs: config(programs)?, servers: config(servers)? })
 }
 
 fn portal_config(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
     let identity = files::identity(chain, key)?;
     Ok(web::server_config(identity.chain, identity.key)
         .map_err(|error| format!("{} and {} do not belong together: {error}", chain.display(), key.display()))?)
-}
-
-/// A credential for trying out, made when there is no user at all; it dies with the first `user add`.
-async fn first_credential(
-    settings: &Settings,
-    store: &store::Handle,
-    vault: &Arc<Vault>,
-) -> Result<Option<(String, String)>, Failure> {
-    if !store.users().await?.is_empty() {
-        return Ok(None);
-    }
-    let password = control::new_password(vault);
-    let (hasher, secret) = (vault.clone(), password.clone());
-    let verifier = tokio::task::spawn_blocking(move || hasher.password_verifier(secret.as_bytes())).await?;
-    let user = UserRow {
-        name: FIRST_USER.into(),
-        verifier,
-        may_send_as: first_domains(settings).iter().map(|domain| format!("@{domain}")).collect(),
-        bound_address: None,
-        is_first: true,
-        created_at: now(),
-        last_used_at: None,
-        last_peer: None,
-    };
-    store.put_user(user).await?;
-    Ok(Some((FIRST_USER.into(), password)))
 }
 
 /// The domains that the first credential may send for: the own ones, or an invented one where none is configured.
@@ -283,13 +278,7 @@ pub fn first_domains(settings: &Settings) -> Vec<String> {
 }
 
 /// Loads scanner and rules and asks which DKIM keys are published, then opens the gate.
-async fn make_ready(
-    gate: Arc<Gate>,
-    parts: Parts,
-    lookup: Arc<Lookup>,
-    ready: watch::Sender<bool>,
-    broken: Broken,
-) {
+async fn make_ready(gate: Arc<Gate>, parts: Parts, lookup: Arc<Lookup>, ready: watch::Sender<bool>, broken: Broken) {
     let loading = parts.settings.clone();
     let loaded = tokio::task::spawn_blocking(move || {
         let scanner = rules::scanner(&loading.dictionaries)?;
@@ -320,7 +309,7 @@ impl Reload {
         let settings = Settings::load(file)?;
         let names = own_names(&settings);
         let (chain, key) = certificate(settings.smtp_certificate.as_ref(), &settings.keys, &names)?;
-        let smtp = smtp_config(&chain, &key)?;
+        let smtp = smtp_configs(&settings, &chain, &key)?;
         let (chain, key) = certificate(settings.portal_certificate.as_ref(), &settings.keys, &names)?;
         let portal = portal_config(&chain, &key)?;
         let (settings, scanner, policy) = tokio::task::spawn_blocking(move || {

@@ -128,7 +128,7 @@ fn certificate() -> (CertificateDer<'static>, Arc<rustls::ServerConfig>) {
     let made = rcgen::generate_simple_self_signed(["gate.example".to_owned()]).unwrap();
     let der = made.cert.der().clone();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    (der.clone(), server_config(vec![der], key).unwrap())
+    (der.clone(), server_config(vec![der], key, Ask::ForAny).unwrap())
 }
 
 impl World {
@@ -140,7 +140,7 @@ impl World {
         settings.limits.linger = Duration::ZERO;
         crate::observe::watch_panics(true);
         let (certificate, config) = certificate();
-        let tls = Arc::new(TlsAcceptorSource::new(config));
+        let tls = Arc::new(TlsAcceptorSource::new(TlsConfigs { programs: Arc::clone(&config), servers: config }));
         let (desk, book) = (Arc::new(Desk::default()), Arc::new(Book::default()));
         book.put(user_row("ann", "right"));
         let scanner = Network {
@@ -149,6 +149,8 @@ impl World {
             may_send_as: vec![AddressPattern::parse("@practice.example").unwrap()],
             bound_address: None,
             tls_optional: true,
+            quota: Quota::default(),
+            tenancy: vec![],
         };
         let settings = Settings { name: Domain::parse("gate.example").unwrap(), networks: vec![scanner], ..settings };
         let gate = Gate::new(Arc::new(settings), Arc::clone(&desk), Arc::clone(&tls), Arc::clone(&book));
@@ -160,7 +162,7 @@ impl World {
     fn connect(&self, kind: ListenerKind, peer: &str) -> Client<DuplexStream> {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (gate, peer, stop) = (Arc::clone(&self.gate), peer.parse().unwrap(), self.stop.subscribe());
-        let session = tokio::spawn(async move { serve_client(&gate, theirs, peer, kind, stop).await });
+        let session = tokio::spawn(async move { serve_client(&gate, theirs, peer, kind, None, stop).await });
         Client { stream: ours, input: Vec::new(), session: Some(session) }
     }
 
