@@ -169,7 +169,8 @@ async fn a_certificate_of_ours_relays_until_it_is_revoked() {
 
     let rows = gateway.rows(Request::CertList).await;
     assert_eq!(rows.len(), 1);
-    assert_eq!((&rows[0]["name"], &rows[0]["days_left"]), (&"exchange".into(), &397.into()));
+    assert_eq!(rows[0]["name"], "exchange");
+    assert!((396..=397).contains(&rows[0]["days_left"].as_i64().unwrap()), "{rows:?}");
     assert!(rows[0]["last_peer"].is_string() && rows[0]["last_used_at"].is_string(), "{rows:?}");
     assert_eq!(gateway.rows(Request::UserList).await.len(), 1, "a certificate is no user");
     // A second one of that name could be anybody's, and its row is no account.
