@@ -248,3 +248,14 @@ pub fn cert_list(config: Option<&Path>, json: bool) -> Ended {
 pub fn cert_revoke(config: Option<&Path>, name: String) -> Ended {
     print(ask(config, Request::CertRevoke { name })?, false, &[])
 }
+
+const TLSRPT_COLUMNS: [&str; 7] = ["day", "domain", "policy_type", "result", "host", "reason", "sessions"];
+const TLSRPT_SENT_COLUMNS: [&str; 3] = ["day", "domain", "outcome"];
+
+pub fn tlsrpt_show(config: Option<&Path>, json: bool) -> Ended {
+    print(ask(config, Request::TlsrptShow)?, json, &TLSRPT_COLUMNS)
+}
+
+pub fn tlsrpt_send(config: Option<&Path>, now: bool, json: bool) -> Ended {
+    print(ask(config, Request::TlsrptSend { now })?, json, &TLSRPT_SENT_COLUMNS)
+}

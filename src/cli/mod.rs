@@ -96,6 +96,9 @@ enum Verb {
     /// Client certificates for mail servers that relay
     #[command(subcommand)]
     Certs(Certs),
+    /// Reports about TLS to recipient domains (RFC 8460)
+    #[command(subcommand)]
+    Tlsrpt(Tlsrpt),
     /// Keys for DKIM
     #[command(subcommand)]
     Keys(Keys),
@@ -281,6 +284,27 @@ enum Certs {
 }
 
 #[derive(Subcommand)]
+enum Tlsrpt {
+    /// Show what has been counted and not yet reported
+    Show {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Send the reports of the days that are over, without waiting for the night
+    Send {
+        /// And of today so far
+        #[arg(long)]
+        now: bool,
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
 enum Keys {
     /// Make an Ed25519 and an RSA key for a sender domain and print the DNS records
     Dkim {
@@ -338,6 +362,8 @@ pub fn run() -> ExitCode {
         }
         Verb::Certs(Certs::List { json, configured }) => admin::cert_list(configured.config.as_deref(), json),
         Verb::Certs(Certs::Revoke { name, configured }) => admin::cert_revoke(configured.config.as_deref(), name),
+        Verb::Tlsrpt(Tlsrpt::Show { json, configured }) => admin::tlsrpt_show(configured.config.as_deref(), json),
+        Verb::Tlsrpt(Tlsrpt::Send { now, json, configured }) => admin::tlsrpt_send(configured.config.as_deref(), now, json),
         Verb::Keys(Keys::Dkim { domain, selector, folder }) => keys::dkim(&domain, &selector, &folder),
         Verb::ExtractWorker => return crate::sandbox::worker_main(),
     };

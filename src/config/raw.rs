@@ -28,6 +28,7 @@ pub struct Raw {
     pub dkim: Vec<Dkim>,
     pub portal: Portal,
     pub metrics: Metrics,
+    pub tlsrpt: Tlsrpt,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -192,6 +193,7 @@ pub struct Queue {
     pub portal_after: Option<Span>,
     pub portal_after_urgent: Option<Span>,
     pub give_up_after: Option<Span>,
+    pub delay_report_after: Option<Span>,
     pub release_hold_to_portal_after: Option<Span>,
     pub workers: Option<usize>,
     pub connections_per_host: Option<usize>,
@@ -252,4 +254,11 @@ pub struct Metrics {
     pub listen: Option<String>,
     pub hosts: Vec<String>,
     pub bearer_token_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tlsrpt {
+    pub enabled: Option<bool>,
+    pub contact: Option<String>,
 }

@@ -21,6 +21,7 @@ use crate::policy::{Group, NamedLevels};
 use crate::portal;
 use crate::smtp_in::{self, ListenerKind};
 use crate::store;
+use crate::tlsrpt;
 use crate::transport::{Level, Pin};
 
 /// Everything the program was told, checked as far as one file at a time can be.
@@ -54,6 +55,8 @@ pub struct Settings {
     pub metrics_hosts: Vec<String>,
     pub metrics_token: Option<Zeroizing<String>>,
     pub release_hold_after: Duration,
+    /// Who reports about TLS; `None`: nobody does, and nothing is counted.
+    pub tlsrpt: Option<tlsrpt::Settings>,
     /// What deserves a line in the log at every start.
     pub notes: Vec<Event>,
 }
@@ -129,7 +132,9 @@ impl Settings {
             phi: raw.transport.phi.unwrap_or(Level::Verified),
         };
         let portal = portal_settings(&raw.portal)?;
-        let deliver = deliver_settings(&raw, base, &server_name, &own_domains, &roots, lookup.resolver, &portal)?;
+        let mut deliver = deliver_settings(&raw, base, &server_name, &own_domains, &roots, lookup.resolver, &portal)?;
+        let tlsrpt = tlsrpt_settings(&raw, &server_name, &own_domains)?;
+        deliver.tls_reports = tlsrpt.is_some();
         let metrics_listen = address("metrics.listen", raw.metrics.listen.as_deref().unwrap_or("127.0.0.1:9465"))?;
         let metrics_token = match &raw.metrics.bearer_token_file {
             Some(path) => Some(Zeroizing::new(files::read_secret(&beside(base, path))?)),
@@ -173,6 +178,7 @@ impl Settings {
             metrics_hosts: raw.metrics.hosts.clone(),
             metrics_token,
             release_hold_after: raw.queue.release_hold_to_portal_after.map_or(Duration::from_secs(72 * 3600), |span| span.0),
+            tlsrpt,
             notes,
             server_name,
             own_domains,
@@ -621,6 +627,9 @@ fn deliver_settings(
         settings.schedule.give_up_ms = ms(span);
         settings.schedule.notice_give_up_ms = settings.schedule.notice_give_up_ms.min(ms(span));
     }
+    if let Some(span) = raw.queue.delay_report_after {
+        settings.schedule.delay_report_ms = ms(span);
+    }
     if let Some(count) = raw.queue.workers {
         settings.attempts_max = count.max(1);
     }
@@ -664,6 +673,31 @@ fn deliver_settings(
         settings.weather = None;
     }
     Ok(settings)
+}
+
+/// On where the gateway has a name and a domain to speak for.
+fn tlsrpt_settings(raw: &Raw, name: &Domain, own: &[Domain]) -> Result<Option<tlsrpt::Settings>, Error> {
+    let has_name = raw.server.name.is_some() && !own.is_empty();
+    if !raw.tlsrpt.enabled.unwrap_or(has_name) {
+        return Ok(None);
+    }
+    if !has_name {
+        return Err(Error::value(
+            "tlsrpt.enabled",
+            "true",
+            "needs server.name and server.own_domains: a report says who sends it",
+        ));
+    }
+    let contact = match (&raw.tlsrpt.contact, own.first()) {
+        (Some(text), _) => mailbox("tlsrpt.contact", text)?,
+        (None, Some(own)) => mailbox("tlsrpt.contact", &format!("postmaster@{own}"))?,
+        (None, None) => return Ok(None),
+    };
+    if !own.contains(contact.domain()) {
+        let shown = format!("...@{}", contact.domain());
+        return Err(Error::value("tlsrpt.contact", shown, "is in no domain of server.own_domains"));
+    }
+    Ok(Some(tlsrpt::Settings { organization: name.clone(), contact }))
 }
 
 fn fixed_route(section: &str, raw: &raw::NextHop, base: &Path) -> Result<FixedRoute, Error> {

@@ -11,7 +11,7 @@ use super::attempt::{Attempted, Attempts, Contents, Way};
 use super::bounce::{self, Finding};
 use super::content::Content;
 use super::copy::OpenCopy;
-use super::dialogue::Transaction;
+use super::dialogue::{RequireTls, Transaction};
 use super::fallback::{self, Parcels, notice_of, record_of};
 use super::history::{History, Seen};
 use super::settings::{NoticeMode, Settings};
@@ -25,7 +25,7 @@ use crate::policy::Action;
 use crate::queue::{Claim, CopyKind, CopyState, Next, Outcome};
 use crate::secret::{Key, Role, Sealed};
 use crate::store::{self, Commit, CopyRow, Handle, ParcelChange, Settle};
-use crate::transport::{Reason, RefusalKind};
+use crate::transport::{Reason, RefusalKind, Requirement};
 use crate::vault::Vault;
 
 /// The alarm about our own network repeats at most this often.
@@ -93,7 +93,8 @@ impl Finish {
             CopyKind::Message if open.facts.action == Action::Reject => self.refused(&row).await,
             CopyKind::Message => self.message(&row, &open, body).await,
             CopyKind::Notice => self.notice(&row, &open, &body).await,
-            CopyKind::Slip | CopyKind::Report => self.internal(&row, &open, body).await,
+            CopyKind::Slip | CopyKind::Report => self.internal(&row, &open, body, Way::FixedOnly).await,
+            CopyKind::TlsReport => self.internal(&row, &open, body, Way::Any).await,
         }
     }
 
@@ -107,10 +108,11 @@ impl Finish {
         if let (true, Some(host)) = (is_uncertain, &attempted.host) {
             self.uncertain.note(row.copy.id, host.clone());
         }
-        match self.next(row, &attempted.outcome) {
+        match self.next(row, open, &attempted.outcome) {
             Next::Delivered => self.delivered(row, open, &attempted).await,
             Next::Again { at, reason } => {
-                self.delayed(row, &attempted, reason, if is_uncertain { "uncertain" } else { "delayed" }, at).await
+                let outcome = if is_uncertain { "uncertain" } else { "delayed" };
+                self.late(row, open, &attempted, reason, outcome, at).await
             }
             Next::Bounced { reason } => {
                 let host = self.uncertain.of(row.copy.id);
@@ -140,7 +142,7 @@ impl Finish {
         if let Some(domains) = self.attempts.weather.suspicion() {
             self.alarm(domains);
             let next_at = self.later(row);
-            return self.delayed(row, attempted, Reason::StarttlsMissingEverywhere, "delayed", next_at).await;
+            return self.late(row, open, attempted, Reason::StarttlsMissingEverywhere, "delayed", next_at).await;
         }
         let kind = match attempted.outcome {
             Outcome::Delayed { kind, .. } | Outcome::CannotReachLevel { kind, .. } => kind,
@@ -171,14 +173,15 @@ impl Finish {
         self.end_internal(row, open, &attempted).await
     }
 
-    /// Slips and reports: a fixed route or none, never the portal, never another report.
-    async fn internal(&self, row: &CopyRow, open: &OpenCopy, body: Arc<Sealed>) -> Option<Timestamp> {
-        let Some(attempted) = self.send(row, open, body, Way::FixedOnly).await else { return self.unreadable(row).await };
+    /// Slips and reports: a fixed route or none; reports about TLS as a message would go. Never the portal, never
+    /// another report.
+    async fn internal(&self, row: &CopyRow, open: &OpenCopy, body: Arc<Sealed>, way: Way) -> Option<Timestamp> {
+        let Some(attempted) = self.send(row, open, body, way).await else { return self.unreadable(row).await };
         self.end_internal(row, open, &attempted).await
     }
 
     async fn end_internal(&self, row: &CopyRow, open: &OpenCopy, attempted: &Attempted) -> Option<Timestamp> {
-        match self.next(row, &attempted.outcome) {
+        match self.next(row, open, &attempted.outcome) {
             Next::Delivered => self.delivered(row, open, attempted).await,
             Next::Again { at, reason } => self.delayed(row, attempted, reason, "delayed", at).await,
             Next::Bounced { reason } => self.gave_up(row, attempted, reason).await,
@@ -196,11 +199,18 @@ impl Finish {
         let dice: [u8; 10] = self.vault.random();
         let envid: String = dice.iter().map(|byte| format!("{byte:02x}")).collect();
         let notify = facts.notify;
+        let is_message = facts.kind == CopyKind::Message;
+        let require_tls = match (facts.requirement.require_tls, is_message) {
+            (true, true) => RequireTls::Yes,
+            (true, false) => RequireTls::IfOffered,
+            (false, _) => RequireTls::No,
+        };
+        let requirement = Requirement { require_tls: require_tls == RequireTls::Yes, ..facts.requirement };
         let transaction = Transaction {
             reverse_path: reverse_path.as_ref(),
             recipient: &recipient,
             smtputf8: facts.smtputf8,
-            require_tls: facts.requirement.require_tls,
+            require_tls,
             // Success is reported from here: the next host's report would come from outside, about an id unknown here.
             notify: Notify { success: false, never: notify.never || !(notify.failure || notify.delay), ..notify },
             orcpt: facts.orcpt.as_deref(),
@@ -208,7 +218,7 @@ impl Finish {
         };
         let contents = SealedContents { open, id: row.copy.body, body };
         let prefer = self.uncertain.of(row.copy.id);
-        Some(self.attempts.deliver(&facts.requirement, way, &transaction, &contents, prefer.as_ref()).await)
+        Some(self.attempts.deliver(&requirement, way, &transaction, &contents, prefer.as_ref()).await)
     }
 
     async fn delivered(&self, row: &CopyRow, open: &OpenCopy, attempted: &Attempted) -> Option<Timestamp> {
@@ -217,7 +227,7 @@ impl Finish {
             CopyKind::Message => Event::Delivered,
             CopyKind::Notice => Event::NoticeSent,
             CopyKind::Slip => Event::SlipSent,
-            CopyKind::Report => Event::ReportSent,
+            CopyKind::Report | CopyKind::TlsReport => Event::ReportSent,
         };
         let mut record = self.record(row, event, attempted, None, at);
         record.action = Some(open.facts.action.as_str().to_owned());
@@ -235,6 +245,9 @@ impl Finish {
         }
         commit.records.push(record);
         self.uncertain.forget(row.copy.id);
+        if row.copy.kind == CopyKind::TlsReport {
+            metrics().tls_report("mail");
+        }
         let level = level_word(attempted.proof.as_ref().map_or("", |proof| proof.level.as_str()));
         metrics().delivery(kind_word(row.copy.kind), "delivered", level);
         if let Some(host) = &attempted.host {
@@ -251,6 +264,32 @@ impl Finish {
         None
     }
 
+    /// A message that waits on. Its sender is told so once, when it has waited for long enough to matter.
+    async fn late(
+        &self,
+        row: &CopyRow,
+        open: &OpenCopy,
+        attempted: &Attempted,
+        reason: Reason,
+        outcome: &'static str,
+        next_at: Timestamp,
+    ) -> Option<Timestamp> {
+        let mut told = Commit::default();
+        let at = now();
+        let is_late = at.since_ms(row.copy.received_at) >= self.settings.schedule.delay_report_ms;
+        if is_late && !row.delay_told {
+            let until = self.claim(row, open).end(&self.settings.schedule);
+            let host = attempted.host.as_ref().map(Domain::as_str);
+            let finding = Finding::Delayed { reason, reply: attempted.reply.as_ref(), host, until };
+            if let Some((body, copy)) = bounce::report(&self.vault, &self.settings, row, open, finding, at) {
+                told.bodies.push(body);
+                told.copies.push(copy);
+                told.delay_told.push(row.copy.id);
+            }
+        }
+        self.wait(row, attempted, reason, outcome, next_at, told).await
+    }
+
     async fn delayed(
         &self,
         row: &CopyRow,
@@ -259,8 +298,22 @@ impl Finish {
         outcome: &'static str,
         next_at: Timestamp,
     ) -> Option<Timestamp> {
+        self.wait(row, attempted, reason, outcome, next_at, Commit::default()).await
+    }
+
+    /// Puts a copy back, together with what else is to be committed.
+    async fn wait(
+        &self,
+        row: &CopyRow,
+        attempted: &Attempted,
+        reason: Reason,
+        outcome: &'static str,
+        next_at: Timestamp,
+        with: Commit,
+    ) -> Option<Timestamp> {
         let at = now();
         let mut commit = settled(row, CopyState::Queued { next_at }, at, Some(reason));
+        (commit.bodies, commit.copies, commit.delay_told) = (with.bodies, with.copies, with.delay_told);
         commit.records.push(self.record(row, Event::Delayed, attempted, Some(reason), at));
         metrics().delivery(kind_word(row.copy.kind), outcome, "none");
         metrics().refusal(reason.as_str());
@@ -312,12 +365,15 @@ impl Finish {
         let mut commit = settled(row, CopyState::Bounced, at, Some(reason));
         let event = match row.copy.kind {
             CopyKind::Notice => Event::NoticeFailed,
-            CopyKind::Message | CopyKind::Slip | CopyKind::Report => Event::Bounced,
+            CopyKind::Message | CopyKind::Slip | CopyKind::Report | CopyKind::TlsReport => Event::Bounced,
         };
         commit.records.push(self.record(row, event, attempted, Some(reason), at));
         if let (CopyKind::Notice, Some(parcel)) = (row.copy.kind, row.copy.parcel) {
             commit.parcel_changes.push(ParcelChange::NoticeFailed(parcel));
             observe::log(&observe::Event::NoticeFailed { parcel, reason: reason.as_str() });
+        }
+        if row.copy.kind == CopyKind::TlsReport {
+            metrics().tls_report("dropped");
         }
         self.count_end(row, reason);
         self.commit(commit).await;
@@ -393,16 +449,28 @@ impl Finish {
         base64::engine::general_purpose::STANDARD.encode(&sealed.0)
     }
 
-    fn next(&self, row: &CopyRow, outcome: &Outcome) -> Next {
-        let copy = &row.copy;
-        let attempts = row.attempts.max(1);
-        let claim = Claim { kind: copy.kind, class: copy.class, received_at: copy.received_at, attempts };
-        claim.after(outcome, &self.settings.schedule, now())
+    fn next(&self, row: &CopyRow, open: &OpenCopy, outcome: &Outcome) -> Next {
+        self.claim(row, open).after(outcome, &self.settings.schedule, now())
+    }
+
+    fn claim(&self, row: &CopyRow, open: &OpenCopy) -> Claim {
+        Claim {
+            kind: row.copy.kind,
+            class: row.copy.class,
+            received_at: row.copy.received_at,
+            attempts: row.attempts.max(1),
+            require_tls: open.facts.requirement.require_tls,
+            dice: self.dice(),
+        }
+    }
+
+    fn dice(&self) -> u16 {
+        u16::from_be_bytes(self.vault.random())
     }
 
     /// A step later, whatever the budget.
     fn later(&self, row: &CopyRow) -> Timestamp {
-        self.settings.schedule.next_at(row.attempts.max(1), now(), Timestamp(i64::MAX))
+        self.settings.schedule.next_at(row.attempts.max(1), now(), Timestamp(i64::MAX), self.dice())
     }
 
     fn alarm(&self, domains: usize) {
@@ -461,6 +529,7 @@ fn kind_word(kind: CopyKind) -> &'static str {
         CopyKind::Notice => "notice",
         CopyKind::Slip => "slip",
         CopyKind::Report => "report",
+        CopyKind::TlsReport => "tls-report",
     }
 }
 

@@ -153,7 +153,7 @@ impl Attempts {
                 ends.push(HopEnd::Silent(Reason::Timeout));
                 continue;
             };
-            match self.connect(&Dial { hop, route: fixed }).await {
+            match self.connect(&Dial { hop, route: fixed }, &evidence).await {
                 Ok(channel) => {
                     proofs.push(channel.proof().clone());
                     channel.quit().await;
@@ -184,6 +184,8 @@ impl Attempts {
             ask: Arc::new(Held(evidence)),
             pool: Arc::clone(&self.pool),
             weather: Arc::clone(&self.weather),
+            tally: Arc::clone(&self.tally),
+            dice: Arc::clone(&self.dice),
         }
     }
 }

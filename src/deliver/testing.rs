@@ -12,9 +12,10 @@ use tokio::net::TcpListener;
 
 use super::attempt::{AskWay, Attempts, Contents};
 use super::content::Content;
-use super::dialogue::{Timeouts, Transaction};
+use super::dialogue::{RequireTls, Timeouts, Transaction};
 use super::pool::Pool;
 use super::settings::{FixedRoute, RouteProof, Settings};
+use super::tally::Tally;
 use super::weather::Weather;
 use crate::mail::{Domain, Mailbox, Notify};
 use crate::secret::Plaintext;
@@ -64,6 +65,7 @@ pub struct World {
     pub table: Arc<Table>,
     pub port: u16,
     pub sinks: Vec<Sink>,
+    pub tally: Arc<Tally>,
     pub settings: Settings,
 }
 
@@ -104,7 +106,7 @@ impl World {
             rcpt: Duration::from_secs(20),
             ..Timeouts::default()
         };
-        World { ca, table: Arc::default(), port, sinks, settings }
+        World { ca, table: Arc::default(), port, sinks, tally: Arc::new(Tally::new(true, true)), settings }
     }
 
     pub fn attempts(&self) -> Attempts {
@@ -113,6 +115,8 @@ impl World {
             ask: Arc::<Table>::clone(&self.table),
             pool: Arc::new(Pool::new(self.settings.pool.clone())),
             weather: Arc::new(Weather::new(self.settings.weather)),
+            tally: Arc::clone(&self.tally),
+            dice: Arc::new(|| 1),
         }
     }
 
@@ -193,7 +197,7 @@ pub fn to<'a>(recipient: &'a Mailbox, from: &'a Mailbox) -> Transaction<'a> {
         reverse_path: Some(from),
         recipient,
         smtputf8: false,
-        require_tls: false,
+        require_tls: RequireTls::No,
         notify: Notify::default(),
         orcpt: None,
         envid: "e1",

@@ -19,6 +19,7 @@ use super::history::History;
 use super::later::{self, Later};
 use super::pool::Pool;
 use super::settings::Settings;
+use super::tally::Tally;
 use super::weather::Weather;
 use crate::mail::{CopyId, Domain, Timestamp};
 use crate::observe;
@@ -58,6 +59,7 @@ struct Shared {
     store: Handle,
     finish: Finish,
     pool: Arc<Pool>,
+    tally: Arc<Tally>,
     fast: Arc<Semaphore>,
     slow: Arc<Semaphore>,
     /// A slow attempt has given up its fast place.
@@ -77,12 +79,18 @@ impl Deliver {
     pub fn start(settings: Settings, ask: Arc<dyn AskWay>, store: Handle, vault: Arc<Vault>) -> Running {
         let settings = Arc::new(settings);
         let pool = Arc::new(Pool::new(settings.pool.clone()));
+        let tally = Arc::new(Tally::new(settings.tls_reports, settings.mx_port != 25));
         let parcels = Arc::new(Parcels::new(Arc::clone(&settings), store.clone(), Arc::clone(&vault)));
         let attempts = Arc::new(Attempts {
             settings: Arc::clone(&settings),
             ask,
             pool: Arc::clone(&pool),
             weather: Arc::new(Weather::new(settings.weather)),
+            tally: Arc::clone(&tally),
+            dice: {
+                let vault = Arc::clone(&vault);
+                Arc::new(move || u64::from_be_bytes(vault.random()))
+            },
         });
         let history = Arc::new(History::new(Arc::clone(&settings), store.clone()));
         let later = Arc::new(Later {
@@ -102,6 +110,7 @@ impl Deliver {
             store,
             finish,
             pool,
+            tally,
         });
         let (warm, warm_rows) = mpsc::channel(shared.settings.warm_max.max(1));
         let (stop, stopped) = watch::channel(false);
@@ -125,6 +134,12 @@ impl Running {
         self.shared.finish.parcels()
     }
 
+    /// What is counted for reports about TLS.
+    #[must_use]
+    pub fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.shared.tally)
+    }
+
     /// Takes on nothing new, and waits a while for the attempts under way. What does not end in time is claimed again
     /// at the next start.
     pub async fn stop(self) {
@@ -139,6 +154,7 @@ impl Running {
         };
         let _ = tokio::time::timeout(STOP_WITHIN, idle).await;
         self.shared.pool.close().await;
+        self.shared.tally.flush(&self.shared.store).await;
     }
 }
 

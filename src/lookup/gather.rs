@@ -9,8 +9,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::dns::{Answer, Dns, Found, absolute, domain_of};
+use super::https::Https;
 use super::memory::{Forgotten, Memory};
-use super::sts_fetch::{Fetcher, policy_host};
+use super::sts_fetch::{self, policy_host};
 use super::{Clock, EVIDENCE_MAX, EVIDENCE_MIN, Settings, UNKNOWN_MAX, address_of};
 use crate::mail::Domain;
 use crate::observe;
@@ -27,7 +28,7 @@ const POLICIES_MAX: usize = 20_000;
 /// Asks everything about one domain.
 pub(super) struct Gather {
     pub dns: Dns,
-    pub fetcher: Fetcher,
+    pub https: Https,
     pub memory: Box<dyn Memory>,
     pub policies: Mutex<HashMap<Domain, CachedPolicy>>,
     pub clock: Clock,
@@ -225,10 +226,11 @@ impl Gather {
         let wanted = announced.filter(|id| held.as_ref().is_none_or(|held| held.policy.id != *id || held.wants_refresh(now)));
         let fetched = match &wanted {
             Some(id) => self.fetch(domain, id, deadline).await,
-            None => None,
+            None => Err(Why::Other),
         };
+        let failed = fetched.as_ref().err().copied();
         let in_force = match fetched {
-            Some(policy) => {
+            Ok(policy) => {
                 let (cached, is_strange) = CachedPolicy::replace(held.as_ref(), policy, now);
                 if is_strange {
                     observe::log(&observe::Event::SettingsNote {
@@ -240,7 +242,7 @@ impl Gather {
                 self.remember(domain, &cached).await;
                 Some(cached)
             }
-            None => held,
+            Err(_) => held,
         };
         Ok(match (in_force, wanted, answer) {
             (Some(cached), wanted, _) => {
@@ -255,7 +257,7 @@ impl Gather {
                 let left = Freshness { ttl_s: u32::try_from(left_ms / 1000).unwrap_or(u32::MAX), has_unknown: is_behind };
                 (Evidence::Present(cached.in_force(now)), fresh.and(left))
             }
-            (None, Some(_), _) => (Evidence::Unknown(Why::FetchFailed), Freshness::UNKNOWN),
+            (None, Some(_), _) => (Evidence::Unknown(failed.unwrap_or(Why::FetchFailed)), Freshness::UNKNOWN),
             (None, None, Answer::Unknown(why)) => (Evidence::Unknown(why), fresh),
             (None, None, Answer::None { denial, .. }) => (Evidence::Absent(denial), fresh),
             // Records, but none that announces a policy.
@@ -263,19 +265,25 @@ impl Gather {
         })
     }
 
-    async fn fetch(&self, domain: &Domain, id: &str, deadline: Instant) -> Option<StsPolicy> {
-        let host = absolute(policy_host(domain)?.as_str())?;
+    async fn fetch(&self, domain: &Domain, id: &str, deadline: Instant) -> Result<StsPolicy, Why> {
+        let host = policy_host(domain).ok_or(Why::FetchFailed)?;
+        let addresses = self.all_addresses(&host, deadline).await;
+        sts_fetch::fetch(&self.https, self.settings.sts_port, domain, &addresses, id, deadline).await
+    }
+
+    /// Addresses of a host that is asked over HTTPS, where its certificate is the proof and not DNSSEC.
+    pub async fn all_addresses(&self, host: &Domain, deadline: Instant) -> Vec<IpAddr> {
+        let Some(host) = absolute(host.as_str()) else { return Vec::new() };
         let (v6, v4) =
             tokio::join!(self.dns.ask(&host, RecordType::AAAA, deadline), self.dns.ask(&host, RecordType::A, deadline));
-        let addresses: Vec<IpAddr> = [v6, v4]
+        [v6, v4]
             .iter()
             .filter_map(|answer| match answer {
                 Answer::Found(found) => Some(found.records.iter().filter_map(address_of)),
                 Answer::None { .. } | Answer::Unknown(_) => None,
             })
             .flatten()
-            .collect();
-        self.fetcher.fetch(domain, &addresses, id, deadline).await
+            .collect()
     }
 
     pub async fn remembered(&self, domain: &Domain) -> Result<Option<CachedPolicy>, Forgotten> {

@@ -133,6 +133,11 @@ pub enum Event {
     NoSlipRoute {
         parcel: ParcelId,
     },
+    /// A report about TLS (RFC 8460) went, waits, or was dropped.
+    TlsReport {
+        domain: Domain,
+        outcome: &'static str,
+    },
     DkimKeyNotInDns {
         domain: Domain,
     },
@@ -194,6 +199,7 @@ impl Event {
             Event::OwnNetworkSuspected { .. } => "own-network-suspected",
             Event::NoticeFailed { .. } => "notice-failed",
             Event::NoSlipRoute { .. } => "no-slip-route",
+            Event::TlsReport { .. } => "tls-report",
             Event::DkimKeyNotInDns { .. } => "dkim-key-not-in-dns",
             Event::TestSetting { .. } => "test-setting",
             Event::TlsOptionalNetwork { .. } => "tls-optional-network",
@@ -219,6 +225,7 @@ impl Event {
             | Event::SentLater { .. }
             | Event::ClientCertificateRefused { .. }
             | Event::LegacyMessage { .. }
+            | Event::TlsReport { .. }
             | Event::Stopping => Severity::Info,
             Event::NoticeFailed { .. }
             | Event::ResolverValidatesAgain
@@ -318,6 +325,7 @@ impl Event {
             Event::OwnNetworkSuspected { domains } => vec![("domains", domains.to_string())],
             Event::NoticeFailed { parcel, reason } => vec![("parcel", parcel.to_string()), ("reason", (*reason).into())],
             Event::NoSlipRoute { parcel } => vec![("parcel", parcel.to_string())],
+            Event::TlsReport { domain, outcome } => vec![("domain", domain.to_string()), ("outcome", (*outcome).into())],
             Event::DkimKeyNotInDns { domain } => vec![("domain", domain.to_string())],
             Event::TestSetting { key } => vec![("key", (*key).into())],
             Event::TlsOptionalNetwork { name } | Event::QuotaUsedUp { name } => vec![("name", name.clone())],

@@ -19,6 +19,7 @@ pub struct Metrics {
     replies: IntCounterVec,
     portal: IntCounterVec,
     events: IntCounterVec,
+    tls_reports: IntCounterVec,
     queue: IntGaugeVec,
     pub connections_open: IntGauge,
     pub queue_oldest_age_seconds: IntGauge,
@@ -109,6 +110,11 @@ impl Metrics {
                 "When the self-test last proved that nothing leaves for a host that proves nothing",
             ),
             resolver_validates: gauge("wardpost_lookup_resolver_validates", "Whether the last self-test of the resolver passed"),
+            tls_reports: counters(
+                "wardpost_tlsrpt_reports_total",
+                "Reports about TLS (RFC 8460) by how they ended",
+                &["outcome"],
+            ),
             queue,
             connections_open: gauge("wardpost_smtp_connections_open", "Open client connections"),
             queue_oldest_age_seconds: gauge("wardpost_queue_oldest_age_seconds", "Age of the oldest queued copy"),
@@ -161,6 +167,10 @@ impl Metrics {
     }
     pub fn portal(&self, event: &'static str) {
         self.portal.with_label_values(&[event]).inc();
+    }
+    /// `https`, `mail`, `not-asked` or `dropped`.
+    pub fn tls_report(&self, outcome: &'static str) {
+        self.tls_reports.with_label_values(&[outcome]).inc();
     }
     pub fn event(&self, event: &'static str, severity: &'static str) {
         self.events.with_label_values(&[event, severity]).inc();

@@ -542,6 +542,7 @@ impl Built {
                     attempts: 1,
                     generation: 1,
                     last_reason: None,
+                    delay_told: false,
                     changed_at: copy.received_at,
                     warm_body: body.clone(),
                 }

@@ -15,7 +15,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::{Failure, Parts, now};
-use crate::deliver::{AskWay, Attempts, Content, Contents, Settings, Transaction, Way, pool::Pool, weather::Weather};
+use crate::deliver::{
+    AskWay, Attempts, Content, Contents, RequireTls, Settings, Tally, Transaction, Way, pool::Pool, weather::Weather,
+};
 use crate::mail::{Domain, Mailbox, Notify};
 use crate::observe::{self, Event, metrics};
 use crate::queue::Outcome;
@@ -180,6 +182,9 @@ async fn send(
         ask: Arc::new(Made(evidence)),
         pool: Arc::new(Pool::new(settings.pool.clone())),
         weather: Arc::new(Weather::new(None)),
+        // Its receivers are no domains that anybody reports to.
+        tally: Arc::new(Tally::new(false, false)),
+        dice: Arc::new(|| 0),
         settings: Arc::new(settings),
     };
     let mailbox = |text: &str| Mailbox::parse(text).map_err(|error| Problem::CouldNotRun(error.to_string()));
@@ -188,7 +193,7 @@ async fn send(
         reverse_path: Some(&sender),
         recipient: &recipient,
         smtputf8: false,
-        require_tls: false,
+        require_tls: RequireTls::No,
         notify: Notify::default(),
         orcpt: None,
         envid: words,

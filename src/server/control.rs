@@ -2,8 +2,8 @@
 //! functions in the command's own process while it does not. So there is one writer of the store, always.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -18,6 +18,7 @@ use crate::mail::{CopyId, Domain, Mailbox, QueueId, Timestamp};
 use crate::queue::{CopyFacts, CopyState, pack};
 use crate::secret::Role;
 use crate::store::{self, Commit, CopyRow, ParcelRow, Settle};
+use crate::tlsrpt::{Reporter, Sent};
 use crate::transport;
 use crate::vault::Vault;
 
@@ -88,6 +89,12 @@ pub enum Request {
     CertRevoke {
         name: String,
     },
+    /// What has been counted for reports about TLS.
+    TlsrptShow,
+    /// Sends the reports of the days that are over; with `now` also of today so far.
+    TlsrptSend {
+        now: bool,
+    },
 }
 
 /// What comes back: rows for people or programs, or a sentence saying why not.
@@ -115,6 +122,8 @@ pub struct Parts {
     pub store: store::Handle,
     pub vault: Arc<Vault>,
     pub settings: Arc<Settings>,
+    /// Sends reports about TLS; empty while the gateway starts, and where they are off.
+    pub reports: Arc<OnceLock<Arc<Reporter>>>,
 }
 
 /// Answers one request.
@@ -144,6 +153,8 @@ async fn respond(parts: &Parts, request: Request, now: Timestamp) -> Result<Answ
         }
         Request::CertList => access::cert_list(parts, now).await,
         Request::CertRevoke { name } => access::cert_revoke(parts, &name, now).await,
+        Request::TlsrptShow => tlsrpt_show(parts).await,
+        Request::TlsrptSend { now: today_too } => tlsrpt_send(parts, today_too, now).await,
     }
 }
 
@@ -401,6 +412,57 @@ async fn escrow_code(parts: &Parts, message: &str, recipient: &str, now: Timesta
     let commit = Commit { parcel_changes: vec![store::ParcelChange::Code(row.id, wrap)], ..Commit::default() };
     parts.store.commit(commit).await.map_err(text)?;
     Ok(Answer::Secret { label: "code, to be told by phone or in person, never by e-mail".into(), secret: code.to_string() })
+}
+
+// --- reports about TLS ----------------------------------------------------------------------------------------------
+
+fn reporter(parts: &Parts) -> Result<&Arc<Reporter>, String> {
+    match (parts.reports.get(), &parts.settings.tlsrpt) {
+        (Some(reporter), _) => Ok(reporter),
+        (None, Some(_)) => Err("the gateway is starting; ask again in a moment".into()),
+        (None, None) => Err("reports about TLS are off; set server.name and server.own_domains, or tlsrpt.enabled = true".into()),
+    }
+}
+
+fn day_text(day: i64) -> String {
+    let (year, month, day, ..) = Timestamp::from_secs(day.saturating_mul(86_400)).civil();
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+async fn tlsrpt_show(parts: &Parts) -> Result<Answer, String> {
+    let counts = reporter(parts)?.counts().await.map_err(text)?;
+    let rows = counts
+        .iter()
+        .map(|(sessions, count)| {
+            let policy: serde_json::Value = serde_json::from_str(&sessions.policy).unwrap_or_default();
+            serde_json::json!({
+                "day": day_text(sessions.day),
+                "domain": sessions.domain.as_str(),
+                "policy_type": policy.get("policy-type"),
+                "policy_domain": policy.get("policy-domain"),
+                "result": if sessions.result.is_empty() { "success" } else { sessions.result.as_str() },
+                "host": sessions.host,
+                "sending_ip": sessions.sending_ip,
+                "receiving_ip": sessions.receiving_ip,
+                "reason": sessions.reason,
+                "sessions": count,
+            })
+        })
+        .collect();
+    Ok(Answer::Rows(rows))
+}
+
+async fn tlsrpt_send(parts: &Parts, today_too: bool, now: Timestamp) -> Result<Answer, String> {
+    let reporter = reporter(parts)?;
+    let sent = if today_too { reporter.send_now(now).await } else { reporter.send_due(now).await };
+    let row = |sent: &Sent| {
+        serde_json::json!({
+            "day": day_text(sent.day),
+            "domain": sent.domain.as_str(),
+            "outcome": sent.outcome.as_str(),
+        })
+    };
+    Ok(Answer::Rows(sent.iter().map(row).collect()))
 }
 
 // --- the socket -----------------------------------------------------------------------------------------------------

@@ -223,7 +223,15 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
             Err(_) => tries += 1,
         }
     };
-    let parts = Parts { store: store.clone(), vault, settings: Arc::new(settings) };
+    let parts = Parts { store: store.clone(), vault, settings: Arc::new(settings), reports: Arc::default() };
+    if matches!(request, Request::TlsrptShow | Request::TlsrptSend { .. })
+        && let Some(tlsrpt) = parts.settings.tlsrpt.clone()
+    {
+        let lookup = Arc::new(crate::lookup::Lookup::new(parts.settings.lookup.clone(), store.clone(), parts.vault.clone())?);
+        let signers = dkim::signers(&parts.settings.dkim, &lookup, &crate::pipeline::Signers::new(), true).await;
+        let signers = Arc::new(signers);
+        start::reporter(tlsrpt, &parts, &lookup, None, move || signers.clone());
+    }
     let answer = control::answer(&parts, request, now()).await;
     store.close().await;
     Ok(answer)

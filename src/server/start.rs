@@ -13,7 +13,7 @@ use super::{
     Failure, Parts, Running, access, canary, continuity, control, dkim, housekeeping, now, observation, resolver, rules,
 };
 use crate::config::{DkimKey, Settings, files, throwaway};
-use crate::deliver::Deliver;
+use crate::deliver::{Deliver, Tally};
 use crate::lookup::Lookup;
 use crate::observe::{self, Event};
 use crate::pipeline::{Gate, Signers};
@@ -21,6 +21,7 @@ use crate::portal::Portal;
 use crate::sandbox;
 use crate::smtp_in::{self, Ask, ListenerKind, TlsAcceptorSource, TlsConfigs};
 use crate::store;
+use crate::tlsrpt::{self, Reporter};
 use crate::vault::{self, Vault};
 use crate::web;
 
@@ -97,7 +98,7 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let first = access::first_credential(&first_domains(&settings), &store, &vault, now()).await?;
     let (stop, stopped) = watch::channel(false);
     let settings = Arc::new(settings);
-    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone() };
+    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone(), reports: Arc::default() };
     // Before the listeners: who sees a listener may give commands.
     control::listen(parts.clone(), &settings.store.folder, stopped.clone()).await?;
     if settings.deliver.portal.notice_address.is_none() && settings.is_configured {
@@ -172,6 +173,11 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let (dkim, dkim_keys) = watch::channel(parts.settings.dkim.clone());
     let reload =
         Reload { file: file.map(Path::to_owned), smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone(), dkim };
+    if let Some(tlsrpt) = settings.tlsrpt.clone() {
+        let in_force = gate.clone();
+        let reporter = reporter(tlsrpt, &parts, &lookup, Some(deliver.tally()), move || in_force.signers());
+        tasks.keep("the reporter about TLS", reporter.keep(now, stopped.clone()));
+    }
     tasks.once(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
     tasks.keep("the keeper of DKIM keys", dkim::keep(gate.clone(), dkim_keys, lookup.clone(), stopped.clone()));
     if parts.settings.is_configured {
@@ -301,6 +307,24 @@ async fn make_ready(gate: Arc<Gate>, parts: Parts, lookup: Arc<Lookup>, ready: w
             broken.send_replace(Some(error.to_string()));
         }
     }
+}
+
+/// The reporter about TLS, told to the commands; it signs with the keys in force.
+pub(super) fn reporter(
+    settings: tlsrpt::Settings,
+    parts: &Parts,
+    lookup: &Arc<Lookup>,
+    tally: Option<Arc<Tally>>,
+    signers: impl Fn() -> Arc<Signers> + Send + Sync + 'static,
+) -> Arc<Reporter> {
+    let domain = settings.contact.domain().clone();
+    let keys = Box::new(move || {
+        let signers = signers();
+        let keys = signers.get(&domain);
+        keys.into_iter().flatten().map(|key| (key.selector.clone(), key.signer.clone())).collect()
+    });
+    let make = || Arc::new(Reporter::new(settings, lookup.clone(), parts.store.clone(), parts.vault.clone(), tally, keys));
+    parts.reports.get_or_init(make).clone()
 }
 
 impl Reload {

@@ -12,7 +12,7 @@ use super::bodies::{Bodies, Written, name_of_body, name_of_parcel};
 use super::order::{Answer, Order, Read, Store};
 use super::sqlite::{FILE, SqliteStore};
 use super::writer::{Job, Shared, run};
-use super::{Commit, CopyRow, ParcelRow};
+use super::{Commit, CopyRow, ParcelRow, TlsSessions};
 use crate::audit::{Pseudonyms, Record};
 use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
 use crate::secret::{Pseudonym, Sealed};
@@ -371,6 +371,10 @@ impl Handle {
     }
     pub async fn note_starttls(&self, domain: &Domain, at: Timestamp) -> Result<(), Error> {
         self.done(Order::NoteStarttls { domain: domain.clone(), at }).await
+    }
+    /// Counts of TLS sessions of this day and earlier ones, by day and domain.
+    pub async fn tls_sessions(&self, through_day: i64, max: usize) -> Result<Vec<(TlsSessions, i64)>, Error> {
+        self.read(move |store| store.tls_sessions(through_day, max)).await
     }
     /// Domains with unread parcels that may be sent by mail after all.
     pub async fn domains_waiting(&self, now: Timestamp) -> Result<Vec<Domain>, Error> {

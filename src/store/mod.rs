@@ -58,6 +58,8 @@ pub struct CopyRow {
     /// Stable reason code of the last attempt.
     pub last_reason: Option<String>,
     pub changed_at: Timestamp,
+    /// The sender has been told that the copy is late.
+    pub delay_told: bool,
     /// The sealed body when it is still in memory (warm hand-over).
     pub warm_body: Option<Arc<Sealed>>,
 }
@@ -162,6 +164,22 @@ pub enum ParcelChange {
     Delivered(ParcelId, Timestamp),
 }
 
+/// TLS sessions of one day with one domain that ended alike (RFC 8460).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TlsSessions {
+    /// Days since 1970, in UTC.
+    pub day: i64,
+    pub domain: Domain,
+    /// The `policy` object of the report, JSON.
+    pub policy: String,
+    /// A `result-type`; empty for success, and then all that follows is empty.
+    pub result: String,
+    pub host: String,
+    pub sending_ip: String,
+    pub receiving_ip: String,
+    pub reason: String,
+}
+
 /// Everything that has to become true at once. All commits waiting are written in one transaction, each of them
 /// whole or not at all, and synced once before any is answered.
 #[derive(Clone, Debug, Default)]
@@ -172,6 +190,10 @@ pub struct Commit {
     pub settles: Vec<Settle>,
     pub parcel_changes: Vec<ParcelChange>,
     pub records: Vec<Record>,
+    /// Counts to add; negative ones take away what has been reported.
+    pub tls_sessions: Vec<(TlsSessions, i64)>,
+    /// Copies whose senders are told by this commit that they are late.
+    pub delay_told: Vec<CopyId>,
 }
 
 mod bodies;

@@ -1,5 +1,5 @@
 use super::bodies::Written;
-use super::{Commit, CopyRow, Depth, Error, LogEntry, ParcelRow, UserRow};
+use super::{Commit, CopyRow, Depth, Error, LogEntry, ParcelRow, TlsSessions, UserRow};
 use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
 use crate::secret::{Pseudonym, Sealed};
 
@@ -141,6 +141,7 @@ pub trait Read: Send {
     fn users(&mut self) -> Result<Vec<UserRow>, Error>;
     fn sts(&mut self, domain: &Domain) -> Result<Option<Sealed>, Error>;
     fn starttls_seen(&mut self, domain: &Domain) -> Result<Option<Timestamp>, Error>;
+    fn tls_sessions(&mut self, through_day: i64, max: usize) -> Result<Vec<(TlsSessions, i64)>, Error>;
     fn log(&mut self, from_seq: u64, max: usize) -> Result<Vec<LogEntry>, Error>;
     fn log_of(&mut self, message: QueueId) -> Result<Vec<LogEntry>, Error>;
     fn heads(&mut self) -> Result<Vec<String>, Error>;

@@ -637,8 +637,58 @@ async fn the_wrong_keys_a_later_version_and_a_shortened_log_are_refused_at_the_s
     assert!(refusal(Arc::clone(&world.vault)).contains("entries are missing"));
     tamper("UPDATE log SET seq = 1 WHERE seq = 5; PRAGMA user_version = 99");
     assert!(refusal(Arc::clone(&world.vault)).contains("later version"));
-    tamper("PRAGMA user_version = 3");
+    tamper("PRAGMA user_version = 4");
     world.open().close().await;
+}
+
+#[tokio::test]
+async fn a_store_of_the_third_version_is_brought_up_with_its_mail() {
+    let world = World::new();
+    let store = world.open();
+    store.commit(mail(1, 10, QUEUED)).await.unwrap();
+    store.close().await;
+    // As the third version wrote it.
+    rusqlite::Connection::open(world.folder.join(sqlite::FILE))
+        .unwrap()
+        .execute_batch("DROP TABLE tls_sessions; ALTER TABLE copies DROP COLUMN delay_told; PRAGMA user_version = 3")
+        .unwrap();
+    for _ in 0..2 {
+        let store = world.open();
+        let row = store.copy(CopyId([1; 16])).await.unwrap().unwrap();
+        assert!(!row.delay_told);
+        assert_eq!(store.tls_sessions(i64::MAX, 10).await.unwrap(), []);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn tls_sessions_add_up_and_only_what_was_reported_goes() {
+    let world = World::new();
+    let store = world.open();
+    let sessions = |day, domain: &str, result: &str| TlsSessions {
+        day,
+        domain: Domain::parse(domain).unwrap(),
+        policy: "{}".into(),
+        result: result.into(),
+        host: String::new(),
+        sending_ip: String::new(),
+        receiving_ip: String::new(),
+        reason: String::new(),
+    };
+    let count = |tls_sessions: Vec<(TlsSessions, i64)>| store.commit(Commit { tls_sessions, ..Commit::default() });
+    let (good, bad) = (sessions(7, "a.example", ""), sessions(7, "a.example", "certificate-expired"));
+    let next_day = sessions(8, "a.example", "");
+    count(vec![(good.clone(), 3), (bad.clone(), 1), (next_day.clone(), 5)]).await.unwrap();
+    count(vec![(good.clone(), 2)]).await.unwrap();
+    let through = |day| store.tls_sessions(day, 100);
+    assert_eq!(through(6).await.unwrap(), []);
+    assert_eq!(through(7).await.unwrap(), [(good.clone(), 5), (bad.clone(), 1)]);
+    // One more came while the report was on its way: it is not lost.
+    count(vec![(good.clone(), 1)]).await.unwrap();
+    count(vec![(good.clone(), -5), (bad.clone(), -1)]).await.unwrap();
+    store.close().await;
+    let store = world.open();
+    assert_eq!(store.tls_sessions(8, 100).await.unwrap(), [(good, 1), (next_day, 5)]);
 }
 
 #[tokio::test]

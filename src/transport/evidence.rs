@@ -32,6 +32,10 @@ pub enum Why {
     NotValidating,
     /// The policy host could not be reached or answered otherwise than RFC 8461 asks.
     FetchFailed,
+    /// The policy host's certificate is not good for its name.
+    PolicyHostNotTrusted,
+    /// The policy host answered with what is no policy.
+    PolicyInvalid,
     Other,
 }
 

@@ -60,6 +60,25 @@ pub struct Route {
     pub skipped: Vec<(Domain, Reason)>,
 }
 
+impl Route {
+    /// Shuffles hosts of equal preference (RFC 5321, section 5.1: "the sender-SMTP MUST randomize them"), so that many
+    /// messages spread over all of them. Preferences stay in order. Same dice, same order.
+    pub fn spread(&mut self, dice: u64) {
+        let mut state = dice;
+        for equals in self.hops.chunk_by_mut(|a, b| a.preference == b.preference) {
+            for last in (1..equals.len()).rev() {
+                // SplitMix64: the order needs to be even, not secret.
+                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                mixed ^= mixed >> 31;
+                let place = usize::try_from(mixed % (last as u64 + 1)).unwrap_or(last);
+                equals.swap(last, place);
+            }
+        }
+    }
+}
+
 /// Where mail goes between servers (RFC 5321, section 4.5.4.2). On any other port all servers are a test world's.
 const SMTP_PORT: u16 = 25;
 
@@ -76,6 +95,7 @@ const SMTP_PORT: u16 = 25;
 /// | TLSA unknown | the host is not used |
 /// | MTA-STS enforce | host listed, WebPKI, authenticated; else the host is not used |
 /// | none of these | WebPKI, verified; or TLS alone where only `encrypted` is asked |
+/// | REQUIRETLS asked | of the above only what DNSSEC on the MX answer, MTA-STS in enforce or a pin vouches for |
 ///
 /// Where the MX answer is insecure, TLSA records of the host it names are not used: whoever forged the answer chose
 /// the host, so they prove nothing about the domain. Such a host needs a WebPKI certificate and is never more than
@@ -104,7 +124,8 @@ pub fn plan(requirement: &Requirement, evidence: &DomainEvidence, mx_port: u16) 
         Evidence::Absent(Denial::Proven | Denial::Claimed) => return Err(undeliverable(Reason::DomainNotFound)),
         Evidence::Unknown(why) => return Err(Skip::Unknown(dns_reason(*why), *why).refusal()),
     };
-    let asked = Asked { level: least_level(requirement, evidence.pin.as_ref()), evidence, mx_security, mx_port };
+    let level = least_level(requirement, evidence.pin.as_ref());
+    let asked = Asked { level, require_tls: requirement.require_tls, evidence, mx_security, mx_port };
     // Hosts at or behind our own preference would send the mail round in a circle (RFC 5321, section 5.1).
     let own_preference = hosts.iter().filter(|host| is_us(host)).map(|host| host.preference).min();
     let mut route = Route { hops: Vec::new(), skipped: Vec::new() };
@@ -134,14 +155,14 @@ pub fn plan(requirement: &Requirement, evidence: &DomainEvidence, mx_port: u16) 
 #[must_use]
 pub fn hidden_policy(evidence: &DomainEvidence) -> Option<Reason> {
     match evidence.sts {
-        Evidence::Unknown(Why::FetchFailed) => Some(Reason::StsFetchFailed),
-        Evidence::Unknown(why) => Some(dns_reason(why)),
+        Evidence::Unknown(why) => Some(sts_reason(why)),
         Evidence::Present(_) | Evidence::Absent(Denial::Proven | Denial::Claimed) => None,
     }
 }
 
 /// The level a copy has to reach: what policy asks, what the administrator's pin asks, and at least a verified peer
-/// for REQUIRETLS (RFC 8689, section 4.2.1).
+/// for REQUIRETLS (RFC 8689, section 4.2.1, step 4). A header field `TLS-Required: No` is not looked at anywhere: it is
+/// typed by a sender, and nothing a sender types lowers protection.
 pub(super) fn least_level(requirement: &Requirement, pin: Option<&Pin>) -> Level {
     let for_requiretls = if requirement.require_tls { Level::Verified } else { Level::Encrypted };
     let for_pin = pin.map_or(Level::Encrypted, |pin| pin.level.max(Level::Verified));
@@ -184,13 +205,25 @@ fn undeliverable(reason: Reason) -> Refusal {
 fn dns_reason(why: Why) -> Reason {
     match why {
         Why::Bogus | Why::NotValidating => Reason::DnssecInvalid,
-        Why::ServFail | Why::Timeout | Why::FetchFailed | Why::Other => Reason::DnsFailed,
+        Why::ServFail | Why::Timeout | Why::FetchFailed | Why::PolicyHostNotTrusted | Why::PolicyInvalid | Why::Other => {
+            Reason::DnsFailed
+        }
+    }
+}
+
+/// Why an announced MTA-STS policy is not known.
+fn sts_reason(why: Why) -> Reason {
+    match why {
+        Why::FetchFailed | Why::PolicyHostNotTrusted => Reason::StsFetchFailed,
+        Why::PolicyInvalid => Reason::StsPolicyInvalid,
+        Why::Bogus | Why::NotValidating | Why::ServFail | Why::Timeout | Why::Other => dns_reason(why),
     }
 }
 
 /// What is asked of every host of one domain.
 struct Asked<'e> {
     level: Level,
+    require_tls: bool,
     evidence: &'e DomainEvidence,
     mx_security: Security,
     mx_port: u16,
@@ -200,10 +233,25 @@ impl Asked<'_> {
     fn hop(&self, host: &MxHost) -> Result<Hop, Skip> {
         let addresses = self.addresses(host)?;
         let plan = self.tls_plan(host)?;
+        if self.require_tls {
+            self.vouched_for()?;
+        }
         if plan.gives < self.level {
             return Err(Skip::BelowLevel);
         }
         Ok(Hop { preference: host.preference, host: host.name.clone(), addresses, port: self.mx_port, plan })
+    }
+
+    /// REQUIRETLS: the name of the next hop comes from a secure MX answer, or MTA-STS has validated it (RFC 8689,
+    /// section 4.2.1, step 2). A pin is the administrator's word for it.
+    fn vouched_for(&self) -> Result<(), Skip> {
+        if self.mx_security == Security::Secure || self.evidence.pin.is_some() || self.enforced().is_some() {
+            return Ok(());
+        }
+        match self.evidence.sts {
+            Evidence::Unknown(why) => Err(Skip::Unknown(sts_reason(why), why)),
+            Evidence::Present(_) | Evidence::Absent(Denial::Proven | Denial::Claimed) => Err(Skip::BelowLevel),
+        }
     }
 
     fn addresses(&self, host: &MxHost) -> Result<Vec<IpAddr>, Skip> {
@@ -276,7 +324,7 @@ impl Asked<'_> {
         let mut least = self.level;
         if let Evidence::Unknown(why) = self.evidence.sts {
             if self.level == Level::Authenticated {
-                return Err(Skip::Unknown(hidden_policy(self.evidence).unwrap_or(Reason::DnsFailed), why));
+                return Err(Skip::Unknown(sts_reason(why), why));
             }
             least = Level::Verified;
         }

@@ -380,6 +380,53 @@ fn requiretls_asks_at_least_a_verified_peer_and_stands_in_the_clearance() {
 }
 
 #[test]
+fn requiretls_goes_only_where_dnssec_mta_sts_or_a_pin_vouches_for_the_host() {
+    let asked = Requirement { level: Encrypted, require_tls: true };
+    let result = |evidence: &DomainEvidence| match plan(&asked, evidence, 25) {
+        Ok(route) => route.hops.iter().map(shown).collect::<Vec<_>>().join(" | "),
+        Err(refusal) => format!("{:?} {}", refusal.kind, refusal.reason.as_str()),
+    };
+    let with_sts = |sts| with(one(Insecure, none()), |e| e.sts = sts);
+    let listed: &[&str] = &["mx.patient.example"];
+    for (evidence, expected) in [
+        (one(Insecure, none()), "CannotAuthenticate level-not-reachable"),
+        (one(Secure, none()), "mx webpki verified"),
+        (one(Secure, good_tlsa()), "mx dane authenticated policy"),
+        (with_sts(sts(StsMode::Enforce, listed)), "mx sts authenticated policy"),
+        (with_sts(sts(StsMode::Testing, listed)), "CannotAuthenticate level-not-reachable"),
+        (with_sts(sts(StsMode::Enforce, &["other.example"])), "PolicyViolated sts-host-not-listed"),
+        (with_sts(Unknown(Why::FetchFailed)), "Unknown sts-fetch-failed"),
+        (with_sts(Unknown(Why::PolicyInvalid)), "Unknown sts-policy-invalid"),
+        (
+            with(one(Insecure, none()), |e| e.pin = Some(Pin { certificates: vec![[1; 32]], ..pin(Verified) })),
+            "mx certificate verified policy",
+        ),
+    ] {
+        assert_eq!(result(&evidence), expected, "{evidence:?}");
+    }
+}
+
+#[test]
+fn equal_hosts_are_shuffled_by_the_dice_and_preferences_stay_in_order() {
+    let names = ["a.example", "b.example", "c.example", "d.example"];
+    let hosts = names.iter().map(|name| host(if *name == "d.example" { 5 } else { 10 }, name, none())).collect();
+    let route = plan(&asked(Verified), &evidence(Secure, hosts), 25).unwrap();
+    let mut orders = std::collections::BTreeMap::<String, u32>::new();
+    for dice in 0..6000 {
+        let mut spread = route.clone();
+        spread.spread(dice);
+        let order: String = spread.hops.iter().filter_map(|hop| hop.host.as_str().chars().next()).collect();
+        *orders.entry(order).or_default() += 1;
+        let mut again = route.clone();
+        again.spread(dice);
+        assert_eq!(again, spread);
+    }
+    // All six orders of the three equals behind the better one, each about as often.
+    assert_eq!(orders.len(), 6, "{orders:?}");
+    assert!(orders.iter().all(|(order, times)| order.starts_with('d') && (800..1200).contains(times)), "{orders:?}");
+}
+
+#[test]
 fn a_hop_is_cleared_only_while_the_evidence_still_leads_to_it() {
     let evidence = one(Secure, good_tlsa());
     let route = plan(&asked(Authenticated), &evidence, 25).unwrap();

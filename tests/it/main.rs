@@ -18,4 +18,5 @@ mod sandbox;
 mod support;
 mod tickets;
 mod tidy;
+mod tlsrpt;
 mod zoo;

@@ -26,10 +26,11 @@ use read::{SqliteReader, uint};
 /// Name of the database file in the data folder.
 pub(super) const FILE: &str = "wardpost.db";
 /// The version of the tables that this program reads and writes.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 const START: &str = include_str!("../migrations/0001_start.sql");
 /// What later versions changed, in order. Each is applied once, all that are missing in one transaction.
-const CHANGES: &[(i64, &str)] = &[(3, include_str!("../migrations/0003_later.sql"))];
+const CHANGES: &[(i64, &str)] =
+    &[(3, include_str!("../migrations/0003_later.sql")), (4, include_str!("../migrations/0004_tls_sessions.sql"))];
 
 /// Pages of 8 KiB: a copy's row fits into one, a usual body into two.
 const PAGE_BYTES: i64 = 8192;
@@ -305,7 +306,7 @@ fn connect(path: &Path, is_writer: bool) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Creates the tables in a new store; in an old one checks version and keys.
+/// Creates the tables in a new store and brings those of an earlier version up to this one; checks version and keys.
 fn prepare(connection: &mut Connection, vault: &Vault) -> Result<(), Error> {
     let refused = |error: rusqlite::Error| unusable(&error);
     // Writes everything again that an earlier run may have failed to sync: pages the kernel counts as clean are not

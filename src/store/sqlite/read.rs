@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::super::bodies::{Bodies, name_of_body, name_of_parcel};
 use super::super::order::Read;
-use super::super::{CodeWrap, CopyRow, Depth, Error, LogEntry, NewCopy, ParcelRow, UserRow};
+use super::super::{CodeWrap, CopyRow, Depth, Error, LogEntry, NewCopy, ParcelRow, TlsSessions, UserRow};
 use super::write::TRIES_MAX;
 use crate::audit::{Pseudonyms, Record, reveal};
 use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
@@ -20,7 +20,7 @@ pub(super) struct SqliteReader {
 }
 
 pub(super) const COPY: &str = "id, message, kind, class, state, next_at, attempts, generation, last_reason, received_at, \
-     changed_at, size_bytes, domain, recipient, message_id, parcel, escrowed_as, body, wrap, facts, header";
+     changed_at, size_bytes, domain, recipient, message_id, parcel, escrowed_as, body, wrap, facts, header, delay_told";
 const PARCEL: &str = "id, copy_id, message, recipient, message_id, domain, reason, created_at, expires_at, first_opened_at, \
      is_closed, notice_sent_at, notice_failed, size_bytes, tries, last_try_at, code_salt, code_wrap, spoken_hash, recovery, facts, \
      later_level, delivered_at";
@@ -177,6 +177,24 @@ impl Read for SqliteReader {
         self.one("SELECT seen_at FROM starttls WHERE domain = ?1", [domain.as_str()], |row| Ok(Timestamp(row.get(0)?)))
     }
 
+    fn tls_sessions(&mut self, through_day: i64, max: usize) -> Result<Vec<(TlsSessions, i64)>, Error> {
+        let sql = "SELECT day, domain, policy, result, host, sending_ip, receiving_ip, reason, sessions FROM tls_sessions \
+                   WHERE day <= ?1 ORDER BY day, domain, policy, result, host, sending_ip, receiving_ip, reason LIMIT ?2";
+        self.many(sql, rusqlite::params![through_day, limit(max)], |row| {
+            let sessions = TlsSessions {
+                day: row.get(0)?,
+                domain: domain(row, 1)?,
+                policy: row.get(2)?,
+                result: row.get(3)?,
+                host: row.get(4)?,
+                sending_ip: row.get(5)?,
+                receiving_ip: row.get(6)?,
+                reason: row.get(7)?,
+            };
+            Ok((sessions, row.get(8)?))
+        })
+    }
+
     fn log(&mut self, from_seq: u64, max: usize) -> Result<Vec<LogEntry>, Error> {
         let sql = "SELECT seq, chained, hash, message_id, principal, recipient FROM log WHERE seq >= ?1 ORDER BY seq LIMIT ?2";
         self.many(sql, [i64::try_from(from_seq).unwrap_or(i64::MAX), limit(max)], log_entry)
@@ -249,6 +267,7 @@ pub(super) fn kind_word(kind: CopyKind) -> &'static str {
         CopyKind::Notice => "notice",
         CopyKind::Slip => "slip",
         CopyKind::Report => "report",
+        CopyKind::TlsReport => "tls-report",
     }
 }
 
@@ -277,6 +296,7 @@ pub(super) fn copy_row(row: &Row<'_>) -> rusqlite::Result<CopyRow> {
         "notice" => CopyKind::Notice,
         "slip" => CopyKind::Slip,
         "report" => CopyKind::Report,
+        "tls-report" => CopyKind::TlsReport,
         _ => return Err(unknown_word()),
     };
     let class = match row.get::<_, i64>(3)? {
@@ -317,6 +337,7 @@ pub(super) fn copy_row(row: &Row<'_>) -> rusqlite::Result<CopyRow> {
         generation: uint(row, 7)?,
         last_reason: row.get(8)?,
         changed_at: Timestamp(row.get(10)?),
+        delay_told: row.get(21)?,
         warm_body: None,
     })
 }

@@ -4,7 +4,7 @@ use rusqlite::{Params, params};
 
 use super::super::bodies::{name_of_body, name_of_parcel};
 use super::super::order::{Answer, Failure, Order};
-use super::super::{Commit, CopyRow, Error, NewCopy, NewParcel, ParcelChange, Settle, UserRow};
+use super::super::{Commit, CopyRow, Error, NewCopy, NewParcel, ParcelChange, Settle, TlsSessions, UserRow};
 use super::read::{COPY, NORMAL, URGENT, class_number, copy_row, kind_word};
 use super::{Batch, SqliteStore, failure};
 use crate::audit::{Record, commit, sign_head};
@@ -137,7 +137,28 @@ impl SqliteStore {
         for record in &commit.records {
             self.append(record, batch)?;
         }
+        for copy in &commit.delay_told {
+            self.run_with("UPDATE copies SET delay_told = 1 WHERE id = ?1", [copy.as_bytes()])?;
+        }
+        for (sessions, count) in &commit.tls_sessions {
+            self.count_tls_sessions(sessions, *count)?;
+        }
         Ok(Answer::Done)
+    }
+
+    fn count_tls_sessions(&self, of: &TlsSessions, count: i64) -> Result<(), Stop> {
+        let key = [of.domain.as_str(), &of.policy, &of.result, &of.host, &of.sending_ip, &of.receiving_ip, &of.reason];
+        let [domain, policy, result, host, sending_ip, receiving_ip, reason] = key;
+        let sql = "INSERT INTO tls_sessions (day, domain, policy, result, host, sending_ip, receiving_ip, reason, sessions) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+                   ON CONFLICT (day, domain, policy, result, host, sending_ip, receiving_ip, reason) \
+                   DO UPDATE SET sessions = sessions + excluded.sessions";
+        self.run_with(sql, params![of.day, domain, policy, result, host, sending_ip, receiving_ip, reason, count])?;
+        if count < 0 {
+            let sql = "DELETE FROM tls_sessions WHERE day = ?1 AND domain = ?2 AND sessions <= 0";
+            self.run_with(sql, params![of.day, domain])?;
+        }
+        Ok(())
     }
 
     fn has_body(&self, id: BodyId) -> Result<bool, Stop> {
