@@ -23,6 +23,7 @@ use crate::pipeline::{Accepted, Door, Refused, Submission};
 use crate::store::UserRow;
 
 mod dialogue;
+mod letter;
 mod limits;
 
 /// Accounts in memory. Checking a password is comparing it, and counted.
