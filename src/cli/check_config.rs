@@ -153,7 +153,14 @@ fn admin_certificate(settings: &Settings, found: &mut Findings) {
 
 fn listeners(settings: &Settings, found: &mut Findings) {
     let all = settings.listeners.iter().map(|(kind, address)| (kind.as_str(), *address));
+    let legacy = settings.legacy.iter().map(|fence| ("legacy", fence.listen));
+    for (_, address) in legacy.clone() {
+        found.note(&format!(
+            "legacy: {address} takes mail WITHOUT ENCRYPTION: whoever listens in that network reads it; replace the device"
+        ));
+    }
     let all = all
+        .chain(legacy)
         .chain(settings.portal_listen.iter().map(|address| ("portal", *address)))
         .chain([("metrics", settings.metrics_listen)])
         .chain(settings.admin.iter().map(|admin| ("admin", admin.listen)));

@@ -15,6 +15,8 @@ pub struct Raw {
     pub keys: Keys,
     pub smtp: Smtp,
     pub network: Vec<Network>,
+    pub client_certificate: Vec<ClientCertificate>,
+    pub legacy: Vec<Legacy>,
     pub dns: Dns,
     pub transport: Transport,
     pub pin: Vec<Pin>,
@@ -90,6 +92,50 @@ pub struct Network {
     pub bound_address: Option<String>,
     #[serde(default)]
     pub tls: NetworkTls,
+    #[serde(default)]
+    pub max_message: Option<Bytes>,
+    #[serde(default)]
+    pub max_recipients: Option<usize>,
+    #[serde(default)]
+    pub messages_per_hour: Option<u32>,
+    #[serde(default)]
+    pub tenants: Vec<String>,
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+}
+
+/// A mail server that is known by its own certificate.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificate {
+    pub name: String,
+    pub sha256: Vec<String>,
+    pub sender_domains: Vec<String>,
+    #[serde(default)]
+    pub bound_address: Option<String>,
+    #[serde(default)]
+    pub max_message: Option<Bytes>,
+    #[serde(default)]
+    pub max_recipients: Option<usize>,
+    #[serde(default)]
+    pub messages_per_hour: Option<u32>,
+}
+
+/// A listener in clear for devices without TLS.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Legacy {
+    pub name: String,
+    pub listen: String,
+    pub addresses: Vec<String>,
+    pub sender: String,
+    pub recipients: Vec<String>,
+    #[serde(default)]
+    pub max_message: Option<Bytes>,
+    #[serde(default)]
+    pub max_recipients: Option<usize>,
+    #[serde(default)]
+    pub messages_per_hour: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

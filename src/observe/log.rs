@@ -62,6 +62,38 @@ pub enum Event {
         peer: std::net::IpAddr,
     },
     SessionPanicked,
+    /// Somewhere in the program; `at` is a file and line of the source, never what was being read.
+    Panicked {
+        at: String,
+    },
+    /// A task that has to run as long as the gateway does has ended: the gateway ends, too.
+    TaskEnded {
+        what: &'static str,
+    },
+    /// A certificate, of our own or of a client, has few days left or none.
+    CertificateExpires {
+        name: String,
+        days: i64,
+    },
+    /// A client showed a certificate that is not known, or is known and has expired.
+    ClientCertificateRefused {
+        peer: std::net::IpAddr,
+        why: &'static str,
+    },
+    /// A listener takes mail in clear from old devices.
+    LegacyListener {
+        name: String,
+        address: std::net::SocketAddr,
+    },
+    /// An old device sent a message in clear.
+    LegacyMessage {
+        name: String,
+        peer: std::net::IpAddr,
+    },
+    /// A client has used up what it may send in an hour.
+    QuotaUsedUp {
+        name: String,
+    },
     StoreFailed {
         what: String,
     },
@@ -191,6 +223,13 @@ impl Event {
             Event::RelayDenied { .. } => "relay-denied",
             Event::TlsHandshakeFailed { .. } => "tls-handshake-failed",
             Event::SessionPanicked => "session-panicked",
+            Event::Panicked { .. } => "panicked",
+            Event::TaskEnded { .. } => "task-ended",
+            Event::CertificateExpires { .. } => "certificate-expires",
+            Event::ClientCertificateRefused { .. } => "client-certificate-refused",
+            Event::LegacyListener { .. } => "legacy-listener",
+            Event::LegacyMessage { .. } => "legacy-message",
+            Event::QuotaUsedUp { .. } => "quota-used-up",
             Event::StoreFailed { .. } => "store-failed",
             Event::RowDamaged { .. } => "row-damaged",
             Event::ResolverDoesNotValidate { .. } => "resolver-does-not-validate",
@@ -235,6 +274,8 @@ impl Event {
             | Event::DomainBetter { .. }
             | Event::CheckAsked { .. }
             | Event::StsPolicyChanged { what: "hosts" | "stronger", .. }
+            | Event::ClientCertificateRefused { .. }
+            | Event::LegacyMessage { .. }
             | Event::TlsReport { .. }
             | Event::Stopping => Severity::Info,
             Event::NoticeFailed { .. }
@@ -249,8 +290,13 @@ impl Event {
             | Event::DkimKeyNotInDns { .. }
             | Event::TestSetting { .. }
             | Event::TlsOptionalNetwork { .. }
+            | Event::LegacyListener { .. }
+            | Event::CertificateExpires { .. }
+            | Event::QuotaUsedUp { .. }
             | Event::SettingsNote { .. } => Severity::Warn,
             Event::SessionPanicked
+            | Event::Panicked { .. }
+            | Event::TaskEnded { .. }
             | Event::StoreFailed { .. }
             | Event::RowDamaged { .. }
             | Event::ResolverDoesNotValidate { .. }
@@ -356,7 +402,13 @@ impl Event {
             Event::TlsReport { domain, outcome } => vec![("domain", domain.to_string()), ("outcome", (*outcome).into())],
             Event::DkimKeyNotInDns { domain } => vec![("domain", domain.to_string())],
             Event::TestSetting { key } => vec![("key", (*key).into())],
-            Event::TlsOptionalNetwork { name } => vec![("name", name.clone())],
+            Event::TlsOptionalNetwork { name } | Event::QuotaUsedUp { name } => vec![("name", name.clone())],
+            Event::Panicked { at } => vec![("at", at.clone())],
+            Event::TaskEnded { what } => vec![("what", (*what).into())],
+            Event::CertificateExpires { name, days } => vec![("name", name.clone()), ("days", days.to_string())],
+            Event::ClientCertificateRefused { peer, why } => vec![("peer", peer.to_string()), ("why", (*why).into())],
+            Event::LegacyListener { name, address } => vec![("name", name.clone()), ("address", address.to_string())],
+            Event::LegacyMessage { name, peer } => vec![("name", name.clone()), ("peer", peer.to_string())],
         }
     }
 }

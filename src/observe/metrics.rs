@@ -28,9 +28,13 @@ pub struct Metrics {
     pub scan_seconds: Histogram,
     pub accept_seconds: Histogram,
     pub commit_batch: Histogram,
-    pub panics: IntCounter,
+    pub panics: super::Panics,
     pub messages_accepted: IntCounter,
     pub headers_dropped: IntCounter,
+    /// Messages of old devices that came in clear over a legacy listener.
+    pub legacy_messages: IntCounter,
+    /// Seconds since 1970; 0: there is none.
+    pub certificate_expires: IntGauge,
     /// Seconds since 1970; 0 until the first proof.
     pub canary_last_proved: IntGauge,
     pub resolver_validates: IntGauge,
@@ -135,8 +139,13 @@ impl Metrics {
                 "Commits written in one transaction",
                 vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0],
             ),
-            panics: counter("wardpost_panics_total", "Tasks that panicked; must be 0"),
+            panics: super::Panics(counter("wardpost_panics_total", "Panics; must be 0")),
             messages_accepted: counter("wardpost_smtp_messages_accepted_total", "Messages answered 250 after the sync"),
+            legacy_messages: counter("wardpost_smtp_legacy_messages_total", "Messages that came in clear over a legacy listener"),
+            certificate_expires: gauge(
+                "wardpost_certificate_expires_timestamp_seconds",
+                "When the first of the own and the issued client certificates expires",
+            ),
             headers_dropped: counter("wardpost_message_header_fields_dropped_total", "Header fields that the rewrite left out"),
             registry,
         }

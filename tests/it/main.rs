@@ -1,6 +1,7 @@
 //! The only integration binary: each further file in `tests/` would link everything again.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod access;
 mod attacks;
 mod bombs;
 mod check;

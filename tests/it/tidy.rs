@@ -47,6 +47,7 @@ const EXPOSE: &[&str] = &[
     "src/store/",
     "src/lookup/",
     "src/server/control.rs",
+    "src/server/access.rs",
     "src/smtp_in/",
     "src/cli/",
     "src/extract/",
