@@ -38,6 +38,8 @@ pub enum Event {
     AccessGranted,
     AccessRevoked,
     Started,
+    /// A program asked what would become of mail to a domain.
+    Asked,
 }
 
 /// How often a kind was found; kinds are words of the scanner, never matched text.

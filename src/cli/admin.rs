@@ -204,6 +204,23 @@ pub fn user_revoke(config: Option<&Path>, name: String) -> Ended {
     print(ask(config, Request::UserRevoke { name })?, false, &[])
 }
 
+pub fn partners_list(config: Option<&Path>, json: bool) -> Ended {
+    let columns = ["domain", "level", "hosts", "review", "review_state", "last_contact", "host", "tls", "method", "chain_sha256"];
+    print(ask(config, Request::PartnersList)?, json, &columns)
+}
+
+pub fn token_add(config: Option<&Path>, name: String) -> Ended {
+    print(ask(config, Request::TokenAdd { name })?, false, &[])
+}
+
+pub fn token_list(config: Option<&Path>, json: bool) -> Ended {
+    print(ask(config, Request::TokenList)?, json, &["name", "created_at", "last_used_at", "last_peer"])
+}
+
+pub fn token_revoke(config: Option<&Path>, name: String) -> Ended {
+    print(ask(config, Request::TokenRevoke { name })?, false, &[])
+}
+
 const CERT_COLUMNS: [&str; 7] = ["name", "may_send_as", "bound_address", "valid_until", "days_left", "last_used_at", "last_peer"];
 
 /// What `certs issue` was asked for.

@@ -99,12 +99,21 @@ enum Verb {
     /// Reports about TLS to recipient domains (RFC 8460)
     #[command(subcommand)]
     Tlsrpt(Tlsrpt),
+    /// What was agreed with partners: pinned hosts and keys, when to review them, when they last proved themselves
+    #[command(subcommand)]
+    Partners(Partners),
+    /// Tokens for programs that ask over HTTP ([admin] in the configuration)
+    #[command(subcommand)]
+    Token(Token),
     /// Keys for DKIM
     #[command(subcommand)]
     Keys(Keys),
     /// Child process that reads attachments; started by the gateway
     #[command(hide = true)]
     ExtractWorker,
+    /// What starts the reader of pictures; for the gateway itself
+    #[command(hide = true)]
+    OcrWorker { program: PathBuf },
 }
 
 #[derive(Subcommand)]
@@ -305,6 +314,38 @@ enum Tlsrpt {
 }
 
 #[derive(Subcommand)]
+enum Partners {
+    List {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
+enum Token {
+    /// Make a token; it is shown once
+    Add {
+        name: String,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    List {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Void a token at once
+    Revoke {
+        name: String,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
 enum Keys {
     /// Make an Ed25519 and an RSA key for a sender domain and print the DNS records
     Dkim {
@@ -364,8 +405,13 @@ pub fn run() -> ExitCode {
         Verb::Certs(Certs::Revoke { name, configured }) => admin::cert_revoke(configured.config.as_deref(), name),
         Verb::Tlsrpt(Tlsrpt::Show { json, configured }) => admin::tlsrpt_show(configured.config.as_deref(), json),
         Verb::Tlsrpt(Tlsrpt::Send { now, json, configured }) => admin::tlsrpt_send(configured.config.as_deref(), now, json),
+        Verb::Partners(Partners::List { json, configured }) => admin::partners_list(configured.config.as_deref(), json),
+        Verb::Token(Token::Add { name, configured }) => admin::token_add(configured.config.as_deref(), name),
+        Verb::Token(Token::List { json, configured }) => admin::token_list(configured.config.as_deref(), json),
+        Verb::Token(Token::Revoke { name, configured }) => admin::token_revoke(configured.config.as_deref(), name),
         Verb::Keys(Keys::Dkim { domain, selector, folder }) => keys::dkim(&domain, &selector, &folder),
         Verb::ExtractWorker => return crate::sandbox::worker_main(),
+        Verb::OcrWorker { program } => return crate::sandbox::ocr_main(&program),
     };
     match result {
         Ok(code) => code,

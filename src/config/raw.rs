@@ -24,10 +24,12 @@ pub struct Raw {
     pub next_hop: Option<NextHop>,
     pub queue: Queue,
     pub policy: Policy,
+    pub scan: Scan,
     pub group: Vec<Group>,
     pub dkim: Vec<Dkim>,
     pub portal: Portal,
     pub metrics: Metrics,
+    pub admin: Admin,
     pub tlsrpt: Tlsrpt,
 }
 
@@ -36,6 +38,21 @@ pub struct Raw {
 pub struct Server {
     pub name: Option<String>,
     pub own_domains: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scan {
+    pub ocr: Ocr,
+}
+
+/// Whether an installed `tesseract` reads the text on pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ocr {
+    #[default]
+    Auto,
+    Off,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -160,6 +177,9 @@ pub struct Pin {
     pub ca: Option<PathBuf>,
     #[serde(default)]
     pub certificate_sha256: Vec<String>,
+    /// When somebody is to ask the partner whether all of this still holds.
+    #[serde(default)]
+    pub review: Option<String>,
 }
 
 /// A host that is dialled instead of the MX. Must prove itself by certificate name or pin.
@@ -254,6 +274,16 @@ pub struct Metrics {
     pub listen: Option<String>,
     pub hosts: Vec<String>,
     pub bearer_token_file: Option<PathBuf>,
+}
+
+/// The HTTP interface for the practice's own programs.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    pub listen: Option<String>,
+    pub hosts: Vec<String>,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

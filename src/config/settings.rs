@@ -14,7 +14,7 @@ use super::raw::{self, NetworkTls, Raw};
 use super::{Error, NoticeMode};
 use crate::deliver::{self, FixedRoute, RouteProof};
 use crate::lookup;
-use crate::mail::{AddressPattern, Domain, Mailbox, Tenancy};
+use crate::mail::{AddressPattern, Domain, Mailbox, Tenancy, Timestamp};
 use crate::observe::Event;
 use crate::pipeline;
 use crate::policy::{Group, NamedLevels};
@@ -47,6 +47,8 @@ pub struct Settings {
     pub policies: Vec<(String, String)>,
     /// Name and text of own dictionaries.
     pub dictionaries: Vec<(String, String)>,
+    /// Whether an installed `tesseract` reads the text on pictures.
+    pub ocr: super::Ocr,
     pub dkim: Vec<DkimKey>,
     pub portal: portal::Settings,
     pub portal_listen: Vec<SocketAddr>,
@@ -54,11 +56,33 @@ pub struct Settings {
     pub metrics_listen: SocketAddr,
     pub metrics_hosts: Vec<String>,
     pub metrics_token: Option<Zeroizing<String>>,
+    /// `None`: nothing is answered over HTTP.
+    pub admin: Option<Admin>,
+    /// What was agreed with partners, by domain.
+    pub partners: Vec<Partner>,
     pub release_hold_after: Duration,
     /// Who reports about TLS; `None`: nobody does, and nothing is counted.
     pub tlsrpt: Option<tlsrpt::Settings>,
     /// What deserves a line in the log at every start.
     pub notes: Vec<Event>,
+}
+
+/// The HTTP interface for the practice's own programs.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    pub listen: SocketAddr,
+    pub hosts: Vec<String>,
+    /// Chain and key files; always there beyond loopback.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// One `[[pin]]`, with what is not for the transport to know.
+#[derive(Clone, Debug)]
+pub struct Partner {
+    pub domain: Domain,
+    pub pin: Pin,
+    /// The day on which somebody is to ask whether the agreement still holds.
+    pub review: Option<Timestamp>,
 }
 
 /// One key of a sender domain, PKCS#8.
@@ -170,10 +194,13 @@ impl Settings {
             groups: raw.group.iter().map(group).collect::<Result<Vec<_>, _>>()?,
             policies: policies(&raw.policy.files, base)?,
             dictionaries: named_texts(&raw.policy.dictionaries, base)?,
+            ocr: raw.scan.ocr,
             dkim: raw.dkim.iter().map(|dkim| dkim_key(dkim, base)).collect::<Result<Vec<_>, _>>()?,
             portal_listen: addresses("portal.listen", raw.portal.listen.as_deref(), "127.0.0.1:8443")?,
             portal_certificate: pair("portal", raw.portal.certificate.as_deref(), raw.portal.key.as_deref(), base)?,
             portal,
+            admin: admin(&raw.admin, base)?,
+            partners: partners(&raw.pin, base)?,
             metrics_listen,
             metrics_hosts: raw.metrics.hosts.clone(),
             metrics_token,
@@ -564,6 +591,38 @@ fn lookup_settings(
         deadline: raw.dns.deadline.map_or(Duration::from_secs(15), |span| span.0),
         ..lookup::Settings::default()
     })
+}
+
+fn admin(raw: &raw::Admin, base: &Path) -> Result<Option<Admin>, Error> {
+    let Some(listen) = raw.listen.as_deref() else { return Ok(None) };
+    let listen = address("admin.listen", listen)?;
+    let certificate = pair("admin", raw.certificate.as_deref(), raw.key.as_deref(), base)?;
+    if !listen.ip().is_loopback() && certificate.is_none() {
+        return Err(Error::value(
+            "admin.listen",
+            listen.to_string(),
+            "is not loopback, and tokens must not cross a network in clear; set admin.certificate and admin.key, or listen on 127.0.0.1",
+        ));
+    }
+    Ok(Some(Admin { listen, hosts: raw.hosts.clone(), certificate }))
+}
+
+fn partners(raw: &[raw::Pin], base: &Path) -> Result<Vec<Partner>, Error> {
+    let mut partners: Vec<Partner> = Vec::new();
+    for typed in raw {
+        let (domain, pin) = self::pin(typed, base)?;
+        if partners.iter().any(|partner| partner.domain == domain) {
+            return Err(Error::value("pin.domain", domain.to_string(), "has two pins; keep one of them"));
+        }
+        let review = typed.review.as_deref().map(|text| {
+            let problem =
+                || Error::value(format!("pin.review of `{domain}`"), text, "is no date; write for example \"2027-06-30\"");
+            Timestamp::of_date(text).ok_or_else(problem)
+        });
+        partners.push(Partner { review: review.transpose()?, domain, pin });
+    }
+    partners.sort_by(|a, b| a.domain.cmp(&b.domain));
+    Ok(partners)
 }
 
 fn pin(raw: &raw::Pin, base: &Path) -> Result<(Domain, Pin), Error> {

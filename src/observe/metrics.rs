@@ -21,6 +21,8 @@ pub struct Metrics {
     events: IntCounterVec,
     tls_reports: IntCounterVec,
     queue: IntGaugeVec,
+    pin_reviews: IntGaugeVec,
+    api: IntCounterVec,
     pub connections_open: IntGauge,
     pub queue_oldest_age_seconds: IntGauge,
     pub scan_seconds: Histogram,
@@ -73,6 +75,12 @@ impl Metrics {
         let queue = IntGaugeVec::new(Opts::new("wardpost_queue_copies", "Copies in the store that are not finished"), &["state"])
             .expect("constant names");
         registry.register(Box::new(queue.clone())).expect("each name once");
+        let pin_reviews = IntGaugeVec::new(
+            Opts::new("wardpost_pin_reviews", "Agreements with partners by the state of their review"),
+            &["state"],
+        )
+        .expect("constant names");
+        registry.register(Box::new(pin_reviews.clone())).expect("each name once");
         let build = IntGaugeVec::new(Opts::new("wardpost_build_info", "Version of the running program"), &["version"])
             .expect("constant names");
         registry.register(Box::new(build.clone())).expect("each name once");
@@ -110,6 +118,12 @@ impl Metrics {
                 "When the self-test last proved that nothing leaves for a host that proves nothing",
             ),
             resolver_validates: gauge("wardpost_lookup_resolver_validates", "Whether the last self-test of the resolver passed"),
+            pin_reviews,
+            api: counters(
+                "wardpost_api_requests_total",
+                "Requests of programs over HTTP, by how they were answered",
+                &["answer"],
+            ),
             tls_reports: counters(
                 "wardpost_tlsrpt_reports_total",
                 "Reports about TLS (RFC 8460) by how they ended",
@@ -179,6 +193,14 @@ impl Metrics {
     #[must_use]
     pub fn events_of(&self, event: &'static str, severity: &'static str) -> u64 {
         self.events.with_label_values(&[event, severity]).get()
+    }
+    /// `passed`, `near`, `later` or `none`.
+    pub fn pin_reviews(&self, state: &'static str, pins: i64) {
+        self.pin_reviews.with_label_values(&[state]).set(pins);
+    }
+    /// `answered`, `refused` (no token), `wrong` (no domain), `busy` or `too-many`.
+    pub fn api(&self, answer: &'static str) {
+        self.api.with_label_values(&[answer]).inc();
     }
     pub fn queue(&self, state: &'static str, copies: i64) {
         self.queue.with_label_values(&[state]).set(copies);

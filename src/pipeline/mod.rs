@@ -5,13 +5,14 @@
 //! Must not be here: transport (checked at every attempt, because DNS changes while mail waits), sockets.
 
 mod gate;
+mod runs;
 mod stations;
 
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use gate::{Dkim, Gate, Settings, Signers};
+pub use gate::{Dkim, Gate, Settings, Signers, Warm};
 pub use stations::{facts, token_hash};
 
 use crate::extract;
@@ -111,7 +112,8 @@ fn read_and_decide(gate: &Gate, submission: Submission) -> Result<Built, Refused
     let decision = policy::decide(&rules, &envelope, &facts);
     stations::count(&decision, &findings);
 
-    let arrival = stations::Arrival { gate, envelope: &envelope, principal: &principal, received_at, tls };
+    let is_run = gate.is_run(&principal, &envelope, received_at);
+    let arrival = stations::Arrival { gate, envelope: &envelope, principal: &principal, received_at, tls, is_run };
     let mut built = Built::new(gate, &arrival, &message, &facts, &decision);
     if decision.rejects_all() {
         return Ok(built.refuse());

@@ -10,7 +10,7 @@ use crate::extract::{Extracted, Place};
 use crate::mail::{BodyId, CopyId, Envelope, Mailbox, Principal, QueueId, Tenancy, Timestamp};
 use crate::message::{self, Message, dkim};
 use crate::observe::metrics;
-use crate::policy::{Action, Decision, MessageFacts, Policy, Verdict};
+use crate::policy::{Action, Class, Decision, Lane, MessageFacts, Policy, Verdict};
 use crate::queue::{CopyFacts, CopyKind, CopyState, pack};
 use crate::scan::{Findings, Leg};
 use crate::secret::{Key, Pseudonym, Role, Sealed};
@@ -267,6 +267,15 @@ pub(super) struct Arrival<'a> {
     pub principal: &'a Principal,
     pub received_at: Timestamp,
     pub tls: Option<&'static str>,
+    /// Part of a run of many.
+    pub is_run: bool,
+}
+
+impl Arrival<'_> {
+    /// What a rule calls urgent stays urgent; anything else in a run waits behind what comes one by one.
+    fn class(&self, verdict: &Verdict) -> Class {
+        if self.is_run { verdict.class.in_a_run() } else { verdict.class }
+    }
 }
 
 /// Everything that has to be kept for one submission.
@@ -409,7 +418,7 @@ impl Built {
             smtputf8: envelope.params.smtputf8,
             requirement: verdict.requirement,
             action: if verdict.action == Action::Hold { verdict.after_hold } else { verdict.action },
-            class: verdict.class,
+            class: arrival.class(verdict),
             rules: verdict.rules.clone(),
             notify: to.params.notify,
             orcpt: to.params.orcpt.clone(),
@@ -426,7 +435,7 @@ impl Built {
             recipient: gate.vault.pseudonym("mailbox", &to.mailbox.folded()),
             message_id: self.message_id_pseudonym.clone(),
             domain: to.mailbox.domain().clone(),
-            class: verdict.class,
+            class: arrival.class(verdict),
             header: pack::seal_header(&key, gate.vault.nonce(), id, body.id, &header),
             facts: pack::seal_facts(&key, gate.vault.nonce(), id, body.id, &facts),
             wrap: gate.vault.wrap(id.as_bytes(), &[&body.key, &key]),
@@ -518,8 +527,8 @@ impl Built {
     }
 
     /// Copies that may go at once.
-    pub(super) fn due_now(&self) -> usize {
-        self.commit.copies.iter().filter(|copy| matches!(copy.state, CopyState::Queued { .. })).count()
+    pub(super) fn due_now(&self, lane: Lane) -> usize {
+        self.commit.copies.iter().filter(|copy| is_due(copy, lane)).count()
     }
 
     /// Copies that wait for a person.
@@ -529,12 +538,12 @@ impl Built {
     }
 
     /// Marks the copies that go to the workers from memory as claimed, and gives the rows to hand over.
-    pub(super) fn hand_over(&mut self) -> Vec<CopyRow> {
+    pub(super) fn hand_over(&mut self, lane: Lane) -> Vec<CopyRow> {
         let body = self.own_body.clone();
         self.commit
             .copies
             .iter_mut()
-            .filter(|copy| matches!(copy.state, CopyState::Queued { .. }))
+            .filter(|copy| is_due(copy, lane))
             .map(|copy| {
                 copy.state = CopyState::InFlight;
                 CopyRow {
@@ -544,11 +553,16 @@ impl Built {
                     last_reason: None,
                     delay_told: false,
                     changed_at: copy.received_at,
+                    uncertain_host: None,
                     warm_body: body.clone(),
                 }
             })
             .collect()
     }
+}
+
+fn is_due(copy: &NewCopy, lane: Lane) -> bool {
+    matches!(copy.state, CopyState::Queued { .. }) && copy.class.lane() == lane
 }
 
 /// One trace field of ours, without `for` and without internal names or addresses (RFC 5321, section 4.4).

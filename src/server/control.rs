@@ -10,14 +10,14 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::access;
 use super::check::Checker;
-use super::proof;
+use super::{admin_api, partners, proof};
 use crate::audit;
 use crate::config::Settings;
 use crate::deliver;
 use crate::mail::{CopyId, Domain, Mailbox, QueueId, Timestamp};
 use crate::queue::{CopyFacts, CopyState, pack};
 use crate::secret::Role;
-use crate::store::{self, Commit, CopyRow, ParcelRow, Settle};
+use crate::store::{self, Commit, CopyRow, ParcelRow, Settle, TokenRow};
 use crate::tlsrpt::{Reporter, Sent};
 use crate::transport;
 use crate::vault::Vault;
@@ -67,6 +67,16 @@ pub enum Request {
     EscrowCode {
         message: String,
         recipient: String,
+    },
+    /// What was agreed with partners.
+    PartnersList,
+    /// A token for programs that ask over HTTP.
+    TokenAdd {
+        name: String,
+    },
+    TokenList,
+    TokenRevoke {
+        name: String,
     },
     UserAdd {
         name: String,
@@ -144,6 +154,13 @@ async fn respond(parts: &Parts, request: Request, now: Timestamp) -> Result<Answ
         Request::QueueRelease { copy, refuse, reason } => release(parts, &copy, refuse, &reason, now).await,
         Request::EscrowList { all } => escrow_list(parts, all).await,
         Request::EscrowCode { message, recipient } => escrow_code(parts, &message, &recipient, now).await,
+        Request::PartnersList => Ok(Answer::Rows(partners::list(parts, now).await)),
+        Request::TokenAdd { name } => token_add(parts, name, now).await,
+        Request::TokenList => token_list(parts).await,
+        Request::TokenRevoke { name } => match parts.store.remove_token(&name).await.map_err(text)? {
+            true => Ok(Answer::Text(format!("{name} is revoked"))),
+            false => Err(format!("there is no token `{name}`; `wardpost token list` shows all")),
+        },
         Request::UserAdd { name, send_as, bound_address } => access::user_add(parts, name, send_as, bound_address, now).await,
         Request::UserList => access::user_list(parts).await,
         Request::UserRevoke { name } => access::user_revoke(parts, &name, now).await,
@@ -236,7 +253,7 @@ async fn audit_export(parts: &Parts, from_seq: u64, now: Timestamp) -> Result<An
 /// As a delivery of this gateway would find it, its memory included.
 async fn check(parts: &Parts, domain: &str) -> Result<Answer, String> {
     let domain = Domain::parse(domain.trim()).map_err(text)?;
-    let checker = Checker::with_memory(&parts.settings, (parts.store.clone(), parts.vault.clone())).map_err(text)?;
+    let checker = Checker::of_gateway(parts).map_err(text)?;
     let report = checker.check(&domain).await;
     Ok(Answer::Rows(vec![serde_json::to_value(&report).map_err(text)?]))
 }
@@ -280,7 +297,10 @@ fn copy_row(parts: &Parts, row: &CopyRow) -> serde_json::Value {
 
 async fn queue_list(parts: &Parts, all: bool) -> Result<Answer, String> {
     let rows = parts.store.copies(!all, ROWS_MAX).await.map_err(text)?;
-    let rows: Vec<serde_json::Value> = rows.iter().map(|row| copy_row(parts, row)).collect();
+    let mut rows: Vec<serde_json::Value> = rows.iter().map(|row| copy_row(parts, row)).collect();
+    for row in parts.store.damaged().await.map_err(text)? {
+        rows.push(serde_json::json!({ "copy": row.name(), "kind": row.kind, "state": "damaged", "reason": row.what }));
+    }
     // That somebody was shown whom mail is for stands in the record; a listing that repeats itself, once a minute.
     let now = crate::server::now();
     if rows.iter().any(|row| row.get("recipient").is_some_and(|recipient| !recipient.is_null())) {
@@ -412,6 +432,36 @@ async fn escrow_code(parts: &Parts, message: &str, recipient: &str, now: Timesta
     let commit = Commit { parcel_changes: vec![store::ParcelChange::Code(row.id, wrap)], ..Commit::default() };
     parts.store.commit(commit).await.map_err(text)?;
     Ok(Answer::Secret { label: "code, to be told by phone or in person, never by e-mail".into(), secret: code.to_string() })
+}
+
+// --- programs that ask over HTTP -----------------------------------------------------------------------------------
+
+async fn token_add(parts: &Parts, name: String, now: Timestamp) -> Result<Answer, String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
+        return Err("a token's name has 1 to 64 letters, digits, or . _ @ + -".into());
+    }
+    if parts.store.tokens().await.map_err(text)?.iter().any(|token| token.name == name) {
+        return Err(format!("there is already a token `{name}`; revoke it first to make a new one"));
+    }
+    let secret = access::new_password(&parts.vault);
+    let hash = admin_api::hash_of(&parts.vault, &secret);
+    let token = TokenRow { name: name.clone(), hash, created_at: now, last_used_at: None, last_peer: None };
+    parts.store.put_token(token).await.map_err(text)?;
+    Ok(Answer::Secret { label: format!("token of {name}, shown once"), secret })
+}
+
+async fn token_list(parts: &Parts) -> Result<Answer, String> {
+    let tokens = parts.store.tokens().await.map_err(text)?;
+    let row = |token: &TokenRow| {
+        serde_json::json!({
+            "name": token.name,
+            "created_at": token.created_at.to_string(),
+            "last_used_at": token.last_used_at.map(|at| at.to_string()),
+            "last_peer": token.last_peer,
+        })
+    };
+    Ok(Answer::Rows(tokens.iter().map(row).collect()))
 }
 
 // --- reports about TLS ----------------------------------------------------------------------------------------------

@@ -62,9 +62,13 @@ pub(super) async fn keep(
 
 async fn measure(parts: &Parts) {
     let Ok(depth) = parts.store.depth().await else { return };
-    for (state, copies) in
-        [("queued", depth.queued), ("in-flight", depth.in_flight), ("held", depth.held), ("escrowed", depth.escrowed_open)]
-    {
+    for (state, copies) in [
+        ("queued", depth.queued),
+        ("in-flight", depth.in_flight),
+        ("held", depth.held),
+        ("escrowed", depth.escrowed_open),
+        ("damaged", depth.damaged),
+    ] {
         metrics().queue(state, i64::try_from(copies).unwrap_or(i64::MAX));
     }
     let age = depth.oldest_queued_at.map_or(0, |at| now().since_ms(at) / 1000);

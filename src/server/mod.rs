@@ -3,9 +3,10 @@
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
 //! Reading order: this file → `start` → `tasks` → `continuity` → `rules` → `dkim` → `housekeeping` → `canary`, `resolver` →
-//! `control` → `access` → `check` → `proof`.
+//! `control` → `access` → `check` → `partners` → `proof` → `admin_api`.
 
 mod access;
+mod admin_api;
 mod canary;
 pub mod check;
 mod continuity;
@@ -13,6 +14,7 @@ mod control;
 mod dkim;
 mod housekeeping;
 mod observation;
+mod partners;
 mod proof;
 mod resolver;
 mod rules;
@@ -28,6 +30,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use continuity::{accept_restored, kept_head};
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use dkim::{Published, name as dkim_name, published};
+pub use partners::Review;
 pub use rules::{examine, load_rules, scanner};
 pub use start::{DEMO_MARK, Source, first_domains, refuse_demo_folder, start, start_meant, start_with};
 

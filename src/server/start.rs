@@ -10,13 +10,15 @@ use tokio::sync::watch;
 
 use super::tasks::{Broken, Tasks};
 use super::{
-    Failure, Parts, Running, access, canary, continuity, control, dkim, housekeeping, now, observation, resolver, rules,
+    Failure, Parts, Running, access, admin_api, canary, continuity, control, dkim, housekeeping, now, observation, partners,
+    resolver, rules,
 };
-use crate::config::{DkimKey, Settings, files, throwaway};
+use crate::config::{DkimKey, Ocr, Settings, files, throwaway};
 use crate::deliver::{Deliver, Tally};
 use crate::lookup::Lookup;
 use crate::observe::{self, Event};
-use crate::pipeline::{Gate, Signers};
+use crate::pipeline::{Gate, Signers, Warm};
+use crate::policy::Lane;
 use crate::portal::Portal;
 use crate::sandbox;
 use crate::smtp_in::{self, Ask, ListenerKind, TlsAcceptorSource, TlsConfigs};
@@ -41,6 +43,7 @@ pub(super) struct Reload {
     pub(super) smtp_chain: PathBuf,
     smtp_tls: Arc<TlsAcceptorSource>,
     portal_tls: watch::Sender<Arc<ServerConfig>>,
+    admin_tls: Option<watch::Sender<Arc<ServerConfig>>>,
     smtp_in: Arc<smtp_in::Gate<Arc<Gate>, smtp_in::Stored>>,
     pub(super) lookup: Arc<Lookup>,
     dkim: watch::Sender<Vec<DkimKey>>,
@@ -95,6 +98,7 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
         can_listen(&settings)?;
     }
     let (vault, store) = open(&settings).await?;
+    store.keep_free(settings.smtp_in.max_message_bytes.saturating_mul(3) / 2);
     let first = access::first_credential(&first_domains(&settings), &store, &vault, now()).await?;
     let (stop, stopped) = watch::channel(false);
     let settings = Arc::new(settings);
@@ -109,8 +113,10 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
 
     let lookup = Arc::new(Lookup::new(settings.lookup.clone(), store.clone(), vault.clone())?);
     let deliver = Deliver::start(settings.deliver.clone(), lookup.clone(), store.clone(), vault.clone());
-    let attachments = Box::new(attachment_readers(readers)?);
-    let gate = Arc::new(Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(deliver.warm())));
+    let ocr = readers.ocr.or_else(|| if settings.ocr == Ocr::Auto { sandbox::tesseract() } else { None });
+    let attachments = Box::new(attachment_readers(sandbox::Settings { ocr, ..readers })?);
+    let warm = Warm { first: deliver.warm(Lane::First), bulk: deliver.warm(Lane::Bulk) };
+    let gate = Arc::new(Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(warm)));
 
     let (broken_sender, broken) = watch::channel(None);
     let broken_sender = Arc::new(broken_sender);
@@ -164,15 +170,43 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let (site, router) = observation::site(&settings, bound, gate.clone(), store.clone());
     tasks.keep("the listener for metrics", web::serve_plain(listener, site, web::Limits::default(), router, stopped.clone()));
 
+    let mut admin_tls = None;
+    if let Some(admin) = &settings.admin {
+        let (listener, bound) = bind(admin.listen).await?;
+        listening.push(("admin", bound));
+        let (site, router) = admin_api::site(admin, bound, parts.clone());
+        match &admin.certificate {
+            Some((chain, key)) => {
+                let (sender, tls) = watch::channel(portal_config(chain, key)?);
+                admin_tls = Some(sender);
+                tasks.keep(
+                    "the admin listener",
+                    web::serve_tls(listener, tls, site, admin_api::limits(), router, stopped.clone()),
+                );
+            }
+            None => {
+                tasks.keep("the admin listener", web::serve_plain(listener, site, admin_api::limits(), router, stopped.clone()));
+            }
+        }
+    }
+
     // The SMTP listeners say so themselves.
-    for (what, address) in listening.iter().filter(|(what, _)| ["portal", "metrics"].contains(what)) {
+    for (what, address) in listening.iter().filter(|(what, _)| ["portal", "metrics", "admin"].contains(what)) {
         observe::log(&Event::Listening { what, address: *address });
     }
 
     // Behind the listeners.
     let (dkim, dkim_keys) = watch::channel(parts.settings.dkim.clone());
-    let reload =
-        Reload { file: file.map(Path::to_owned), smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone(), dkim };
+    let reload = Reload {
+        file: file.map(Path::to_owned),
+        smtp_chain,
+        smtp_tls,
+        portal_tls,
+        admin_tls,
+        smtp_in,
+        lookup: lookup.clone(),
+        dkim,
+    };
     if let Some(tlsrpt) = settings.tlsrpt.clone() {
         let in_force = gate.clone();
         let reporter = reporter(tlsrpt, &parts, &lookup, Some(deliver.tally()), move || in_force.signers());
@@ -183,8 +217,9 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     if parts.settings.is_configured {
         tasks.keep("the watch over the resolver", resolver::watch(lookup, stopped.clone()));
     }
+    tasks.keep("the watch over partners", partners::watch(settings.clone(), stopped.clone()));
     tasks.keep("the canary", canary::keep(parts.clone(), stopped.clone()));
-    let warm = deliver.warm();
+    let warm = deliver.warm(Lane::First);
     tasks.keep("delivery", async move { warm.closed().await });
     tasks.keep("the housekeeping", housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
     Ok(Running { parts, gate, listening, stop, tasks, deliver, reload, broken, ready, first })
@@ -230,7 +265,11 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
 fn can_listen(settings: &Settings) -> Result<(), Failure> {
     let smtp = settings.listeners.iter().map(|(_, address)| *address);
     let smtp = smtp.chain(settings.legacy.iter().map(|fence| fence.listen));
-    for address in smtp.chain(settings.portal_listen.iter().copied()).chain([settings.metrics_listen]) {
+    for address in smtp
+        .chain(settings.portal_listen.iter().copied())
+        .chain([settings.metrics_listen])
+        .chain(settings.admin.iter().map(|admin| admin.listen))
+    {
         drop(std::net::TcpListener::bind(address).map_err(|error| cannot_listen(address, &error))?);
     }
     Ok(())
@@ -336,6 +375,8 @@ impl Reload {
         let smtp = smtp_configs(&settings, &chain, &key)?;
         let (chain, key) = certificate(settings.portal_certificate.as_ref(), &settings.keys, &names)?;
         let portal = portal_config(&chain, &key)?;
+        let admin = settings.admin.as_ref().and_then(|admin| admin.certificate.as_ref());
+        let admin = admin.map(|(chain, key)| portal_config(chain, key)).transpose()?;
         let (settings, scanner, policy) = tokio::task::spawn_blocking(move || {
             let scanner = rules::scanner(&settings.dictionaries)?;
             let policy = rules::load_rules(&settings, &scanner)?;
@@ -348,6 +389,9 @@ impl Reload {
         let _ = self.dkim.send(settings.dkim.clone());
         self.smtp_tls.replace(smtp);
         let _ = self.portal_tls.send(portal);
+        if let (Some(sender), Some(admin)) = (&self.admin_tls, admin) {
+            let _ = sender.send(admin);
+        }
         self.smtp_in.replace_settings(settings.smtp_in.clone());
         Ok(())
     }
