@@ -9,6 +9,7 @@ mod dkim;
 mod hostile;
 mod judge;
 mod later;
+mod mail;
 mod network;
 mod office;
 mod pickup;

@@ -4,6 +4,7 @@ use crate::scan::dictionary::Meaning;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b[A-Za-z]{0,5}-?\d[0-9A-Za-z]*(?:-[0-9A-Za-z]+)*\b",
+    worth: |s| s.cluster >= 4 || s.word >= 5 || s.groups >= 4,
     check,
     hits: &[
         ("MRN: 00680602", Kind::Mrn),

@@ -40,6 +40,8 @@ use super::page::Page;
 pub(super) struct Identifier {
     /// Linear-time pattern; every match is shown to `check`.
     pub pattern: &'static str,
+    /// Whether the pattern can match in a stretch at all, told from counts alone. May say yes too often, never no.
+    pub worth: fn(&Stretch) -> bool,
     /// Says what a match is and how sure that is (0 to 100), or nothing.
     pub check: fn(&Candidate<'_>) -> Option<(Kind, u8)>,
     /// Texts in which something of this kind is found ...
@@ -126,6 +128,105 @@ const ALL: &[&Identifier] = &[
 /// The first two need no digit and look for their own sign; the others are tried around digits only.
 const WITHOUT_DIGITS: usize = 2;
 
+/// A stretch of text around digits, and what it holds: counted once, so that most patterns need not look.
+pub(super) struct Stretch {
+    span: Range<usize>,
+    /// Digits in one run.
+    pub run: usize,
+    /// Digits with at most two signs or blanks between them, as in "(415) 822-3224".
+    pub cluster: usize,
+    /// Letters and digits in one run.
+    pub word: usize,
+    /// Groups of digits.
+    pub groups: usize,
+    pub dots: usize,
+    pub colons: usize,
+    /// A digit, a dash, a digit.
+    pub has_dash: bool,
+    pub has_slash: bool,
+    pub has_dollar: bool,
+    /// A letter right before a digit, a capital, two of them.
+    pub letter_digit: bool,
+    pub capitals_digit: bool,
+    /// A letter right behind a digit.
+    pub digit_letter: bool,
+    /// A digit, a blank, and a capital; or any letter or percent sign, perhaps without the blank.
+    pub digit_capital: bool,
+    pub digit_unit: bool,
+    /// A test is named in it or shortly before.
+    pub has_lab: bool,
+}
+
+impl Stretch {
+    fn of(page: &Page<'_>, span: Range<usize>) -> Stretch {
+        let mut stretch = Stretch {
+            run: 0,
+            cluster: 0,
+            word: 0,
+            groups: 0,
+            dots: 0,
+            colons: 0,
+            has_dash: false,
+            has_slash: false,
+            has_dollar: false,
+            letter_digit: false,
+            capitals_digit: false,
+            digit_letter: false,
+            digit_capital: false,
+            digit_unit: false,
+            has_lab: page
+                .terms_in(span.start.saturating_sub(40)..span.end)
+                .any(|term| matches!(term.meaning, super::dictionary::Meaning::Lab(_))),
+            span: span.clone(),
+        };
+        let (mut run, mut cluster, mut word, mut gap) = (0usize, 0usize, 0usize, 0usize);
+        // The two bytes before.
+        let (mut last, mut earlier) = (b' ', b' ');
+        for byte in page.slice(span).bytes() {
+            if byte.is_ascii_digit() {
+                if run == 0 {
+                    stretch.groups += 1;
+                    if gap > 2 {
+                        cluster = 0;
+                    }
+                }
+                gap = 0;
+                run += 1;
+                cluster += 1;
+                stretch.run = stretch.run.max(run);
+                stretch.cluster = stretch.cluster.max(cluster);
+                stretch.letter_digit |= last.is_ascii_alphabetic();
+                stretch.capitals_digit |= last.is_ascii_uppercase() && earlier.is_ascii_uppercase();
+                stretch.has_dash |= last == b'-' && earlier.is_ascii_digit();
+            } else {
+                run = 0;
+                gap += 1;
+                let is_letter = byte.is_ascii_alphabetic();
+                let is_behind = last.is_ascii_digit() || (last == b' ' && earlier.is_ascii_digit());
+                match byte {
+                    b'.' => stretch.dots += 1,
+                    b':' => stretch.colons += 1,
+                    b'/' => stretch.has_slash = true,
+                    b'$' => stretch.has_dollar = true,
+                    b'%' => stretch.digit_unit |= is_behind,
+                    _ if is_letter => {
+                        // What holds letters is no number any more.
+                        gap = gap.max(3);
+                        stretch.digit_letter |= last.is_ascii_digit();
+                        stretch.digit_unit |= is_behind;
+                        stretch.digit_capital |= last != b'.' && is_behind && byte.is_ascii_uppercase();
+                    }
+                    _ => {}
+                }
+            }
+            word = if byte.is_ascii_alphanumeric() { word + 1 } else { 0 };
+            stretch.word = stretch.word.max(word);
+            (earlier, last) = (last, byte);
+        }
+        stretch
+    }
+}
+
 fn compiled() -> &'static [Regex] {
     static COMPILED: OnceLock<Vec<Regex>> = OnceLock::new();
     #[allow(clippy::expect_used)]
@@ -141,7 +242,7 @@ pub(super) const HITS_MAX: usize = 20_000;
 pub(super) fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Hit> {
     let mut out: Vec<Hit> = Vec::new();
     let mut taken: Vec<Range<usize>> = Vec::new();
-    let windows = digit_windows(page.text);
+    let stretches: Vec<Stretch> = digit_windows(page.text).into_iter().map(|span| Stretch::of(page, span)).collect();
     for (index, (identifier, pattern)) in ALL.iter().zip(compiled()).enumerate() {
         let mut fresh: Vec<Range<usize>> = Vec::new();
         let mut try_in = |window: Range<usize>| {
@@ -163,7 +264,7 @@ pub(super) fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Hit> {
                 try_in(0..page.text.len());
             }
         } else {
-            windows.iter().for_each(|window| try_in(window.clone()));
+            stretches.iter().filter(|stretch| (identifier.worth)(stretch)).for_each(|stretch| try_in(stretch.span.clone()));
         }
         if !fresh.is_empty() {
             taken.extend(fresh);

@@ -3,6 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b\d{3}(?:-\d{2}-|\.\d{2}\.| \d{2} |\d{2})\d{4}\b",
+    worth: |s| s.cluster >= 9,
     check,
     hits: &[
         ("SSN: 405-19-0261", Kind::Ssn),
