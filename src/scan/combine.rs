@@ -228,7 +228,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
     }
     for hit in hits {
         let (strength, reason) = match hit.kind {
-            Kind::Icd10 => (40, Reason::ClinicalFact),
+            Kind::Icd10 | Kind::Icd9 | Kind::Pcs => (40, Reason::ClinicalFact),
             Kind::LabValue => (22, Reason::ClinicalFact),
             Kind::Cpt | Kind::Hcpcs => (26, Reason::ClinicalFact),
             Kind::Ndc | Kind::Loinc => (20, Reason::ClinicalFact),

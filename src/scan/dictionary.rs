@@ -34,14 +34,14 @@ cues! {
     LabelMrn "label_mrn", LabelPlan "label_plan", LabelMedicaid "label_medicaid", LabelSsn "label_ssn",
     LabelDea "label_dea", LabelNpi "label_npi", LabelLicense "label_license", LabelVin "label_vin",
     LabelDevice "label_device", LabelAccount "label_account", LabelDob "label_dob", LabelPhone "label_phone",
-    LabelFax "label_fax", LabelIcd "label_icd", LabelCpt "label_cpt", LabelNdc "label_ndc", LabelLoinc "label_loinc",
+    LabelFax "label_fax", LabelIcd "label_icd", LabelPcs "label_pcs", LabelCpt "label_cpt", LabelNdc "label_ndc", LabelLoinc "label_loinc",
     LabelDate "label_date", LabelRouting "label_routing", LabelCard "label_card", LabelPatient "label_patient",
     LabelMember "label_member", LabelName "label_name", LabelRe "label_re", LabelOther "label_other",
     HealthLabel "health_label", Care "care", CareStrong "care_strong", Honorific "honorific", Payment "payment", ProviderBefore "provider_before",
     Credential "credential", StaffRole "staff_role", Facility "facility", General "general", Bulk "bulk",
     Signoff "signoff", Footer "footer", DeviceNote "device_note", SelfNamed "self", FirstPerson "first_person",
     You "you", Relative "relative", Conditional "condition_if", Greeting "greeting", Example "example",
-    SubjectOfCare "subject_of_care", Allow "allow",
+    SubjectOfCare "subject_of_care", WorkerBefore "worker_before", Allow "allow",
 }
 
 /// What a dictionary says a term means. The number is its weight: 2 speaks for itself, 1 needs support, and 3 is an acronym

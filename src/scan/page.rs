@@ -187,10 +187,10 @@ impl<'a> Page<'a> {
     #[must_use]
     pub fn cell(&self, at: usize) -> Range<usize> {
         let Some(line) = self.lines.get(self.line_at(at)) else { return at..at };
-        let Some(separator) = line.separator else { return line.start..line.end };
         let bytes = self.text.as_bytes();
         let from = at.saturating_sub(CELL_MAX).max(line.start);
         let to = (at + CELL_MAX).min(line.end);
+        let Some(separator) = line.separator else { return from..to };
         let before = bytes.get(from..at).unwrap_or_default();
         let after = bytes.get(at..to).unwrap_or_default();
         let mut start = before.iter().rposition(|b| *b == separator).map_or(from, |tab| from + tab + 1);
@@ -531,6 +531,7 @@ pub fn is_label(cue: Cue) -> bool {
             | Cue::LabelPhone
             | Cue::LabelFax
             | Cue::LabelIcd
+            | Cue::LabelPcs
             | Cue::LabelCpt
             | Cue::LabelNdc
             | Cue::LabelLoinc

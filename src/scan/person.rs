@@ -107,6 +107,8 @@ struct Before {
     is_writer: bool,
     is_honorific: bool,
     is_subject: bool,
+    /// "Contact ", "written by ".
+    is_worker: bool,
     /// "Re: " and the like.
     is_re: bool,
     /// "Dr." itself.
@@ -138,6 +140,7 @@ impl Before {
                 Cue::SelfNamed => before.is_writer = true,
                 Cue::Honorific => before.is_honorific = true,
                 Cue::SubjectOfCare => before.is_subject = true,
+                Cue::WorkerBefore if !is_next_line => before.is_worker = true,
                 Cue::LabelRe => before.is_re = true,
                 _ => {}
             }
@@ -260,7 +263,12 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
         if is_foreign || is_unknown_last {
             // Two words like these are also brands and places.
             let is_shouted = first.shape == Shape::Upper || last.shape == Shape::Upper;
-            score = if last_tier < NO_VALUE || is_shouted { 20 } else { 45 };
+            score = match (is_foreign, is_unknown_last) {
+                _ if last_tier < NO_VALUE || is_shouted => 20,
+                // A first name that is no word, before something that is neither word nor place.
+                (false, _) if first_tier == NO_VALUE => 62,
+                _ => 45,
+            };
         }
         if first.shape == Shape::Upper && last.shape == Shape::Upper && (first_tier < NO_VALUE || last_tier < NO_VALUE) {
             score = score.saturating_sub(25);
@@ -293,8 +301,19 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
             }
         }
         let previous = at.checked_sub(1).and_then(|i| page.words.get(i));
+        // "Moving Anna Baker": the first word of a sentence has its capital from there.
+        let begins = |w: &Word| {
+            let sentence = page.sentence_span(page.sentence_at(w.start));
+            page.slice(sentence.start..w.start).bytes().all(|b| !b.is_ascii_alphanumeric())
+                && scanner.english.value_of(w.hash).is_some()
+                && tier(page, &scanner.first_names, w).is_none()
+        };
         if previous.is_some_and(|w| {
-            w.shape == Shape::Capital && page.slice(w.end..first.start) == " " && !before.is_strong() && !before.is_subject
+            w.shape == Shape::Capital
+                && page.slice(w.end..first.start) == " "
+                && !before.is_strong()
+                && !before.is_subject
+                && !begins(w)
         }) {
             score = score.saturating_sub(10);
         }
@@ -480,6 +499,9 @@ fn role(page: &Page<'_>, span: &Range<usize>, before: &Before) -> Role {
     }
     if before.is_patient {
         return Role::Patient;
+    }
+    if before.is_worker {
+        return Role::Worker;
     }
     if before.is_writer {
         return Role::Writer;

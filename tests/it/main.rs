@@ -5,6 +5,7 @@ mod attacks;
 mod check;
 mod commands;
 mod crash;
+mod disguise;
 mod dkim;
 mod hostile;
 mod judge;
