@@ -194,7 +194,7 @@ fn report(
         let is_phrase = matches!(kind, Kind::Diagnosis | Kind::Procedure)
             || (kind == Kind::Lab && page.slice(term.start..term.end).contains(' '));
         let span = if is_phrase { phrase(page, scanner, term.start..term.end) } else { term.start..term.end };
-        if !combine::is_in_name(persons, term.start, term.end) {
+        if !combine::is_in_name(persons, term.start, term.end) && !combine::is_in_address(hits, term.start, term.end) {
             add(kind, &span, score);
         }
     }

@@ -27,7 +27,7 @@ pub fn normalise(original: &str) -> Normal<'_> {
     while let Some(c) = original.get(next..).and_then(|rest| rest.chars().next()) {
         let at = next;
         if starts_word(&blank, &text)
-            && let Some((letters, end)) = spaced(original, at, if in_spaced { 2 } else { SPACED_MIN })
+            && let Some((letters, end)) = spaced(original, at, if in_spaced { 1 } else { SPACED_MIN })
         {
             blank.flush(&mut text, &mut shifts);
             for (letter, place) in letters {
@@ -109,7 +109,20 @@ fn spaced(original: &str, at: usize, least: usize) -> Option<(Vec<(char, usize)>
         end = at + place + c.len_utf8();
     }
     let letters = out.iter().filter(|(c, _)| c.is_alphabetic()).count();
-    let is_word = if is_blank { letters >= least && letters * 2 > out.len() || letters == 0 && out.len() >= SPACED_NUMBER_MIN && out.iter().any(|(c, _)| !c.is_alphanumeric()) } else { letters >= DOTTED_MIN };
+    // "M R N  4 4 7 1": more of its kind follows behind a wider gap.
+    let goes_on = || {
+        let rest: Vec<char> = original.get(end..).unwrap_or_default().chars().filter(|c| !is_invisible(*c)).take(5).collect();
+        matches!(rest[..], [a, b, c, d, e] if is_gap(a) && is_gap(b) && is_mark(c) && is_gap(d) && is_mark(e))
+    };
+    let is_word = if is_blank {
+        let is_number = letters == 0 && out.len() >= SPACED_NUMBER_MIN && out.iter().any(|(c, _)| !c.is_alphanumeric());
+        out.len() > least && least < SPACED_MIN
+            || (letters >= least && letters * 2 > out.len())
+            || is_number
+            || (out.len() >= 2 && goes_on())
+    } else {
+        letters >= DOTTED_MIN
+    };
     (is_word && out.len() > 1).then_some((out, end))
 }
 
@@ -351,10 +364,11 @@ mod tests {
             ("  lead", "lead"),
             ("d i a b e t e s", "diabetes"),
             ("has  d i a b e t e s  m e  now", "has diabetes me now"),
+            ("1 2 3 4 5 6 7 8 9 0 1", "1 2 3 4 5 6 7 8 9 0 1"),
             ("d.i.a.b.e.t.e.s", "diabetes"),
             ("D. O. B. 1 2 3", "D. O. B. 1 2 3"),
             ("A B C", "A B C"),
-            ("S S N  4 0 5 - 1 9 - 0 2 6 1", "S S N 405-19-0261"),
+            ("S S N  4 0 5 - 1 9 - 0 2 6 1", "SSN 405-19-0261"),
             ("d\u{2009}i\u{2009}a\u{2009}b\u{2009}e\u{2009}t\u{2009}e\u{2009}s", "diabetes"),
         ] {
             assert_eq!(normalise(written).text, read, "{written:?}");

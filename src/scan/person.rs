@@ -36,6 +36,9 @@ pub struct Person {
 /// Names that are more often words than names need a sign beside them.
 const ENOUGH: u8 = 60;
 
+/// Up to here two words with capitals may as well be a brand.
+pub(super) const UNSURE: u8 = 60;
+
 /// Finds persons in a page, sorted by place, without overlaps.
 #[must_use]
 pub fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Person> {
@@ -173,8 +176,14 @@ fn run(page: &Page<'_>, at: usize) -> Vec<Word> {
             None => true,
             Some(last) => match page.slice(last.end..word.start) {
                 " " => true,
-                // A wrapped line, not the next short line of a list.
-                "\n" => page.lines.get(page.line_at(last.start)).is_some_and(|line| line.end - line.start > 40),
+                // A wrapped line, not the next short line of a list: long, or the text goes on behind the name.
+                "\n" => {
+                    let line = page.line_at(last.start);
+                    let goes_on = page.words.get(at + out.len() + 1).is_some_and(|next| {
+                        next.shape == Shape::Lower && page.slice(word.end..next.start) == " "
+                    });
+                    page.lines.get(line).is_some_and(|line| line.end - line.start > 40 || (goes_on && line.start < last.start))
+                }
                 ". " | "." => last.shape == Shape::Initial,
                 _ => false,
             },
@@ -266,7 +275,9 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
             score = match (is_foreign, is_unknown_last) {
                 _ if last_tier < NO_VALUE || is_shouted => 20,
                 // A first name that is no word, before something that is neither word nor place.
-                (false, _) if first_tier == NO_VALUE => 62,
+                (false, _) if first_tier == NO_VALUE => 66,
+                // Neither is a word; the first may be a name from anywhere.
+                (true, false) if is_strange(page, scanner, first) => UNSURE,
                 _ => 45,
             };
         }

@@ -57,7 +57,7 @@ fn disguises() -> Vec<(&'static str, bool, fn(&str) -> String)> {
                 c => c.to_string(),
             })
         }),
-        ("letter spacing", false, |t| t.split(' ').map(|w| map(w, |c| format!("{c} "))).collect::<Vec<_>>().join("  ")),
+        ("letter spacing", false, |t| t.split(' ').map(|w| map(w, |c| format!("{c} "))).collect::<Vec<_>>().join("\u{a0} ")),
         ("dots between letters", false, |t| {
             t.split(' ')
                 .map(|w| {
@@ -91,7 +91,12 @@ fn disguises() -> Vec<(&'static str, bool, fn(&str) -> String)> {
             c => c.to_string(),
         })),
         ("decomposed (NFD)", false, |t| map(t, |c| if "aeou".contains(c) { format!("{c}\u{301}") } else { c.to_string() })),
-        ("wrapped lines", false, |t| t.replacen(' ', "\n", 40)),
+        ("narrow lines", false, |t| {
+            t.split(' ').fold(String::new(), |text, word| {
+                let width = text.rsplit('\n').next().unwrap_or_default().len();
+                if width + word.len() > 22 { format!("{text}\n{word}") } else { format!("{text} {word}").trim_start().to_owned() }
+            })
+        }),
         ("entities", true, |t| map(t, |c| if c.is_ascii_alphanumeric() { format!("&#{};", c as u32) } else { c.to_string() })),
         ("hex entities", true, |t| map(t, |c| if c.is_ascii_alphanumeric() { format!("&#x{:x};", c as u32) } else { c.to_string() })),
         ("split tags", true, |t| insert(t, "<b></b>")),
