@@ -28,7 +28,9 @@ fn main() -> Result<(), Failure> {
         resident_kb().saturating_sub(before) as f64 / 1e3
     );
     if wanted("throughput") {
-        for (name, text) in [("office prose", office(1 << 20)), ("clinical notes", clinical(1 << 20)), ("table of patients", table(1 << 20))] {
+        for (name, text) in
+            [("office prose", office(1 << 20)), ("clinical notes", clinical(1 << 20)), ("table of patients", table(1 << 20))]
+        {
             throughput(&scanner, name, &text);
         }
     }
@@ -95,7 +97,12 @@ fn cost(scanner: &Scanner, extracted: &Extracted, least: u64) -> Duration {
 
 fn throughput(scanner: &Scanner, name: &str, text: &str) {
     let time = cost(scanner, &body(text), 100);
-    println!("{name:<18} {:>6.1} MB/s ({} KB in {:.1} ms)", text.len() as f64 / 1e6 / time.as_secs_f64(), text.len() >> 10, ms(time));
+    println!(
+        "{name:<18} {:>6.1} MB/s ({} KB in {:.1} ms)",
+        text.len() as f64 / 1e6 / time.as_secs_f64(),
+        text.len() >> 10,
+        ms(time)
+    );
 }
 
 fn messages(scanner: &Scanner, folder: &Path) -> Result<(), Failure> {
@@ -223,10 +230,18 @@ fn automata(scanner: &Scanner) -> Result<(), Failure> {
         .min()
         .unwrap_or_default();
     let _ = begun;
-    println!("{:<20} {:>7} {:>8} {:>7.1} MB/s, {} found", "token table", "", "", mb / time.as_secs_f64(), scanner.count_terms(&text));
+    println!(
+        "{:<20} {:>7} {:>8} {:>7.1} MB/s, {} found",
+        "token table",
+        "",
+        "",
+        mb / time.as_secs_f64(),
+        scanner.count_terms(&text)
+    );
 
     let begun = Instant::now();
-    let noncontiguous = nfa::noncontiguous::Builder::new().match_kind(MatchKind::LeftmostLongest).prefilter(false).build(&terms)?;
+    let noncontiguous =
+        nfa::noncontiguous::Builder::new().match_kind(MatchKind::LeftmostLongest).prefilter(false).build(&terms)?;
     walk("noncontiguous NFA", &noncontiguous, begun.elapsed(), &text)?;
     let begun = Instant::now();
     let contiguous = nfa::contiguous::Builder::new().match_kind(MatchKind::LeftmostLongest).prefilter(false).build(&terms)?;
@@ -302,8 +317,23 @@ fn office(size: usize) -> String {
         let line = [
             dice.pick(&["Please", "Could you", "We should", "Before Friday,", "As agreed,", "I will", "They cannot"]),
             dice.pick(&["send", "check", "return", "print", "move", "look at", "sign", "forget about"]),
-            dice.pick(&["the contract", "our invoice", "those boxes", "the second page", "the new printer", "a copy of the lease"]),
-            dice.pick(&["for Martin", "with the landlord", "at the front desk", "in Denver", "before lunch", "from the vendor", "as usual"]),
+            dice.pick(&[
+                "the contract",
+                "our invoice",
+                "those boxes",
+                "the second page",
+                "the new printer",
+                "a copy of the lease",
+            ]),
+            dice.pick(&[
+                "for Martin",
+                "with the landlord",
+                "at the front desk",
+                "in Denver",
+                "before lunch",
+                "from the vendor",
+                "as usual",
+            ]),
         ];
         out.push_str(&line.join(" "));
         out.push_str(dice.pick(&[". ", ".\n", ", and then we talk. ", "; room 214 is free at 3:30. ", ".\n\n", "? Thanks! "]));
@@ -318,11 +348,32 @@ fn clinical(size: usize) -> String {
         let line = [
             dice.pick(&["Mr. Haines", "The patient", "Eleanor Whitcomb", "She", "Pomeroy, Gerald", "Pt"]),
             dice.pick(&["was seen for", "complains of", "has a history of", "denies", "was started on", "underwent"]),
-            dice.pick(&["chest pain", "type 2 diabetes mellitus", "metformin 500 mg twice daily", "a colonoscopy", "hypertension (I10)", "acute otitis media"]),
-            dice.pick(&["on 03/14/2025", "since last spring", "with BP 148/92", "and A1c 8.4%", "per Dr. Curry", "without fever"]),
+            dice.pick(&[
+                "chest pain",
+                "type 2 diabetes mellitus",
+                "metformin 500 mg twice daily",
+                "a colonoscopy",
+                "hypertension (I10)",
+                "acute otitis media",
+            ]),
+            dice.pick(&[
+                "on 03/14/2025",
+                "since last spring",
+                "with BP 148/92",
+                "and A1c 8.4%",
+                "per Dr. Curry",
+                "without fever",
+            ]),
         ];
         out.push_str(&line.join(" "));
-        out.push_str(dice.pick(&[". ", ".\n", ". Follow up in 6 weeks. ", ". MRN 4471209. ", ".\n\n", ". Call (415) 555-0144. "]));
+        out.push_str(dice.pick(&[
+            ". ",
+            ".\n",
+            ". Follow up in 6 weeks. ",
+            ". MRN 4471209. ",
+            ".\n\n",
+            ". Call (415) 555-0144. ",
+        ]));
     }
     out
 }

@@ -202,11 +202,7 @@ impl Scanner {
         let meanings = terms.iter().map(|(_, meaning)| *meaning).collect();
         let set = |name: &'static str| -> Result<WordSet, LoadError> {
             let texts: Vec<&str> = files.iter().filter(|(file, _)| *file == name).map(|(_, text)| *text).collect();
-            if texts.is_empty() {
-                Err(LoadError::MissingFile { file: name })
-            } else {
-                Ok(WordSet::of(&texts))
-            }
+            if texts.is_empty() { Err(LoadError::MissingFile { file: name }) } else { Ok(WordSet::of(&texts)) }
         };
         Ok(Scanner {
             lexicon,

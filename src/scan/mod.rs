@@ -21,8 +21,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 pub use dictionary::{Cue, LoadError, Meaning, Scanner};
-pub use lexicon::{NO_VALUE, WordSet};
 pub use findings::{Combination, Finding, Findings, Kind, Leg, Reason};
+pub use lexicon::{NO_VALUE, WordSet};
 
 use crate::extract::{Extracted, HeaderField, Place};
 use crate::message::Message;
@@ -204,9 +204,7 @@ fn report(
 fn phrase(page: &Page<'_>, scanner: &Scanner, span: Range<usize>) -> Range<usize> {
     const WORDS_MAX: usize = 24;
     let is_icd = |index: usize| {
-        page.words.get(index).is_some_and(|word| {
-            word.shape != Shape::Number && scanner.icd_words.value_of(word.hash).is_some()
-        })
+        page.words.get(index).is_some_and(|word| word.shape != Shape::Number && scanner.icd_words.value_of(word.hash).is_some())
     };
     // Small words join but do not begin or end a phrase.
     let is_small = |index: usize| {

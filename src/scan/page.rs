@@ -241,15 +241,11 @@ impl<'a> Page<'a> {
                         Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
                         other => {
                             if end > covered
-                                && longest.is_none_or(|term| {
-                                    term.end < end || (term.end == end && other.rank() < term.meaning.rank())
-                                })
+                                && longest
+                                    .is_none_or(|term| term.end < end || (term.end == end && other.rank() < term.meaning.rank()))
                             {
-                                longest = Some(Term {
-                                    start: at,
-                                    end,
-                                    meaning: other.written(bytes.get(at..end).unwrap_or_default()),
-                                });
+                                longest =
+                                    Some(Term { start: at, end, meaning: other.written(bytes.get(at..end).unwrap_or_default()) });
                             }
                         }
                     }
@@ -313,8 +309,8 @@ impl<'a> Page<'a> {
         let word = self.slice(start..at);
         word.len() == 1 && word.bytes().all(|b| b.is_ascii_uppercase())
             || [
-                "b", "dob", "wk", "dra", "sra", "srta", "dr", "mr", "mrs", "ms", "st", "jr", "sr", "no", "vs", "apt", "ste", "prof", "pt", "dx", "rx", "inc", "dept",
-                "approx", "ext", "tel",
+                "b", "dob", "wk", "dra", "sra", "srta", "dr", "mr", "mrs", "ms", "st", "jr", "sr", "no", "vs", "apt", "ste",
+                "prof", "pt", "dx", "rx", "inc", "dept", "approx", "ext", "tel",
             ]
             .iter()
             .any(|known| known.eq_ignore_ascii_case(word))
@@ -506,9 +502,8 @@ impl<'a> Page<'a> {
         }) {
             return false;
         }
-        let spoken = |word: &Word| {
-            scanner.first_names.value_of(word.hash).is_some() || scanner.last_names.value_of(word.hash).is_some()
-        };
+        let spoken =
+            |word: &Word| scanner.first_names.value_of(word.hash).is_some() || scanner.last_names.value_of(word.hash).is_some();
         let opening: Vec<&Word> = self.words.iter().filter(|w| w.start >= first.start && w.end <= first.end).collect();
         let name: Vec<&&Word> =
             opening.iter().take_while(|w| matches!(w.shape, Shape::Capital | Shape::Initial | Shape::Upper)).collect();

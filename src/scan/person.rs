@@ -86,7 +86,9 @@ fn has_company(page: &Page<'_>, at: usize) -> bool {
     let (Some(first), second) = (page.words.get(at), page.words.get(at + 1)) else { return false };
     second.is_some_and(|second| second.shape != Shape::Number && second.start - first.end <= 2 && second.shape != Shape::Lower)
         || second.is_some_and(|second| second.shape == Shape::Lower && is_particle(page.slice(second.start..second.end)))
-        || page.cues_in(first.start.saturating_sub(48)..first.start).any(|hit| hit.end <= first.start && hit.end + 4 >= first.start)
+        || page
+            .cues_in(first.start.saturating_sub(48)..first.start)
+            .any(|hit| hit.end <= first.start && hit.end + 4 >= first.start)
         || page.lines.get(page.line_at(first.start)).is_some_and(|line| line.header.is_some())
 }
 
@@ -192,9 +194,10 @@ fn run(page: &Page<'_>, at: usize) -> Vec<Word> {
                 // A wrapped line, not the next short line of a list: long, or the text goes on behind the name.
                 "\n" => {
                     let line = page.line_at(last.start);
-                    let goes_on = page.words.get(at + out.len() + 1).is_some_and(|next| {
-                        next.shape == Shape::Lower && page.slice(word.end..next.start) == " "
-                    });
+                    let goes_on = page
+                        .words
+                        .get(at + out.len() + 1)
+                        .is_some_and(|next| next.shape == Shape::Lower && page.slice(word.end..next.start) == " ");
                     page.lines.get(line).is_some_and(|line| line.end - line.start > 40 || (goes_on && line.start < last.start))
                 }
                 ". " | "." => last.shape == Shape::Initial,
