@@ -52,6 +52,8 @@ pub mod pipeline;
 pub mod portal;
 /// Listeners, sessions, credentials.
 pub mod smtp_in;
+/// Reports about TLS to the domains that ask for them.
+pub mod tlsrpt;
 
 // Level 4: the program
 /// The commands.

@@ -15,8 +15,8 @@ pub mod throwaway;
 mod units;
 
 pub use error::Error;
-pub use raw::{NoticeMode, Raw};
-pub use settings::{DEFAULT_POLICY, DkimKey, Settings};
+pub use raw::{NoticeMode, Ocr, Raw};
+pub use settings::{Admin, DEFAULT_POLICY, DkimKey, Partner, Settings};
 pub use units::{Bytes, Span};
 
 /// Parses the text of a configuration file. `file` is named in errors.

@@ -17,15 +17,18 @@ use super::dialogue::{End, Failure, Step, Transaction};
 use super::judge::{HopEnd, judge};
 use super::pool::{Key, Pool};
 use super::settings::{FixedRoute, NoticeMode, RouteProof, Settings};
+use super::tally::{Failed, Tally};
 use super::weather::{Shown, Weather};
 use crate::audit;
 use crate::escrow::Notice;
 use crate::lookup::Lookup;
 use crate::mail::{Domain, Reply};
+use crate::policy::Lane;
 use crate::queue::Outcome;
+use crate::transport::tlsrpt::ResultType;
 use crate::transport::{
     Authentication, Denial, DomainEvidence, Evidence, Hop, Level, MxHost, Pin, Proof, Reason, Refusal, RefusalKind, Requirement,
-    Route, Security, TlsPlan, clear, hidden_policy, plan, tls_client,
+    Route, Security, TlsPlan, clear, hidden_policy, plan, tls_client, tlsrpt,
 };
 
 /// Where evidence comes from: `lookup` in the gateway, a table in tests.
@@ -78,12 +81,25 @@ pub struct Attempts {
     pub ask: Arc<dyn AskWay>,
     pub pool: Arc<Pool>,
     pub weather: Arc<Weather>,
+    pub tally: Arc<Tally>,
+    pub dice: Dice,
 }
+
+/// Dice for the order of hosts that are equally good.
+pub type Dice = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// A host to dial, with the account of a fixed route.
 pub(super) struct Dial<'a> {
     pub(super) hop: &'a Hop,
     pub(super) route: Option<&'a FixedRoute>,
+}
+
+/// A connection on which TLS is about to start.
+struct Session<'a> {
+    dial: &'a Dial<'a>,
+    evidence: &'a DomainEvidence,
+    sending: Option<IpAddr>,
+    receiving: IpAddr,
 }
 
 /// What one host made of the message.
@@ -109,7 +125,11 @@ impl Attempts {
         let Some((evidence, fixed, port)) = self.evidence(domain, way).await else {
             return Attempted::of(Outcome::Delayed { kind: RefusalKind::Unknown, reason: Reason::LevelNotReachable });
         };
-        let route = match route_of(requirement, &evidence, port, prefer) {
+        let planned = route_of(requirement, &evidence, port, prefer, (self.dice)());
+        if fixed.is_none() {
+            self.note_missed(&evidence, planned.as_ref().ok());
+        }
+        let route = match planned {
             Ok(route) => route,
             Err(outcome) => return Attempted::of(outcome),
         };
@@ -158,14 +178,14 @@ impl Attempts {
         };
         // What a message would need at least: whether more is published is for the plan to say.
         let requirement = Requirement { level: Level::Verified, require_tls: false };
-        let Route { hops, skipped } = match route_of(&requirement, &evidence, port, None) {
+        let Route { hops, skipped } = match route_of(&requirement, &evidence, port, None, (self.dice)()) {
             Ok(route) => route,
             Err(outcome) => return Attempted::of(outcome),
         };
         let judged = |ends: &[HopEnd]| judge(evidence.starttls_seen, hidden_policy(&evidence), &skipped, ends);
         let (mut ends, mut shown) = (Vec::new(), None);
         for hop in &hops {
-            let end = self.notify_proven(&Dial { hop, route: fixed }, notice).await;
+            let end = self.notify_proven(&Dial { hop, route: fixed }, &evidence, notice).await;
             if let Some(now) = shown_by(&end) {
                 shown = Some(if shown == Some(Shown::StartTls) { Shown::StartTls } else { now });
             }
@@ -243,14 +263,14 @@ impl Attempts {
         contents: &impl Contents,
     ) -> Hosted {
         let hop = dial.hop;
-        let Some(_slot) = self.pool.slot(&hop.host, hop.port).await else {
+        let Some(_slot) = self.pool.slot(&hop.host, hop.port, transaction.lane).await else {
             return Hosted::Ended(HopEnd::Silent(Reason::Timeout));
         };
         let key = key_of(dial);
         // A kept connection may have died while it waited; the message then goes over a new one.
         for is_new in [false, true] {
             let channel = if is_new {
-                match self.connect(dial).await {
+                match self.connect(dial, evidence).await {
                     Ok(channel) => channel,
                     Err(end) => return Hosted::Ended(end),
                 }
@@ -292,7 +312,7 @@ impl Attempts {
     }
 
     /// A new proven connection to a host, trying its addresses in order.
-    pub(super) async fn connect(&self, dial: &Dial<'_>) -> Result<Channel<Proven>, HopEnd> {
+    pub(super) async fn connect(&self, dial: &Dial<'_>, evidence: &DomainEvidence) -> Result<Channel<Proven>, HopEnd> {
         let hop = dial.hop;
         let hash = hop.plan.digest();
         let tls = self
@@ -300,16 +320,51 @@ impl Attempts {
             .tls(hash, || tls_client(&hop.plan, &self.settings.roots, now()))
             .map_err(|reason| HopEnd::Short { reason, is_policy: hop.plan.is_policy })?;
         let channel = self.open(hop).await?;
+        let session = Session { dial, evidence, sending: channel.local(), receiving: channel.address().ip() };
         if !channel.offers().starttls {
             channel.quit().await;
+            self.count(&session, Some(Reason::StarttlsNotSupported));
             return Err(HopEnd::NoStartTls { is_policy: hop.plan.is_tls_demanded });
         }
         let name = self.settings.name.as_str();
-        let mut channel = channel.start_tls(&tls, name).await.map_err(|failure| tls_end(&failure, &hop.plan))?;
+        let upgraded = channel.start_tls(&tls, name).await;
+        let failed = upgraded.as_ref().err().filter(|failure| !matches!(failure, Failure::Inside(_)));
+        self.count(&session, failed.map(Failure::reason));
+        let mut channel = upgraded.map_err(|failure| tls_end(&failure, &hop.plan))?;
         if let Some(login) = dial.route.and_then(|route| route.login.as_ref()) {
             channel.log_in(&login.user, &login.password).await.map_err(|failure| HopEnd::Later(failure.reason()))?;
         }
         Ok(channel)
+    }
+
+    /// Counts a session for the report to the domain. Fixed routes are agreed on, not published, and are not reported.
+    fn count(&self, session: &Session<'_>, failed: Option<Reason>) {
+        let Session { dial, evidence, sending, receiving } = session;
+        let Some(policy) = tlsrpt::applied(evidence, dial.hop).filter(|_| dial.route.is_none()) else { return };
+        let failed =
+            failed.or_else(|| tlsrpt::is_unlisted(evidence, &policy, &dial.hop.host).then_some(Reason::StsHostNotListed));
+        let failed = failed.map(|reason| Failed {
+            result: ResultType::of(reason),
+            reason,
+            host: Some(&dial.hop.host),
+            sending: *sending,
+            receiving: Some(*receiving),
+        });
+        self.tally.note(&evidence.domain, &policy, failed, super::worker::now());
+    }
+
+    /// Counts what a policy kept from being dialled.
+    fn note_missed(&self, evidence: &DomainEvidence, route: Option<&Route>) {
+        for missed in tlsrpt::missed(evidence, route) {
+            let failed = Failed {
+                result: missed.result,
+                reason: missed.reason,
+                host: missed.host.as_ref(),
+                sending: None,
+                receiving: None,
+            };
+            self.tally.note(&evidence.domain, &missed.policy, Some(failed), super::worker::now());
+        }
     }
 
     /// The first address of a host that answers EHLO. IPv6 comes first.
@@ -336,11 +391,11 @@ impl Attempts {
         Err(HopEnd::Silent(last))
     }
 
-    async fn notify_proven(&self, dial: &Dial<'_>, notice: &Notice) -> Hosted {
-        let Some(_slot) = self.pool.slot(&dial.hop.host, dial.hop.port).await else {
+    async fn notify_proven(&self, dial: &Dial<'_>, evidence: &DomainEvidence, notice: &Notice) -> Hosted {
+        let Some(_slot) = self.pool.slot(&dial.hop.host, dial.hop.port, Lane::First).await else {
             return Hosted::Ended(HopEnd::Silent(Reason::Timeout));
         };
-        match self.connect(dial).await {
+        match self.connect(dial, evidence).await {
             Ok(mut channel) => {
                 let proof = proven(channel.proof());
                 let sent = channel.send_notice(notice).await;
@@ -352,7 +407,7 @@ impl Attempts {
     }
 
     async fn notify_unproven(&self, hop: &Hop, notice: &Notice) -> Hosted {
-        let Some(_slot) = self.pool.slot(&hop.host, hop.port).await else {
+        let Some(_slot) = self.pool.slot(&hop.host, hop.port, Lane::First).await else {
             return Hosted::Ended(HopEnd::Silent(Reason::Timeout));
         };
         let unproven = unproven_plan(&hop.host);
@@ -375,7 +430,7 @@ impl Attempts {
     }
 
     async fn notify_in_clear(&self, hop: &Hop, notice: &Notice) -> Hosted {
-        let Some(_slot) = self.pool.slot(&hop.host, hop.port).await else {
+        let Some(_slot) = self.pool.slot(&hop.host, hop.port, Lane::First).await else {
             return Hosted::Ended(HopEnd::Silent(Reason::Timeout));
         };
         let mut channel = match self.open(hop).await {
@@ -398,8 +453,10 @@ pub(super) fn route_of(
     evidence: &DomainEvidence,
     port: u16,
     prefer: Option<&Domain>,
+    dice: u64,
 ) -> Result<Route, Outcome> {
     let mut route = plan(requirement, evidence, port).map_err(|refusal| outcome_of(&refusal))?;
+    route.spread(dice);
     if let Some(host) = prefer {
         // The host that may have the message already is asked first: it can tell a copy by its Message-ID.
         route.hops.sort_by_key(|hop| hop.host != *host);
@@ -530,6 +587,7 @@ async fn fixed_evidence(domain: &Domain, route: &FixedRoute) -> DomainEvidence {
     let host = MxHost { preference: 0, name: name.clone(), addresses, tlsa: Evidence::Absent(Denial::Claimed) };
     DomainEvidence {
         domain: domain.clone(),
+        alias_of: None,
         mx: Evidence::Present((vec![host], Security::Secure)),
         sts: Evidence::Absent(Denial::Claimed),
         pin: Some(Pin { level: Level::Authenticated, hosts: vec![name], certificates, ca_pem }),

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::attempt::{Contents, Way};
 use super::content::Content;
+use super::dialogue::RequireTls;
 use super::settings::{Login, NoticeMode, RouteProof};
 use super::testing::{Text, VERIFIED, World, address, domain, evidence, host, mailbox, text, to, with_sts, with_tlsa};
 use super::weather::Shown;
@@ -312,9 +313,11 @@ async fn what_a_host_lacks_sends_the_message_to_the_next_and_then_to_the_portal(
         ("too large", none, VERIFIED, &pat, &large, Reason::SizeExceeded),
         ("REQUIRETLS", sized, asked, &pat, &small, Reason::RequireTlsNotOffered),
     ];
+    // REQUIRETLS asks for a next hop that is vouched for; the others do not mind.
+    world.table.set(with_sts(evidence("patient.example", &[0, 1]), "*.patient.example"));
     for (name, lacking, requirement, recipient, contents, reason) in cases {
         let mut transaction = to(recipient, &dr);
-        transaction.require_tls = requirement.require_tls;
+        transaction.require_tls = if requirement.require_tls { RequireTls::Yes } else { RequireTls::No };
         world.sinks.iter().for_each(|sink| sink.set_offers(lacking));
         let attempted = world.attempts().deliver(&requirement, Way::Any, &transaction, contents, None).await;
         assert_eq!(attempted.outcome, settled(RefusalKind::CannotAuthenticate, reason), "{name}");
@@ -327,6 +330,65 @@ async fn what_a_host_lacks_sends_the_message_to_the_next_and_then_to_the_portal(
     assert!(received[1].mail_parameters.contains("SMTPUTF8"));
     assert!(received[3].mail_parameters.contains("REQUIRETLS"));
     assert_eq!(world.sinks[0].message_count(), 0);
+}
+
+#[tokio::test]
+async fn requiretls_asks_for_a_next_hop_that_dnssec_or_mta_sts_vouches_for_and_for_the_hosts_promise() {
+    let world = World::of(2).await;
+    let leaf = world.ca.leaf(&[&host(0)]).unwrap();
+    world.set_leaf(0, &leaf);
+    let plain = evidence("patient.example", &[0]);
+    let mut signed = plain.clone();
+    if let crate::transport::Evidence::Present((_, security)) = &mut signed.mx {
+        *security = crate::transport::Security::Secure;
+    }
+    let offers = Offers { require_tls: true, ..Offers::default() };
+    let not_vouched = settled(RefusalKind::CannotAuthenticate, Reason::LevelNotReachable);
+    let not_offered = settled(RefusalKind::CannotAuthenticate, Reason::RequireTlsNotOffered);
+    let cases = [
+        ("any MX answer may be forged", plain.clone(), offers, not_vouched),
+        ("a secure MX answer", signed.clone(), offers, Outcome::Delivered),
+        ("DANE", with_tlsa(plain.clone(), &leaf), offers, Outcome::Delivered),
+        ("MTA-STS", with_sts(plain.clone(), &host(0)), offers, Outcome::Delivered),
+        ("no promise", with_sts(plain.clone(), &host(0)), Offers::default(), not_offered),
+    ];
+    let (pat, dr) = (mailbox("pat@patient.example"), mailbox("dr@practice.example"));
+    let asked = Requirement { level: Level::Encrypted, require_tls: true };
+    for (name, evidence, offers, expected) in cases {
+        world.table.set(evidence);
+        world.sinks[0].set_offers(offers);
+        let before = world.sinks[0].message_count();
+        let transaction = super::Transaction { require_tls: RequireTls::Yes, ..to(&pat, &dr) };
+        let attempted = world.attempts().deliver(&asked, Way::Any, &transaction, &text(), None).await;
+        assert_eq!(attempted.outcome, expected, "{name}");
+        let sent = &world.sinks[0].messages()[usize::try_from(before).unwrap()..];
+        assert_eq!(sent.len(), usize::from(expected == Outcome::Delivered), "{name}");
+        assert!(sent.iter().all(|received| received.mail_parameters.contains(" REQUIRETLS")), "{name}");
+    }
+    // A transaction that forgot to ask is not admitted.
+    world.sinks[0].set_offers(offers);
+    world.table.set(signed);
+    let attempted = world.attempts().deliver(&asked, Way::Any, &to(&pat, &dr), &text(), None).await;
+    assert_eq!(attempted.outcome, settled(RefusalKind::CannotAuthenticate, Reason::LevelNotReachable));
+}
+
+#[tokio::test]
+async fn hosts_of_equal_preference_share_the_mail_and_a_lower_one_gets_none() {
+    let world = World::of(3).await;
+    let mut equal = evidence("patient.example", &[0, 1, 2]);
+    if let crate::transport::Evidence::Present((hosts, _)) = &mut equal.mx {
+        (hosts[0].preference, hosts[1].preference, hosts[2].preference) = (10, 10, 20);
+    }
+    world.table.set(equal);
+    let (pat, dr) = (mailbox("pat@patient.example"), mailbox("dr@practice.example"));
+    for dice in 0..16 {
+        let mut attempts = world.attempts();
+        attempts.dice = Arc::new(move || dice);
+        let attempted = attempts.deliver(&VERIFIED, Way::Any, &to(&pat, &dr), &text(), None).await;
+        assert_eq!(attempted.outcome, Outcome::Delivered);
+    }
+    let counts: Vec<u64> = world.sinks.iter().map(crate::world::Sink::message_count).collect();
+    assert!(counts[0] > 3 && counts[1] > 3 && counts[2] == 0, "{counts:?}");
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ pub enum Finding<'a> {
     Uncertain { host: Option<&'a str> },
     /// A rule or a person of the practice said no.
     Refused { reason: Reason },
+    /// Still waiting, and tried again until then.
+    Delayed { reason: Reason, reply: Option<&'a Reply>, host: Option<&'a str>, until: Timestamp },
     /// Accepted by the next host.
     Relayed { reply: &'a Reply, host: &'a str },
 }
@@ -42,6 +44,7 @@ pub fn report(
         Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Refused { .. } => {
             facts.notify.failure && !facts.notify.never
         }
+        Finding::Delayed { .. } => facts.notify.delay && !facts.notify.never,
         Finding::Relayed { .. } => facts.notify.success && !facts.notify.never,
     };
     if !is_asked || facts.reverse_path.is_empty() || facts.kind != CopyKind::Message {
@@ -50,7 +53,11 @@ pub fn report(
     let to = Mailbox::parse(facts.report_to.as_deref()?).ok().filter(|to| settings.routes.contains_key(to.domain()))?;
     let recipient = Mailbox::parse(&facts.recipient).ok()?;
     let from = settings.postmaster()?;
-    let (kind, status, why, action, reply, host) = words(finding);
+    let (kind, status, why, action, reply, host) = words(finding, facts.requirement.require_tls);
+    let retry_until = match finding {
+        Finding::Delayed { until, .. } => Some(until),
+        Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Refused { .. } | Finding::Relayed { .. } => None,
+    };
     let diagnostic = reply.map(|reply| message::mask_reply_text(reply.code, reply.enhanced, &reply.lines));
     let dice: [u8; 16] = vault.random();
     let word: String = dice.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -78,6 +85,7 @@ pub fn report(
             action,
             diagnostic: diagnostic.as_deref(),
             remote_mta: host,
+            retry_until,
         }],
         original: Some(original.header()),
     });
@@ -92,6 +100,8 @@ pub fn report(
         message_id: &facts.message_id,
         class: row.copy.class,
         parcel: None,
+        // RFC 8689, section 5: what is reported of such a message travels as it did.
+        require_tls: facts.requirement.require_tls,
         at: now,
         next_at: now,
     };
@@ -100,8 +110,16 @@ pub fn report(
 
 type Words<'a> = (ReportKind, EnhancedCode, &'static str, &'static str, Option<&'a Reply>, Option<&'a str>);
 
-fn words(finding: Finding<'_>) -> Words<'_> {
+fn words(finding: Finding<'_>, require_tls: bool) -> Words<'_> {
     match finding {
+        Finding::Delayed { reason, reply, host, .. } => (
+            ReportKind::Delayed,
+            reply.and_then(|reply| reply.enhanced).filter(|code| code.0 == 4).unwrap_or(late_status(reason)),
+            "The recipient's mail service could not be reached in a protected way so far.",
+            "Nothing needs to be done: it is tried again.",
+            reply,
+            host,
+        ),
         Finding::Relayed { reply, host } => (
             ReportKind::Relayed,
             EnhancedCode(2, 0, 0),
@@ -111,7 +129,7 @@ fn words(finding: Finding<'_>) -> Words<'_> {
             Some(host),
         ),
         Finding::Refused { reason } => {
-            let (status, why, action) = failure(reason);
+            let (status, why, action) = failure(reason, require_tls);
             (ReportKind::Failed, status, why, action, None, None)
         }
         Finding::Uncertain { host } => (
@@ -123,15 +141,53 @@ fn words(finding: Finding<'_>) -> Words<'_> {
             host,
         ),
         Finding::Failed { reason, reply, host } => {
-            let (status, why, action) = failure(reason);
+            let (status, why, action) = failure(reason, require_tls);
             let status = reply.and_then(|reply| reply.enhanced).filter(|code| code.0 == 5).unwrap_or(status);
             (ReportKind::Failed, status, why, action, reply, host)
         }
     }
 }
 
-/// Status (RFC 3463), why, and what to do.
-fn failure(reason: Reason) -> (EnhancedCode, &'static str, &'static str) {
+/// Status of a copy that waits (RFC 3463): the network, or what TLS did not prove.
+fn late_status(reason: Reason) -> EnhancedCode {
+    match reason {
+        Reason::ConnectFailed | Reason::Timeout | Reason::GreetingRefused => EnhancedCode(4, 4, 1),
+        Reason::DnsFailed => EnhancedCode(4, 4, 3),
+        Reason::StarttlsNotSupported
+        | Reason::StarttlsGone
+        | Reason::StarttlsMissingEverywhere
+        | Reason::CertificateHostMismatch
+        | Reason::CertificateExpired
+        | Reason::CertificateNotTrusted
+        | Reason::PinMismatch
+        | Reason::TlsaInvalid
+        | Reason::TlsaUnusable
+        | Reason::DnssecInvalid
+        | Reason::StsPolicyInvalid
+        | Reason::StsHostNotListed
+        | Reason::StsFetchFailed
+        | Reason::TlsFailed
+        | Reason::LevelNotReachable
+        | Reason::RequireTlsNotOffered => EnhancedCode(4, 7, 10),
+        Reason::SmtpUtf8NotOffered
+        | Reason::EightBitMimeNotOffered
+        | Reason::SizeExceeded
+        | Reason::ProtocolError
+        | Reason::TemporaryReply
+        | Reason::PermanentReply
+        | Reason::DomainNotFound
+        | Reason::NullMx
+        | Reason::MxIsUs
+        | Reason::AddressLiteral
+        | Reason::LoopDetected
+        | Reason::BudgetSpent
+        | Reason::RefusedByRule
+        | Reason::RefusedByOffice => EnhancedCode(4, 4, 0),
+    }
+}
+
+/// Status (RFC 3463; for REQUIRETLS RFC 8689, section 4.2.1), why, and what to do.
+fn failure(reason: Reason, require_tls: bool) -> (EnhancedCode, &'static str, &'static str) {
     match reason {
         Reason::DomainNotFound => (
             EnhancedCode(5, 1, 2),
@@ -184,7 +240,35 @@ fn failure(reason: Reason) -> (EnhancedCode, &'static str, &'static str) {
         | Reason::StsFetchFailed
         | Reason::TlsFailed
         | Reason::LevelNotReachable
-        | Reason::RequireTlsNotOffered
+            if require_tls =>
+        {
+            (
+                EnhancedCode(5, 7, 10),
+                "The message was to travel only over connections that prove themselves, and no such way leads to the recipient's mail service.",
+                "Please reach the person in another way, or send it without asking for REQUIRETLS.",
+            )
+        }
+        Reason::RequireTlsNotOffered => (
+            EnhancedCode(5, 7, 30),
+            "The message was to travel only to servers that promise REQUIRETLS, and the recipient's mail service does not.",
+            "Please reach the person in another way, or send it without asking for REQUIRETLS.",
+        ),
+        Reason::StarttlsNotSupported
+        | Reason::StarttlsGone
+        | Reason::StarttlsMissingEverywhere
+        | Reason::CertificateHostMismatch
+        | Reason::CertificateExpired
+        | Reason::CertificateNotTrusted
+        | Reason::PinMismatch
+        | Reason::TlsaInvalid
+        | Reason::TlsaUnusable
+        | Reason::DnssecInvalid
+        | Reason::DnsFailed
+        | Reason::StsPolicyInvalid
+        | Reason::StsHostNotListed
+        | Reason::StsFetchFailed
+        | Reason::TlsFailed
+        | Reason::LevelNotReachable
         | Reason::SmtpUtf8NotOffered
         | Reason::EightBitMimeNotOffered
         | Reason::ConnectFailed

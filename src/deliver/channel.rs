@@ -70,7 +70,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::content::Content;
-use super::dialogue::{Dialogue, End, Failure, Offers, Timeouts, Transaction};
+use super::dialogue::{Dialogue, End, Failure, Offers, RequireTls, Timeouts, Transaction};
 use crate::escrow::Notice;
 use crate::mail::Domain;
 use crate::observe::metrics;
@@ -116,6 +116,7 @@ pub struct Channel<S: Security> {
     dialogue: Dialogue<S::Stream>,
     security: S,
     address: SocketAddr,
+    local: Option<IpAddr>,
     messages: u32,
 }
 
@@ -129,6 +130,12 @@ impl<S: Security> Channel<S> {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address that we dialled from.
+    #[must_use]
+    pub fn local(&self) -> Option<IpAddr> {
+        self.local
     }
 
     /// Sends the fixed text of a notice, and nothing else: neutral reverse-path, one recipient, no parameters.
@@ -174,10 +181,11 @@ impl Channel<Clear> {
         })?;
         // Commands are written whole; waiting for more of them only delays the reply.
         client.stream.set_nodelay(true).map_err(|_| Failure::Connect)?;
+        let local = client.stream.local_addr().ok().map(|address| address.ip());
         let mut dialogue = Dialogue::over(client, timeouts);
         dialogue.greeting().await?;
         dialogue.hello(name).await?;
-        Ok(Channel { dialogue, security: Clear(()), address, messages: 0 })
+        Ok(Channel { dialogue, security: Clear(()), address, local, messages: 0 })
     }
 
     /// Upgrades to TLS and has the peer prove itself under the plan of `tls`; asks for the offers anew, because those
@@ -187,10 +195,10 @@ impl Channel<Clear> {
     /// [`Failure::NoStartTls`], [`Failure::Tls`] with the reason, [`Failure::Inside`] once the peer was proven, or
     /// another failure of the dialogue.
     pub async fn start_tls(self, tls: &TlsClient, name: &str) -> Result<Channel<Proven>, Failure> {
-        let address = self.address;
+        let (address, local) = (self.address, self.local);
         let dialogue = self.upgrade(tls).await?;
         let proof = tls.prove(dialogue.client().tls_connection()).map_err(Failure::Tls)?;
-        let mut channel = Channel { dialogue, security: Proven(proof), address, messages: 0 };
+        let mut channel = Channel { dialogue, security: Proven(proof), address, local, messages: 0 };
         channel.dialogue.hello(name).await.map_err(|failure| Failure::Inside(Box::new(failure)))?;
         Ok(channel)
     }
@@ -200,9 +208,9 @@ impl Channel<Clear> {
     /// # Errors
     /// As [`Channel::start_tls`].
     pub async fn start_tls_unproven(self, tls: &TlsClient, name: &str) -> Result<Channel<Encrypted>, Failure> {
-        let address = self.address;
+        let (address, local) = (self.address, self.local);
         let dialogue = self.upgrade(tls).await?;
-        let mut channel = Channel { dialogue, security: Encrypted(()), address, messages: 0 };
+        let mut channel = Channel { dialogue, security: Encrypted(()), address, local, messages: 0 };
         channel.dialogue.hello(name).await.map_err(|failure| Failure::Inside(Box::new(failure)))?;
         Ok(channel)
     }
@@ -272,7 +280,8 @@ impl Channel<Proven> {
         transaction: &Transaction<'_>,
         content: Content,
     ) -> Result<End, Failure> {
-        if !self.may_carry(clearance, transaction.recipient.domain()) {
+        let is_short = clearance.requires_tls() && transaction.require_tls != RequireTls::Yes;
+        if is_short || !self.may_carry(clearance, transaction.recipient.domain()) {
             return Err(Failure::NotAdmitted);
         }
         self.messages += 1;

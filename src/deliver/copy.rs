@@ -51,6 +51,8 @@ pub struct Internal<'a> {
     pub message_id: &'a str,
     pub class: Class,
     pub parcel: Option<ParcelId>,
+    /// The message that it speaks of asked for REQUIRETLS.
+    pub require_tls: bool,
     pub at: Timestamp,
     pub next_at: Timestamp,
 }
@@ -71,7 +73,7 @@ pub fn seal_internal(vault: &Vault, internal: &Internal<'_>, header: &[u8], body
         subject: String::new(),
         body: BodyKind::SevenBit,
         smtputf8: internal.to.needs_smtputf8(),
-        requirement: Requirement { level: Level::Verified, require_tls: false },
+        requirement: Requirement { level: Level::Verified, require_tls: internal.require_tls },
         action: Action::Deliver,
         class: internal.class,
         rules: Vec::new(),

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::content::{Content, LineLaw};
 use crate::mail::{Mailbox, Notify, Reply};
+use crate::policy::Lane;
 use crate::smtp::data::DataWriter;
 use crate::smtp::reply::ReplyReader;
 use crate::transport::Reason;
@@ -104,14 +105,25 @@ impl Offers {
     }
 }
 
+/// Whether the next host has to promise what REQUIRETLS asks (RFC 8689).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequireTls {
+    No,
+    /// Reports on a message that asked for it: they ask for it too, and being redacted they are not lost where nobody
+    /// offers it (section 5).
+    IfOffered,
+    Yes,
+}
+
 /// One mail transaction: one reverse-path, one recipient.
 #[derive(Clone, Debug)]
 pub struct Transaction<'a> {
+    pub lane: Lane,
     /// `None`: the null reverse-path.
     pub reverse_path: Option<&'a Mailbox>,
     pub recipient: &'a Mailbox,
     pub smtputf8: bool,
-    pub require_tls: bool,
+    pub require_tls: RequireTls,
     pub notify: Notify,
     /// The client's ORCPT, which names this recipient (RFC 3461, section 4.2).
     pub orcpt: Option<&'a str>,
@@ -328,11 +340,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
             }
             line.push_str(" SMTPUTF8");
         }
-        if transaction.require_tls {
-            if !self.offers.require_tls {
-                return Err(Failure::Lacks(Reason::RequireTlsNotOffered));
-            }
-            line.push_str(" REQUIRETLS");
+        match transaction.require_tls {
+            RequireTls::Yes if !self.offers.require_tls => return Err(Failure::Lacks(Reason::RequireTlsNotOffered)),
+            RequireTls::Yes => line.push_str(" REQUIRETLS"),
+            RequireTls::IfOffered if self.offers.require_tls => line.push_str(" REQUIRETLS"),
+            RequireTls::IfOffered | RequireTls::No => {}
         }
         if self.offers.dsn {
             // Whatever the client asked for: a report from outside must not carry the message back in clear.

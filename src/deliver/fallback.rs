@@ -340,6 +340,7 @@ impl Parcels {
             message_id: "",
             class: row.copy.class,
             parcel: Some(id),
+            require_tls: false,
             at: now,
             next_at: now.plus_ms(wait),
         };
@@ -389,6 +390,7 @@ impl Parcels {
             message_id,
             class: crate::policy::Class::Urgent,
             parcel: Some(parcel),
+            require_tls: false,
             at: now,
             next_at: now,
         };

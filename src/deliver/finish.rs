@@ -11,12 +11,12 @@ use super::attempt::{Attempted, Attempts, Contents, Way};
 use super::bounce::{self, Finding};
 use super::content::Content;
 use super::copy::OpenCopy;
-use super::dialogue::Transaction;
+use super::dialogue::{RequireTls, Transaction};
 use super::fallback::{self, Parcels, notice_of, record_of};
 use super::history::{History, Seen};
 use super::settings::{NoticeMode, Settings};
 use super::weather::Shown;
-use super::worker::{Uncertain, now};
+use super::worker::now;
 use crate::audit::{Event, Record};
 use crate::escrow::Why;
 use crate::mail::{BodyId, Domain, Mailbox, Notify, Reply, Timestamp};
@@ -25,7 +25,7 @@ use crate::policy::Action;
 use crate::queue::{Claim, CopyKind, CopyState, Next, Outcome};
 use crate::secret::{Key, Role, Sealed};
 use crate::store::{self, Commit, CopyRow, Handle, ParcelChange, Settle};
-use crate::transport::{Reason, RefusalKind};
+use crate::transport::{Reason, RefusalKind, Requirement};
 use crate::vault::Vault;
 
 /// The alarm about our own network repeats at most this often.
@@ -42,7 +42,6 @@ pub(super) struct Finish {
     parcels: Arc<Parcels>,
     attempts: Arc<Attempts>,
     history: Arc<History>,
-    uncertain: Uncertain,
     alarmed: Mutex<Option<Instant>>,
 }
 
@@ -69,7 +68,7 @@ impl Finish {
         attempts: Arc<Attempts>,
         history: Arc<History>,
     ) -> Finish {
-        Finish { settings, store, vault, parcels, attempts, history, uncertain: Uncertain::default(), alarmed: Mutex::default() }
+        Finish { settings, store, vault, parcels, attempts, history, alarmed: Mutex::default() }
     }
 
     pub(super) fn parcels(&self) -> Arc<Parcels> {
@@ -93,7 +92,8 @@ impl Finish {
             CopyKind::Message if open.facts.action == Action::Reject => self.refused(&row).await,
             CopyKind::Message => self.message(&row, &open, body).await,
             CopyKind::Notice => self.notice(&row, &open, &body).await,
-            CopyKind::Slip | CopyKind::Report => self.internal(&row, &open, body).await,
+            CopyKind::Slip | CopyKind::Report => self.internal(&row, &open, body, Way::FixedOnly).await,
+            CopyKind::TlsReport => self.internal(&row, &open, body, Way::Any).await,
         }
     }
 
@@ -102,28 +102,32 @@ impl Finish {
         // In foul weather of our own it is not the domain that lost something.
         let is_ours = attempted.shown == Some(Shown::Gone) && self.attempts.weather.suspicion().is_some();
         let seen = Seen::of(&attempted).filter(|_| !is_ours);
+        let next_at = self.message_ended(row, open, body, &attempted).await;
+        // Only now: until the outcome is written, a crash would have the message sent once more.
         self.history.saw(&row.copy.domain, attempted.shown, seen, now()).await;
+        next_at
+    }
+
+    async fn message_ended(&self, row: &CopyRow, open: &OpenCopy, body: Arc<Sealed>, attempted: &Attempted) -> Option<Timestamp> {
         let is_uncertain = attempted.outcome == Outcome::Uncertain;
-        if let (true, Some(host)) = (is_uncertain, &attempted.host) {
-            self.uncertain.note(row.copy.id, host.clone());
-        }
-        match self.next(row, &attempted.outcome) {
-            Next::Delivered => self.delivered(row, open, &attempted).await,
+        let may_have = may_have(row, attempted);
+        match self.next(row, open, &attempted.outcome) {
+            Next::Delivered => self.delivered(row, open, attempted).await,
             Next::Again { at, reason } => {
-                self.delayed(row, &attempted, reason, if is_uncertain { "uncertain" } else { "delayed" }, at).await
+                let outcome = if is_uncertain { "uncertain" } else { "delayed" };
+                self.late(row, open, attempted, reason, outcome, at).await
             }
             Next::Bounced { reason } => {
-                let host = self.uncertain.of(row.copy.id);
-                let uncertain = is_uncertain.then_some(Finding::Uncertain { host: host.as_ref().map(Domain::as_str) });
-                self.bounced(row, open, &attempted, reason, uncertain).await
+                let uncertain = is_uncertain.then_some(Finding::Uncertain { host: may_have.map(Domain::as_str) });
+                self.bounced(row, open, attempted, reason, uncertain).await
             }
-            Next::Portal(portal) => match self.uncertain.of(row.copy.id) {
+            Next::Portal(portal) => match may_have {
                 // What may have arrived is not put into the portal as if it had not.
                 Some(host) => {
                     let uncertain = Finding::Uncertain { host: Some(host.as_str()) };
-                    self.bounced(row, open, &attempted, portal.reason(), Some(uncertain)).await
+                    self.bounced(row, open, attempted, portal.reason(), Some(uncertain)).await
                 }
-                None => self.out_of_reach(row, open, body, &attempted, portal.reason()).await,
+                None => self.out_of_reach(row, open, body, attempted, portal.reason()).await,
             },
         }
     }
@@ -140,7 +144,7 @@ impl Finish {
         if let Some(domains) = self.attempts.weather.suspicion() {
             self.alarm(domains);
             let next_at = self.later(row);
-            return self.delayed(row, attempted, Reason::StarttlsMissingEverywhere, "delayed", next_at).await;
+            return self.late(row, open, attempted, Reason::StarttlsMissingEverywhere, "delayed", next_at).await;
         }
         let kind = match attempted.outcome {
             Outcome::Delayed { kind, .. } | Outcome::CannotReachLevel { kind, .. } => kind,
@@ -171,14 +175,15 @@ impl Finish {
         self.end_internal(row, open, &attempted).await
     }
 
-    /// Slips and reports: a fixed route or none, never the portal, never another report.
-    async fn internal(&self, row: &CopyRow, open: &OpenCopy, body: Arc<Sealed>) -> Option<Timestamp> {
-        let Some(attempted) = self.send(row, open, body, Way::FixedOnly).await else { return self.unreadable(row).await };
+    /// Slips and reports: a fixed route or none; reports about TLS as a message would go. Never the portal, never
+    /// another report.
+    async fn internal(&self, row: &CopyRow, open: &OpenCopy, body: Arc<Sealed>, way: Way) -> Option<Timestamp> {
+        let Some(attempted) = self.send(row, open, body, way).await else { return self.unreadable(row).await };
         self.end_internal(row, open, &attempted).await
     }
 
     async fn end_internal(&self, row: &CopyRow, open: &OpenCopy, attempted: &Attempted) -> Option<Timestamp> {
-        match self.next(row, &attempted.outcome) {
+        match self.next(row, open, &attempted.outcome) {
             Next::Delivered => self.delivered(row, open, attempted).await,
             Next::Again { at, reason } => self.delayed(row, attempted, reason, "delayed", at).await,
             Next::Bounced { reason } => self.gave_up(row, attempted, reason).await,
@@ -196,19 +201,27 @@ impl Finish {
         let dice: [u8; 10] = self.vault.random();
         let envid: String = dice.iter().map(|byte| format!("{byte:02x}")).collect();
         let notify = facts.notify;
+        let is_message = facts.kind == CopyKind::Message;
+        let require_tls = match (facts.requirement.require_tls, is_message) {
+            (true, true) => RequireTls::Yes,
+            (true, false) => RequireTls::IfOffered,
+            (false, _) => RequireTls::No,
+        };
+        let requirement = Requirement { require_tls: require_tls == RequireTls::Yes, ..facts.requirement };
         let transaction = Transaction {
+            lane: row.copy.class.lane(),
             reverse_path: reverse_path.as_ref(),
             recipient: &recipient,
             smtputf8: facts.smtputf8,
-            require_tls: facts.requirement.require_tls,
+            require_tls,
             // Success is reported from here: the next host's report would come from outside, about an id unknown here.
             notify: Notify { success: false, never: notify.never || !(notify.failure || notify.delay), ..notify },
             orcpt: facts.orcpt.as_deref(),
             envid: &envid,
         };
         let contents = SealedContents { open, id: row.copy.body, body };
-        let prefer = self.uncertain.of(row.copy.id);
-        Some(self.attempts.deliver(&facts.requirement, way, &transaction, &contents, prefer.as_ref()).await)
+        let prefer = row.uncertain_host.as_ref();
+        Some(self.attempts.deliver(&requirement, way, &transaction, &contents, prefer).await)
     }
 
     async fn delivered(&self, row: &CopyRow, open: &OpenCopy, attempted: &Attempted) -> Option<Timestamp> {
@@ -217,7 +230,7 @@ impl Finish {
             CopyKind::Message => Event::Delivered,
             CopyKind::Notice => Event::NoticeSent,
             CopyKind::Slip => Event::SlipSent,
-            CopyKind::Report => Event::ReportSent,
+            CopyKind::Report | CopyKind::TlsReport => Event::ReportSent,
         };
         let mut record = self.record(row, event, attempted, None, at);
         record.action = Some(open.facts.action.as_str().to_owned());
@@ -234,7 +247,9 @@ impl Finish {
             }
         }
         commit.records.push(record);
-        self.uncertain.forget(row.copy.id);
+        if row.copy.kind == CopyKind::TlsReport {
+            metrics().tls_report("mail");
+        }
         let level = level_word(attempted.proof.as_ref().map_or("", |proof| proof.level.as_str()));
         metrics().delivery(kind_word(row.copy.kind), "delivered", level);
         if let Some(host) = &attempted.host {
@@ -251,6 +266,32 @@ impl Finish {
         None
     }
 
+    /// A message that waits on. Its sender is told so once, when it has waited for long enough to matter.
+    async fn late(
+        &self,
+        row: &CopyRow,
+        open: &OpenCopy,
+        attempted: &Attempted,
+        reason: Reason,
+        outcome: &'static str,
+        next_at: Timestamp,
+    ) -> Option<Timestamp> {
+        let mut told = Commit::default();
+        let at = now();
+        let is_late = at.since_ms(row.copy.received_at) >= self.settings.schedule.delay_report_ms;
+        if is_late && !row.delay_told {
+            let until = self.claim(row, open).end(&self.settings.schedule);
+            let host = attempted.host.as_ref().map(Domain::as_str);
+            let finding = Finding::Delayed { reason, reply: attempted.reply.as_ref(), host, until };
+            if let Some((body, copy)) = bounce::report(&self.vault, &self.settings, row, open, finding, at) {
+                told.bodies.push(body);
+                told.copies.push(copy);
+                told.delay_told.push(row.copy.id);
+            }
+        }
+        self.wait(row, attempted, reason, outcome, next_at, told).await
+    }
+
     async fn delayed(
         &self,
         row: &CopyRow,
@@ -259,8 +300,26 @@ impl Finish {
         outcome: &'static str,
         next_at: Timestamp,
     ) -> Option<Timestamp> {
+        self.wait(row, attempted, reason, outcome, next_at, Commit::default()).await
+    }
+
+    /// Puts a copy back, together with what else is to be committed.
+    async fn wait(
+        &self,
+        row: &CopyRow,
+        attempted: &Attempted,
+        reason: Reason,
+        outcome: &'static str,
+        next_at: Timestamp,
+        with: Commit,
+    ) -> Option<Timestamp> {
         let at = now();
         let mut commit = settled(row, CopyState::Queued { next_at }, at, Some(reason));
+        (commit.bodies, commit.copies, commit.delay_told) = (with.bodies, with.copies, with.delay_told);
+        if let (Outcome::Uncertain, Some(host)) = (&attempted.outcome, &attempted.host) {
+            // Kept with the state: after a restart too it is asked first, and the copy never becomes a parcel.
+            commit.uncertain.push((row.copy.id, host.clone()));
+        }
         commit.records.push(self.record(row, Event::Delayed, attempted, Some(reason), at));
         metrics().delivery(kind_word(row.copy.kind), outcome, "none");
         metrics().refusal(reason.as_str());
@@ -292,7 +351,6 @@ impl Finish {
             commit.bodies.push(body);
             commit.copies.push(copy);
         }
-        self.uncertain.forget(row.copy.id);
         self.count_end(row, reason);
         self.commit(commit).await;
         None
@@ -312,12 +370,15 @@ impl Finish {
         let mut commit = settled(row, CopyState::Bounced, at, Some(reason));
         let event = match row.copy.kind {
             CopyKind::Notice => Event::NoticeFailed,
-            CopyKind::Message | CopyKind::Slip | CopyKind::Report => Event::Bounced,
+            CopyKind::Message | CopyKind::Slip | CopyKind::Report | CopyKind::TlsReport => Event::Bounced,
         };
         commit.records.push(self.record(row, event, attempted, Some(reason), at));
         if let (CopyKind::Notice, Some(parcel)) = (row.copy.kind, row.copy.parcel) {
             commit.parcel_changes.push(ParcelChange::NoticeFailed(parcel));
             observe::log(&observe::Event::NoticeFailed { parcel, reason: reason.as_str() });
+        }
+        if row.copy.kind == CopyKind::TlsReport {
+            metrics().tls_report("dropped");
         }
         self.count_end(row, reason);
         self.commit(commit).await;
@@ -393,16 +454,28 @@ impl Finish {
         base64::engine::general_purpose::STANDARD.encode(&sealed.0)
     }
 
-    fn next(&self, row: &CopyRow, outcome: &Outcome) -> Next {
-        let copy = &row.copy;
-        let attempts = row.attempts.max(1);
-        let claim = Claim { kind: copy.kind, class: copy.class, received_at: copy.received_at, attempts };
-        claim.after(outcome, &self.settings.schedule, now())
+    fn next(&self, row: &CopyRow, open: &OpenCopy, outcome: &Outcome) -> Next {
+        self.claim(row, open).after(outcome, &self.settings.schedule, now())
+    }
+
+    fn claim(&self, row: &CopyRow, open: &OpenCopy) -> Claim {
+        Claim {
+            kind: row.copy.kind,
+            class: row.copy.class,
+            received_at: row.copy.received_at,
+            attempts: row.attempts.max(1),
+            require_tls: open.facts.requirement.require_tls,
+            dice: self.dice(),
+        }
+    }
+
+    fn dice(&self) -> u16 {
+        u16::from_be_bytes(self.vault.random())
     }
 
     /// A step later, whatever the budget.
     fn later(&self, row: &CopyRow) -> Timestamp {
-        self.settings.schedule.next_at(row.attempts.max(1), now(), Timestamp(i64::MAX))
+        self.settings.schedule.next_at(row.attempts.max(1), now(), Timestamp(i64::MAX), self.dice())
     }
 
     fn alarm(&self, domains: usize) {
@@ -449,6 +522,12 @@ pub fn refuse(vault: &Vault, settings: &Settings, row: &CopyRow, reason: Reason,
     commit
 }
 
+/// The host that may have the message: it did not answer the final dot, now or in an earlier attempt.
+fn may_have<'a>(row: &'a CopyRow, attempted: &'a Attempted) -> Option<&'a Domain> {
+    let now = attempted.host.as_ref().filter(|_| attempted.outcome == Outcome::Uncertain);
+    now.or(row.uncertain_host.as_ref())
+}
+
 fn settled(row: &CopyRow, to: CopyState, at: Timestamp, reason: Option<Reason>) -> Commit {
     let reason = reason.map(|reason| reason.as_str().to_owned());
     let settle = Settle { copy: row.copy.id, generation: row.generation, to, at, reason };
@@ -461,6 +540,7 @@ fn kind_word(kind: CopyKind) -> &'static str {
         CopyKind::Notice => "notice",
         CopyKind::Slip => "slip",
         CopyKind::Report => "report",
+        CopyKind::TlsReport => "tls-report",
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::attempt::{Attempted, Attempts, Contents, Way};
 use super::content::Content;
 use super::copy::{Internal, seal_internal};
-use super::dialogue::Transaction;
+use super::dialogue::{RequireTls, Transaction};
 use super::finish::{ROOM_EVERY, with_room};
 use super::history::{History, Seen};
 use super::settings::Settings;
@@ -267,10 +267,11 @@ impl Later {
         let envid: String = dice.iter().map(|byte| format!("{byte:02x}")).collect();
         let notify = needs.notify;
         let transaction = Transaction {
+            lane: crate::policy::Lane::Bulk,
             reverse_path: reverse_path.as_ref(),
             recipient: &recipient,
             smtputf8: needs.smtputf8,
-            require_tls: requirement.require_tls,
+            require_tls: if requirement.require_tls { RequireTls::Yes } else { RequireTls::No },
             // As for every other message: success is told from here.
             notify: Notify { success: false, never: notify.never || !(notify.failure || notify.delay), ..notify },
             orcpt: needs.orcpt.as_deref(),
@@ -309,7 +310,7 @@ impl Later {
             record.required = Some(needs.requirement.level.as_str().to_owned());
             record.proof.clone_from(&attempted.proof);
             commit.records.push(record);
-            self.add_letter(&mut commit, row, facts, at);
+            self.add_letter(&mut commit, row, facts, needs, at);
             match with_room(ROOM_EVERY, || self.store.commit(commit.clone())).await {
                 Ok(()) => break,
                 // A notice or slip is just being sent: it is left out the next time round.
@@ -323,7 +324,7 @@ impl Later {
         Ok(Sent::Done)
     }
 
-    fn add_letter(&self, commit: &mut Commit, row: &ParcelRow, facts: &ParcelFacts, at: Timestamp) {
+    fn add_letter(&self, commit: &mut Commit, row: &ParcelRow, facts: &ParcelFacts, needs: &Needs, at: Timestamp) {
         let Some(recipient) = Mailbox::parse(&facts.recipient).ok() else { return };
         let to = facts.slip_to.as_deref().and_then(|text| Mailbox::parse(text).ok());
         let to = to.filter(|to| self.settings.routes.contains_key(to.domain()) && to.folded() != recipient.folded());
@@ -345,6 +346,7 @@ impl Later {
             message_id: &facts.message_id,
             class: Class::Normal,
             parcel: Some(row.id),
+            require_tls: needs.requirement.require_tls,
             at,
             next_at: at,
         };

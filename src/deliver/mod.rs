@@ -8,7 +8,7 @@
 //! nothing but a notice.
 //!
 //! Reading order: `settings` → `worker` → `finish` → `attempt` → `channel` (→ `dialogue`, `content`) → `judge` →
-//! `pool` → `fallback` → `bounce` → `weather` → `probe` → `history` → `standing` → `later`.
+//! `pool` → `fallback` → `bounce` → `weather` → `tally` → `probe` → `history` → `standing` → `later`.
 
 mod attempt;
 mod bounce;
@@ -25,6 +25,7 @@ pub mod pool;
 mod probe;
 mod settings;
 mod standing;
+mod tally;
 pub mod weather;
 mod worker;
 
@@ -38,15 +39,16 @@ mod testing;
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod worker_tests;
 
-pub use attempt::{AskWay, Attempted, Attempts, Contents, Way};
+pub use attempt::{AskWay, Attempted, Attempts, Contents, Dice, Way};
 pub use channel::{Channel, Clear, Encrypted, Proven, Security, TlsShown};
 pub use content::{Content, LineLaw, Unlawful};
 pub use copy::{Internal, OpenCopy, seal_internal};
-pub use dialogue::{End, Failure, Offers, Step, Timeouts, Transaction};
+pub use dialogue::{End, Failure, Offers, RequireTls, Step, Timeouts, Transaction};
 pub use fallback::{Error as PortalError, Parcels, Reissued, issue_code, may_notify, notice_of, record_of};
 pub use finish::refuse;
 pub use judge::HopEnd;
 pub use probe::{AtLevel, Probe, Seen, Tried, Via, Would};
 pub use settings::{FixedRoute, Login, NoticeMode, Portal, RouteProof, Settings};
 pub use standing::{Check, Found, Ground, ground};
+pub use tally::{Failed, Tally};
 pub use worker::{Deliver, Running};

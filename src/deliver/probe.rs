@@ -15,13 +15,14 @@ use super::fallback::may_notify;
 use super::judge::{HopEnd, judge};
 use super::pool::Pool;
 use super::settings::{FixedRoute, Settings};
+use super::tally::Tally;
 use super::weather::Weather;
 use super::worker;
 use crate::audit;
 use crate::escrow::Why;
 use crate::mail::Domain;
 use crate::policy::Class;
-use crate::queue::{Claim, CopyKind, Next, Outcome};
+use crate::queue::{Claim, CopyKind, DICE_EVEN, Next, Outcome};
 use crate::transport::{DomainEvidence, Hop, Level, PlanHash, Proof, Reason, RefusalKind, Requirement, clear, tls_client};
 
 /// Everything a probe found.
@@ -120,7 +121,8 @@ impl Attempts {
     #[must_use]
     pub fn alone(settings: Arc<Settings>, ask: Arc<dyn AskWay>) -> Attempts {
         let pool = Arc::new(Pool::new(settings.pool.clone()));
-        Attempts { settings, ask, pool, weather: Arc::new(Weather::new(None)) }
+        let (weather, tally) = (Arc::new(Weather::new(None)), Arc::new(Tally::new(false, false)));
+        Attempts { settings, ask, pool, weather, tally, dice: Arc::new(|| 0) }
     }
 
     /// Walks the way to a domain at each level, as a delivery would, and sends nothing.
@@ -164,13 +166,13 @@ struct Walk<'a> {
 impl Walk<'_> {
     async fn at(&mut self, level: Level, evidence: &DomainEvidence, fixed: Option<&FixedRoute>, port: u16) -> AtLevel {
         let requirement = Requirement { level, require_tls: false };
-        let route = match route_of(&requirement, evidence, port, None) {
+        let route = match route_of(&requirement, evidence, port, None, (self.attempts.dice)()) {
             Ok(route) => route,
             Err(outcome) => return self.judged(level, outcome, Vec::new(), Vec::new()),
         };
         let mut tried = Vec::new();
         for hop in &route.hops {
-            let end = match self.prove(&Dial { hop, route: fixed }).await {
+            let end = match self.prove(&Dial { hop, route: fixed }, evidence).await {
                 // The clearance that a message would need is asked for here too.
                 Ok(proof) => match clear(hop, &requirement, evidence) {
                     Ok(clearance) if clearance.admits(&proof) => Ok(proven(&proof)),
@@ -191,13 +193,13 @@ impl Walk<'_> {
     }
 
     /// Dials as a delivery does. What the host showed is noted on the way.
-    async fn prove(&mut self, dial: &Dial<'_>) -> Result<Proof, HopEnd> {
+    async fn prove(&mut self, dial: &Dial<'_>, evidence: &DomainEvidence) -> Result<Proof, HopEnd> {
         let hop = dial.hop;
         let key = (hop.host.clone(), hop.plan.digest());
         if let Some(known) = self.proofs.get(&key) {
             return known.clone();
         }
-        let proved = match self.attempts.connect(dial).await {
+        let proved = match self.attempts.connect(dial, evidence).await {
             Ok(channel) => {
                 let seen = Seen {
                     host: hop.host.clone(),
@@ -254,7 +256,14 @@ impl Walk<'_> {
     fn judged(&self, level: Level, outcome: Outcome, tried: Vec<Tried>, skipped: Vec<(Domain, Reason)>) -> AtLevel {
         let settings = &self.attempts.settings;
         let at = worker::now();
-        let claim = Claim { kind: CopyKind::Message, class: Class::Normal, received_at: at, attempts: 1 };
+        let claim = Claim {
+            kind: CopyKind::Message,
+            class: Class::Normal,
+            received_at: at,
+            attempts: 1,
+            require_tls: false,
+            dice: DICE_EVEN,
+        };
         let (would, reason) = match claim.after(&outcome, &settings.schedule, at) {
             Next::Delivered => (Would::Deliver, None),
             Next::Portal(portal) => (Would::Portal, Some(portal.reason())),

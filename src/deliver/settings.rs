@@ -48,6 +48,8 @@ pub struct Settings {
     pub later_every: Duration,
     /// When our own network is suspected; `None` in worlds of a few domains.
     pub weather: Option<weather::Settings>,
+    /// Whether TLS sessions are counted for the reports of RFC 8460.
+    pub tls_reports: bool,
 }
 
 /// How recipients hear that a message waits.
@@ -156,6 +158,7 @@ impl Settings {
             portal: Portal::default(),
             later_every: Duration::from_secs(12 * 3600),
             weather: Some(weather::Settings::default()),
+            tls_reports: false,
         }
     }
 

@@ -149,11 +149,11 @@ impl Attempts {
         };
         let (mut proofs, mut ends) = (Vec::new(), Vec::new());
         for hop in hops.iter().take(HOSTS_MAX) {
-            let Some(_slot) = self.pool.slot(&hop.host, hop.port).await else {
+            let Some(_slot) = self.pool.slot(&hop.host, hop.port, crate::policy::Lane::First).await else {
                 ends.push(HopEnd::Silent(Reason::Timeout));
                 continue;
             };
-            match self.connect(&Dial { hop, route: fixed }).await {
+            match self.connect(&Dial { hop, route: fixed }, &evidence).await {
                 Ok(channel) => {
                     proofs.push(channel.proof().clone());
                     channel.quit().await;
@@ -184,6 +184,8 @@ impl Attempts {
             ask: Arc::new(Held(evidence)),
             pool: Arc::clone(&self.pool),
             weather: Arc::clone(&self.weather),
+            tally: Arc::clone(&self.tally),
+            dice: Arc::clone(&self.dice),
         }
     }
 }

@@ -12,9 +12,10 @@ use tokio::net::TcpListener;
 
 use super::attempt::{AskWay, Attempts, Contents};
 use super::content::Content;
-use super::dialogue::{Timeouts, Transaction};
+use super::dialogue::{RequireTls, Timeouts, Transaction};
 use super::pool::Pool;
 use super::settings::{FixedRoute, RouteProof, Settings};
+use super::tally::Tally;
 use super::weather::Weather;
 use crate::mail::{Domain, Mailbox, Notify};
 use crate::secret::Plaintext;
@@ -49,6 +50,7 @@ impl AskWay for Table {
         Box::pin(async move {
             found.unwrap_or_else(|| DomainEvidence {
                 domain: domain.clone(),
+                alias_of: None,
                 mx: Evidence::Unknown(crate::transport::Why::ServFail),
                 sts: Evidence::Absent(Denial::Claimed),
                 pin: None,
@@ -64,6 +66,7 @@ pub struct World {
     pub table: Arc<Table>,
     pub port: u16,
     pub sinks: Vec<Sink>,
+    pub tally: Arc<Tally>,
     pub settings: Settings,
 }
 
@@ -104,7 +107,7 @@ impl World {
             rcpt: Duration::from_secs(20),
             ..Timeouts::default()
         };
-        World { ca, table: Arc::default(), port, sinks, settings }
+        World { ca, table: Arc::default(), port, sinks, tally: Arc::new(Tally::new(true, true)), settings }
     }
 
     pub fn attempts(&self) -> Attempts {
@@ -113,6 +116,8 @@ impl World {
             ask: Arc::<Table>::clone(&self.table),
             pool: Arc::new(Pool::new(self.settings.pool.clone())),
             weather: Arc::new(Weather::new(self.settings.weather)),
+            tally: Arc::clone(&self.tally),
+            dice: Arc::new(|| 1),
         }
     }
 
@@ -153,6 +158,7 @@ pub fn evidence(of: &str, hosts: &[usize]) -> DomainEvidence {
         .collect();
     DomainEvidence {
         domain: domain(of),
+        alias_of: None,
         mx: Evidence::Present((hosts, Security::Insecure)),
         sts: Evidence::Absent(Denial::Claimed),
         pin: None,
@@ -190,10 +196,11 @@ pub fn with_sts(mut evidence: DomainEvidence, mx: &str) -> DomainEvidence {
 
 pub fn to<'a>(recipient: &'a Mailbox, from: &'a Mailbox) -> Transaction<'a> {
     Transaction {
+        lane: crate::policy::Lane::First,
         reverse_path: Some(from),
         recipient,
         smtputf8: false,
-        require_tls: false,
+        require_tls: RequireTls::No,
         notify: Notify::default(),
         orcpt: None,
         envid: "e1",

@@ -6,10 +6,11 @@
 //! Must not be here: any decision about what may be sent where (`transport`), and an AD bit believed from beyond
 //! this machine.
 //!
-//! Reading order: this file → `dns` → `gather` → `sts_fetch` → `memory` → `second`.
+//! Reading order: this file → `dns` → `gather` → `https` → `sts_fetch` → `memory` → `second`.
 
 mod dns;
 mod gather;
+mod https;
 mod memory;
 mod second;
 mod sts_fetch;
@@ -30,11 +31,12 @@ use tokio::time::Instant;
 
 use self::dns::{Answer, Dns, absolute};
 use self::gather::Gather;
-use self::sts_fetch::Fetcher;
+use self::https::Https;
 use crate::mail::{Domain, Timestamp};
 use crate::transport::{Denial, DomainEvidence, Evidence, Pin, Why};
 use crate::{store, vault};
 
+pub use https::HttpsFailure;
 pub use memory::{Forgotten, InProcess, Memory};
 
 /// How long evidence is believed at most, whatever its TTL.
@@ -43,6 +45,8 @@ const EVIDENCE_MAX: Duration = Duration::from_secs(3600);
 const EVIDENCE_MIN: Duration = Duration::from_secs(5);
 /// Something is unknown: ask again soon.
 const UNKNOWN_MAX: Duration = Duration::from_secs(5);
+/// How long a host may take to accept what is posted to it.
+pub const POST_MAX: Duration = Duration::from_secs(30);
 /// Domains remembered at once.
 const DOMAINS_MAX: usize = 20_000;
 /// How long a STARTTLS once seen is expected again.
@@ -70,6 +74,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// A name whose signatures are known to be broken, for the self-test.
     pub bogus_name: Option<Domain>,
+    /// Whether changes of policies are told of; not by whoever only looks.
+    pub is_quiet: bool,
 }
 
 impl Default for Settings {
@@ -86,6 +92,7 @@ impl Default for Settings {
             own_addresses: Vec::new(),
             deadline: Duration::from_secs(30),
             bogus_name: None,
+            is_quiet: false,
         }
     }
 }
@@ -97,6 +104,8 @@ pub enum Error {
     TrustAnchor,
     #[error("the system names no DNS resolver; set dns.resolver to the address of one")]
     NoSystemResolver,
+    #[error("the threads for DNS could not be started")]
+    Threads,
     #[error("TLS could not be set up")]
     Tls,
     #[error(
@@ -146,9 +155,10 @@ impl Lookup {
     ) -> Result<Lookup, Error> {
         let gather = Gather {
             dns: Dns::new(&settings)?,
-            fetcher: Fetcher::new(&settings)?,
+            https: Https::new(&settings)?,
             memory: Box::new(memory),
             policies: Mutex::default(),
+            told: Mutex::default(),
             clock: Arc::new(clock),
             settings,
         };
@@ -213,6 +223,30 @@ impl Lookup {
         self.gather.dns.believe_second(!is_second_alone);
         self.is_trusted.store(result.is_ok() || is_second_alone, Ordering::Release);
         result
+    }
+
+    /// Hands something over by HTTPS POST to a host that a stranger has named: verified certificate, public addresses
+    /// only (but in test worlds), no redirects, within [`POST_MAX`].
+    ///
+    /// # Errors
+    /// [`HttpsFailure`] if the host did not answer 2xx.
+    pub async fn post(
+        &self,
+        host: &Domain,
+        port: u16,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<(), HttpsFailure> {
+        let deadline = Instant::now() + POST_MAX;
+        let addresses = self.gather.all_addresses(host, deadline).await;
+        let https = &self.gather.https;
+        let posted = async {
+            let stream = https.open(&addresses, port, host).await?;
+            let authority = if port == 443 { host.to_string() } else { format!("{host}:{port}") };
+            https.post(stream, &authority, path, content_type, body).await
+        };
+        tokio::time::timeout_at(deadline, posted).await.unwrap_or(Err(HttpsFailure::Unreachable))
     }
 
     /// Whether DNSSEC works on this way: the trust anchor's own keys

@@ -1,100 +1,54 @@
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Limited};
+use hyper::StatusCode;
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsConnector;
+use hyper::header::CONTENT_TYPE;
+use tokio::time::{Instant, timeout_at};
 
-use super::{Error, Settings};
+use super::https::{Exchange, Https, HttpsFailure};
 use crate::mail::Domain;
 use crate::transport::mta_sts::{POLICY_BYTES_MAX, parse_policy};
-use crate::transport::{StsPolicy, is_public};
+use crate::transport::{StsPolicy, Why};
 
 /// RFC 8461, section 3.3: "a timeout of one minute".
 pub(super) const FETCH_MAX: Duration = Duration::from_secs(60);
-/// One address; the next may do.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
-const ADDRESSES_MAX: usize = 4;
 
-/// Fetches policies over HTTPS as RFC 8461, section 3.3, asks: one certificate for the policy host, no redirects,
-/// 64 KiB, plain text.
-pub(super) struct Fetcher {
-    tls: TlsConnector,
+/// Fetches the policy of `domain` from one of the addresses of its policy host, as RFC 8461, section 3.3, asks: one
+/// certificate for that host, no redirects, 64 KiB, plain text.
+///
+/// # Errors
+/// [`Why`]: the host could not be asked, did not prove its name, or gave what is no policy.
+pub(super) async fn fetch(
+    https: &Https,
     port: u16,
-    allow_private: bool,
-    own_addresses: Vec<IpAddr>,
-}
-
-impl Fetcher {
-    pub fn new(settings: &Settings) -> Result<Fetcher, Error> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .map_err(|_| Error::Tls)?
-            .with_root_certificates(Arc::clone(&settings.roots))
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        config.enable_early_data = false;
-        Ok(Fetcher {
-            tls: TlsConnector::from(Arc::new(config)),
-            port: settings.sts_port,
-            allow_private: settings.allow_private_sts,
-            own_addresses: settings.own_addresses.clone(),
-        })
-    }
-
-    /// The policy of `domain` from one of the addresses of its policy host; `None` for anything that is no policy.
-    pub async fn fetch(&self, domain: &Domain, addresses: &[IpAddr], id: &str, deadline: Instant) -> Option<StsPolicy> {
-        let host = policy_host(domain)?;
-        let deadline = deadline.min(Instant::now() + FETCH_MAX);
-        let tcp = timeout_at(deadline, self.connect(addresses)).await.ok()??;
-        let body = timeout_at(deadline, self.get(tcp, &host)).await.ok()??;
-        parse_policy(&body, id).ok()
-    }
-
-    /// An attacker who names the addresses must not make us talk to machines that only we can reach.
-    fn may_reach(&self, address: IpAddr) -> bool {
-        !self.own_addresses.contains(&address) && (self.allow_private || is_public(address))
-    }
-
-    async fn connect(&self, addresses: &[IpAddr]) -> Option<TcpStream> {
-        for address in addresses.iter().copied().filter(|address| self.may_reach(*address)).take(ADDRESSES_MAX) {
-            if let Ok(Ok(stream)) = timeout(CONNECT_MAX, TcpStream::connect(SocketAddr::new(address, self.port))).await {
-                return Some(stream);
+    domain: &Domain,
+    addresses: &[IpAddr],
+    id: &str,
+    deadline: Instant,
+) -> Result<StsPolicy, Why> {
+    let host = policy_host(domain).ok_or(Why::FetchFailed)?;
+    let deadline = deadline.min(Instant::now() + FETCH_MAX);
+    let stream =
+        timeout_at(deadline, https.open(addresses, port, &host)).await.map_err(|_| Why::FetchFailed)?.map_err(|failure| {
+            match failure {
+                HttpsFailure::NotTrusted => Why::PolicyHostNotTrusted,
+                HttpsFailure::Unreachable | HttpsFailure::Refused(_) => Why::FetchFailed,
             }
-        }
-        None
-    }
-
-    async fn get(&self, tcp: TcpStream, host: &Domain) -> Option<Bytes> {
-        let name = ServerName::try_from(host.as_str().to_owned()).ok()?;
-        let tls = self.tls.connect(name, tcp).await.ok()?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.ok()?;
-        // Ends with this function, whatever the server still sends.
-        let mut exchange = JoinSet::new();
-        exchange.spawn(connection);
-        let request = Request::get("/.well-known/mta-sts.txt")
-            .header(HOST, host.as_str())
-            .header(USER_AGENT, "wardpost")
-            .body(Empty::<Bytes>::new())
-            .ok()?;
-        let response = sender.send_request(request).await.ok()?;
+        })?;
+    let get = async {
+        let answered = https.get(stream, &host, "/.well-known/mta-sts.txt").await?;
+        let Exchange { response, connection: _connection } = answered;
+        let (head, body) = response.into_parts();
         // Redirects too: RFC 8461, section 3.3, forbids to follow them.
-        if response.status() != StatusCode::OK || !is_plain_text(response.headers().get(CONTENT_TYPE)?.as_bytes()) {
+        if head.status != StatusCode::OK || !is_plain_text(head.headers.get(CONTENT_TYPE)?.as_bytes()) {
             return None;
         }
-        let body = Limited::new(response.into_body(), POLICY_BYTES_MAX).collect().await.ok()?;
-        Some(body.to_bytes())
-    }
+        Some(Limited::new(body, POLICY_BYTES_MAX).collect().await.ok()?.to_bytes())
+    };
+    let body: Bytes = timeout_at(deadline, get).await.ok().flatten().ok_or(Why::FetchFailed)?;
+    parse_policy(&body, id).map_err(|_| Why::PolicyInvalid)
 }
 
 pub(super) fn policy_host(domain: &Domain) -> Option<Domain> {

@@ -10,7 +10,7 @@
 //! Must not be here: attachments' formats (`extract`), findings (`scan`), a clock, a socket, a random source.
 //!
 //! Reading order: `parse` → `part` → `header` → `fields`, `words`, `addresses` → `transfer`, `charset` →
-//! `rewrite` → `last_look` → `dkim` → `report`.
+//! `rewrite` → `last_look` → `dkim` → `report`, `tls_report`.
 
 mod addresses;
 mod charset;
@@ -24,6 +24,7 @@ mod part;
 mod problem;
 mod report;
 mod rewrite;
+mod tls_report;
 mod transfer;
 mod words;
 
@@ -35,6 +36,7 @@ pub use part::{DecodeProblem, Part, PartPath, TransferEncoding};
 pub use problem::{Problem, ProblemKind};
 pub use report::{Report, ReportKind, ReportedRecipient, mask_reply_text, report};
 pub use rewrite::{Audience, HOP_FIELD, RewriteFacts, RewriteRefusal, Rewritten, rewrite};
+pub use tls_report::{TlsReportLetter, tls_report};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]

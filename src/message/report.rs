@@ -53,6 +53,8 @@ pub struct ReportedRecipient<'a> {
     pub diagnostic: Option<&'a str>,
     /// The remote server's name.
     pub remote_mta: Option<&'a str>,
+    /// For a delay: when trying ends (RFC 3464, section 2.3.9).
+    pub retry_until: Option<Timestamp>,
 }
 
 /// A report to be written. Its reverse-path is null (RFC 3461, section 6.1): that is the sending side's matter.
@@ -184,6 +186,9 @@ fn status(report: &Report<'_>) -> String {
         }
         if let Some(diagnostic) = recipient.diagnostic {
             compose::field(&mut out, "Diagnostic-Code", &format!("smtp; {}", printable(diagnostic)));
+        }
+        if let Some(until) = recipient.retry_until {
+            compose::field(&mut out, "Will-Retry-Until", &until.rfc5322());
         }
     }
     String::from_utf8_lossy(&out).into_owned()
@@ -340,6 +345,7 @@ mod tests {
                 action: "Check the address and send again.",
                 diagnostic: Some(&diagnostic),
                 remote_mta: Some("mx.y.example"),
+                retry_until: None,
             }],
             original: Some(original.header()),
         });

@@ -5,14 +5,15 @@
 //! Must not be here: transport (checked at every attempt, because DNS changes while mail waits), sockets.
 
 mod gate;
+mod runs;
 mod stations;
 
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use gate::{Dkim, Gate, Settings, Signers};
-pub use stations::facts;
+pub use gate::{Dkim, Gate, Settings, Signers, Warm};
+pub use stations::{facts, token_hash};
 
 use crate::extract;
 use crate::message;
@@ -30,7 +31,8 @@ pub struct Submission {
     pub envelope: Envelope,
     pub principal: Principal,
     pub peer: IpAddr,
-    /// `TLSv1.3` or `TLSv1.2`; `None` only for a listed network with `tls = "optional"`.
+    /// `TLSv1.3` or `TLSv1.2`; `None` only for a listed network with `tls = "optional"` and for a legacy
+    /// listener.
     pub tls: Option<&'static str>,
     pub content: Plaintext,
     pub received_at: Timestamp,
@@ -49,6 +51,8 @@ pub enum Refused {
     Policy { message: QueueId },
     /// From or Sender is not the principal's.
     FromNotAllowed,
+    /// Another customer of the same mail service, or nobody can tell whose it is.
+    ForeignTenant,
     /// The header section breaks RFC 5322 in a way that could hide content or recipients.
     HeaderInvalid { what: &'static str },
     /// Another recipient's address stands in the finished header section.
@@ -94,6 +98,7 @@ fn read_and_decide(gate: &Gate, submission: Submission) -> Result<Built, Refused
     let message = message::parse(content);
     stations::is_well_formed(&message)?;
     stations::is_from_its_sender(&message, &principal)?;
+    stations::is_from_its_tenant(&message, &principal)?;
     stations::is_no_loop(gate, &message)?;
 
     let timer = metrics().scan_seconds.start_timer();
@@ -107,7 +112,8 @@ fn read_and_decide(gate: &Gate, submission: Submission) -> Result<Built, Refused
     let decision = policy::decide(&rules, &envelope, &facts);
     stations::count(&decision, &findings);
 
-    let arrival = stations::Arrival { gate, envelope: &envelope, principal: &principal, received_at, tls };
+    let is_run = gate.is_run(&principal, &envelope, received_at);
+    let arrival = stations::Arrival { gate, envelope: &envelope, principal: &principal, received_at, tls, is_run };
     let mut built = Built::new(gate, &arrival, &message, &facts, &decision);
     if decision.rejects_all() {
         return Ok(built.refuse());

@@ -16,4 +16,4 @@ pub use decide::{Facts, MessageFacts, decide};
 pub use load::{Example, ExampleAttachment, LoadError, Made, NamedLevels, load};
 pub use rule::{Condition, Group, LevelName, Policy, Rule};
 pub use split::{Outgoing, split};
-pub use verdict::{Action, Audience, Class, Decision, Verdict};
+pub use verdict::{Action, Audience, Class, Decision, Lane, Verdict};

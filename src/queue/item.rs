@@ -16,6 +16,9 @@ pub enum CopyKind {
     Slip,
     /// A delivery status report to the sender, by a fixed route only.
     Report,
+    /// A report about TLS to a domain that asks for it (RFC 8460), at the level that domain proves.
+    #[serde(rename = "tls-report")]
+    TlsReport,
 }
 
 /// Where a copy stands. Terminal states keep no content and no key.

@@ -13,5 +13,5 @@ mod schedule;
 mod transition;
 
 pub use item::{CopyFacts, CopyKind, CopyState, Outcome};
-pub use schedule::{STEP_MAX_MS, Schedule};
+pub use schedule::{DICE_EVEN, STEP_MAX_MS, Schedule};
 pub use transition::{AfterHold, Claim, Judgement, Next, Portal, after_hold};

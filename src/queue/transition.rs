@@ -11,6 +11,11 @@ pub struct Claim {
     pub received_at: Timestamp,
     /// Attempts so far, the one just made included.
     pub attempts: u32,
+    /// The client asked for REQUIRETLS: what cannot leave so is returned, not put into the portal (RFC 8689,
+    /// section 4.2.1), and has the time that returned mail has.
+    pub require_tls: bool,
+    /// For the jitter of the next wait.
+    pub dice: u16,
 }
 
 /// What becomes of a claimed copy. There is no way from here to "held", and none out of a finished state.
@@ -64,6 +69,7 @@ impl Claim {
             RefusalKind::Undeliverable => Next::Bounced { reason },
             RefusalKind::CannotEncrypt | RefusalKind::CannotAuthenticate => match self.portal(reason) {
                 Some(portal) if is_settled => Next::Portal(portal),
+                None if is_settled && matches!(self.kind, CopyKind::Message | CopyKind::TlsReport) => Next::Bounced { reason },
                 _ => self.again_or(schedule, now, reason, |claim| claim.give_up(reason)),
             },
             // An attacker on the path can cause both; patience costs him, haste would cost us.
@@ -75,7 +81,11 @@ impl Claim {
 
     fn again_or(self, schedule: &Schedule, now: Timestamp, reason: Reason, at_the_end: impl FnOnce(Claim) -> Next) -> Next {
         let end = self.end(schedule);
-        if now >= end { at_the_end(self) } else { Next::Again { at: schedule.next_at(self.attempts, now, end), reason } }
+        if now >= end {
+            at_the_end(self)
+        } else {
+            Next::Again { at: schedule.next_at(self.attempts, now, end, self.dice), reason }
+        }
     }
 
     fn give_up(self, reason: Reason) -> Next {
@@ -84,8 +94,8 @@ impl Claim {
 
     fn portal(self, reason: Reason) -> Option<Portal> {
         match self.kind {
-            CopyKind::Message => Some(Portal { reason }),
-            CopyKind::Notice | CopyKind::Slip | CopyKind::Report => None,
+            CopyKind::Message if !self.require_tls => Some(Portal { reason }),
+            CopyKind::Message | CopyKind::Notice | CopyKind::Slip | CopyKind::Report | CopyKind::TlsReport => None,
         }
     }
 
@@ -93,12 +103,17 @@ impl Claim {
     #[must_use]
     pub fn end(self, schedule: &Schedule) -> Timestamp {
         match self.kind {
+            CopyKind::Message if self.require_tls => self.received_at.plus_ms(schedule.give_up_ms),
             CopyKind::Message => schedule.budget_end(self.class, self.received_at),
             CopyKind::Notice => self.received_at.plus_ms(schedule.notice_give_up_ms),
             CopyKind::Slip | CopyKind::Report => self.received_at.plus_ms(schedule.give_up_ms),
+            CopyKind::TlsReport => self.received_at.plus_ms(schedule.give_up_ms.min(TLS_REPORT_GIVE_UP_MS)),
         }
     }
 }
+
+/// A report about TLS is news for a day (RFC 8460, section 5.3).
+const TLS_REPORT_GIVE_UP_MS: i64 = 86_400_000;
 
 /// What a person decides about a held copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +149,7 @@ mod tests {
     use super::*;
 
     const START: Timestamp = Timestamp(1_700_000_000_000);
-    const KINDS: [CopyKind; 4] = [CopyKind::Message, CopyKind::Notice, CopyKind::Slip, CopyKind::Report];
+    const KINDS: [CopyKind; 5] = [CopyKind::Message, CopyKind::Notice, CopyKind::Slip, CopyKind::Report, CopyKind::TlsReport];
     const REFUSALS: [RefusalKind; 5] = [
         RefusalKind::CannotEncrypt,
         RefusalKind::CannotAuthenticate,
@@ -161,9 +176,11 @@ mod tests {
                 for attempts in [0, 1, 2, 5, 6, 7, 100, u32::MAX] {
                     for after_s in [-86_400, -1, 0, 1, 599, 600, 3599, 3600, 3601, 259_200, 432_000, i64::MAX / 2000] {
                         let now = START.plus_secs(after_s);
-                        let claim = Claim { kind, class, received_at: START, attempts };
-                        for outcome in outcomes() {
-                            holds(claim, &outcome, now, claim.after(&outcome, &schedule, now));
+                        for (require_tls, dice) in [(false, 0), (false, DICE_EVEN), (true, u16::MAX)] {
+                            let claim = Claim { kind, class, received_at: START, attempts, require_tls, dice };
+                            for outcome in outcomes() {
+                                holds(claim, &outcome, now, claim.after(&outcome, &schedule, now));
+                            }
                         }
                     }
                 }
@@ -193,7 +210,14 @@ mod tests {
             (Outcome::Delayed { kind: RefusalKind::Unknown, reason }, again, portal),
             (Outcome::Delayed { kind: RefusalKind::Undeliverable, reason }, bounced, bounced),
         ];
-        let claim = Claim { kind: CopyKind::Message, class: Class::Normal, received_at: START, attempts: 1 };
+        let claim = Claim {
+            kind: CopyKind::Message,
+            class: Class::Normal,
+            received_at: START,
+            attempts: 1,
+            require_tls: false,
+            dice: DICE_EVEN,
+        };
         let schedule = Schedule::default();
         for (outcome, at_first, at_last) in cases {
             assert_eq!(claim.after(&outcome, &schedule, early), at_first, "{outcome:?} early");
@@ -209,6 +233,7 @@ mod tests {
         for_all(|claim, outcome, _, next| {
             if matches!(next, Next::Portal(_)) {
                 assert_eq!(claim.kind, CopyKind::Message);
+                assert!(!claim.require_tls);
                 assert_ne!(*outcome, Outcome::Uncertain);
             }
         });
@@ -235,7 +260,8 @@ mod tests {
         let schedule = Schedule::default();
         let outcome = Outcome::Delayed { kind: RefusalKind::Unknown, reason: Reason::ConnectFailed };
         for (class, budget_s, attempts_expected) in [(Class::Normal, 3600, 9), (Class::Urgent, 600, 6)] {
-            let mut claim = Claim { kind: CopyKind::Message, class, received_at: START, attempts: 1 };
+            let mut claim =
+                Claim { kind: CopyKind::Message, class, received_at: START, attempts: 1, require_tls: false, dice: DICE_EVEN };
             let mut now = START;
             let mut waits = Vec::new();
             while let Next::Again { at, .. } = claim.after(&outcome, &schedule, now) {
@@ -285,10 +311,44 @@ mod tests {
         for steps_ms in [vec![], vec![0], vec![-5], vec![i64::MAX]] {
             let schedule = Schedule { steps_ms, ..Schedule::default() };
             let end = START.plus_ms(10 * STEP_MAX_MS);
-            let at = schedule.next_at(3, START, end);
+            let at = schedule.next_at(3, START, end, DICE_EVEN);
             assert!(at > START && at <= START.plus_ms(STEP_MAX_MS));
         }
     }
 
-    use super::super::schedule::STEP_MAX_MS;
+    #[test]
+    fn what_asked_for_requiretls_is_returned_where_others_go_to_the_portal() {
+        let schedule = Schedule::default();
+        let claim = Claim {
+            kind: CopyKind::Message,
+            class: Class::Normal,
+            received_at: START,
+            attempts: 1,
+            require_tls: true,
+            dice: DICE_EVEN,
+        };
+        let reason = Reason::RequireTlsNotOffered;
+        let settled = Outcome::CannotReachLevel { kind: RefusalKind::CannotAuthenticate, reason };
+        assert_eq!(claim.after(&settled, &schedule, START), Next::Bounced { reason });
+        let unknown = Outcome::Delayed { kind: RefusalKind::Unknown, reason: Reason::ConnectFailed };
+        // It has days, not the hour after which others go to the portal.
+        let late = START.plus_ms(schedule.normal_budget_ms + 1);
+        assert!(matches!(claim.after(&unknown, &schedule, late), Next::Again { .. }));
+        let end = START.plus_ms(schedule.give_up_ms);
+        assert_eq!(claim.after(&unknown, &schedule, end), Next::Bounced { reason: Reason::ConnectFailed });
+    }
+
+    #[test]
+    fn waits_differ_by_a_tenth_at_most_as_the_dice_fall() {
+        let schedule = Schedule { steps_ms: vec![100_000], ..Schedule::default() };
+        let far = START.plus_ms(STEP_MAX_MS);
+        let wait = |dice| schedule.next_at(1, START, far, dice).since_ms(START);
+        assert_eq!((wait(0), wait(DICE_EVEN)), (90_000, 100_000));
+        assert!((109_990..=110_000).contains(&wait(u16::MAX)), "{}", wait(u16::MAX));
+        assert!((0..=u16::MAX).step_by(251).map(wait).is_sorted());
+        // Whatever the dice say, a budget is kept to the moment.
+        assert_eq!(schedule.next_at(1, START, START.plus_ms(5), u16::MAX), START.plus_ms(5));
+    }
+
+    use super::super::schedule::{DICE_EVEN, STEP_MAX_MS};
 }

@@ -15,7 +15,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::{Failure, Parts, now};
-use crate::deliver::{AskWay, Attempts, Content, Contents, Settings, Transaction, Way, pool::Pool, weather::Weather};
+use crate::deliver::{
+    AskWay, Attempts, Content, Contents, RequireTls, Settings, Tally, Transaction, Way, pool::Pool, weather::Weather,
+};
 use crate::mail::{Domain, Mailbox, Notify};
 use crate::observe::{self, Event, metrics};
 use crate::queue::Outcome;
@@ -150,6 +152,7 @@ async fn listen(shows: Shows) -> Result<(Sink, DomainEvidence), Failure> {
     let addresses = Evidence::Present((vec![Ipv4Addr::LOCALHOST.into()], security));
     let evidence = DomainEvidence {
         domain,
+        alias_of: None,
         mx: Evidence::Present((vec![MxHost { preference: 0, name: host, addresses, tlsa }], security)),
         sts: Evidence::Absent(Denial::Claimed),
         pin: None,
@@ -180,15 +183,19 @@ async fn send(
         ask: Arc::new(Made(evidence)),
         pool: Arc::new(Pool::new(settings.pool.clone())),
         weather: Arc::new(Weather::new(None)),
+        // Its receivers are no domains that anybody reports to.
+        tally: Arc::new(Tally::new(false, false)),
+        dice: Arc::new(|| 0),
         settings: Arc::new(settings),
     };
     let mailbox = |text: &str| Mailbox::parse(text).map_err(|error| Problem::CouldNotRun(error.to_string()));
     let (recipient, sender) = (mailbox(RECIPIENT)?, mailbox("canary@canary.invalid")?);
     let transaction = Transaction {
+        lane: crate::policy::Lane::First,
         reverse_path: Some(&sender),
         recipient: &recipient,
         smtputf8: false,
-        require_tls: false,
+        require_tls: RequireTls::No,
         notify: Notify::default(),
         orcpt: None,
         envid: words,

@@ -2,9 +2,11 @@
 //!
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
-//! Reading order: this file → `start` → `continuity` → `rules` → `dkim` → `housekeeping` → `canary`, `resolver` →
-//! `control` → `check` → `proof`.
+//! Reading order: this file → `start` → `tasks` → `continuity` → `rules` → `dkim` → `housekeeping` → `canary`, `resolver` →
+//! `control` → `access` → `check` → `partners` → `proof` → `admin_api`.
 
+mod access;
+mod admin_api;
 mod canary;
 pub mod check;
 mod continuity;
@@ -12,10 +14,12 @@ mod control;
 mod dkim;
 mod housekeeping;
 mod observation;
+mod partners;
 mod proof;
 mod resolver;
 mod rules;
 mod start;
+mod tasks;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -26,11 +30,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use continuity::{accept_restored, kept_head};
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use dkim::{Published, name as dkim_name, published};
+pub use partners::Review;
 pub use rules::{examine, load_rules, scanner};
 pub use start::{DEMO_MARK, Source, first_domains, refuse_demo_folder, start, start_meant, start_with};
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::config::Settings;
 use crate::mail::Timestamp;
@@ -59,7 +63,7 @@ pub struct Running {
     gate: Arc<Gate>,
     listening: Vec<(&'static str, SocketAddr)>,
     stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
+    tasks: tasks::Tasks,
     deliver: crate::deliver::Running,
     reload: start::Reload,
     /// Becomes `Some` when something ended that must not end.
@@ -170,9 +174,8 @@ impl Running {
     pub async fn stop(mut self) -> ExitCode {
         observe::log(&Event::Stopping);
         let _ = self.stop.send(true);
-        let tasks = async { while self.tasks.join_next().await.is_some() {} };
         // Side by side: what comes in meanwhile is left queued, and both together stay within the supervisor's patience.
-        let _ = tokio::join!(tokio::time::timeout(STOP_MAX, tasks), self.deliver.stop());
+        let _ = tokio::join!(tokio::time::timeout(STOP_MAX, self.tasks.all_ended()), self.deliver.stop());
         self.tasks.abort_all();
         self.parts.store.close().await;
         ExitCode::SUCCESS
@@ -223,7 +226,15 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
             Err(_) => tries += 1,
         }
     };
-    let parts = Parts { store: store.clone(), vault, settings: Arc::new(settings) };
+    let parts = Parts { store: store.clone(), vault, settings: Arc::new(settings), reports: Arc::default() };
+    if matches!(request, Request::TlsrptShow | Request::TlsrptSend { .. })
+        && let Some(tlsrpt) = parts.settings.tlsrpt.clone()
+    {
+        let lookup = Arc::new(crate::lookup::Lookup::new(parts.settings.lookup.clone(), store.clone(), parts.vault.clone())?);
+        let signers = dkim::signers(&parts.settings.dkim, &lookup, &crate::pipeline::Signers::new(), true).await;
+        let signers = Arc::new(signers);
+        start::reporter(tlsrpt, &parts, &lookup, None, move || signers.clone());
+    }
     let answer = control::answer(&parts, request, now()).await;
     store.close().await;
     Ok(answer)

@@ -7,11 +7,12 @@
 //! Must not be here: DNS or HTTPS queries (`lookup`), sockets (`deliver`), and any path from
 //! [`Evidence::Unknown`] to a hop. "We could not find out" is never "there is none".
 //!
-//! Reading order: `level` → `evidence` → `dane`, `mta_sts` → `plan` → `clearance` → `verify` → `certificate`.
-//! Standards: RFC 7672 (DANE for SMTP), RFC 8461 (MTA-STS). Where both apply, DANE wins.
+//! Reading order: `level` → `evidence` → `dane`, `mta_sts` → `plan` → `clearance` → `verify` → `certificate` → `tlsrpt`.
+//! Standards: RFC 7672 (DANE for SMTP), RFC 8461 (MTA-STS), RFC 8460 (reports). Where both apply, DANE wins.
 
 pub mod dane;
 pub mod mta_sts;
+pub mod tlsrpt;
 
 mod certificate;
 mod clearance;

@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
     Denial, DomainEvidence, Evidence, Level, MxHost, Pin, Reason, Refusal, RefusalKind, Requirement, Security, StsMode,
@@ -60,6 +60,25 @@ pub struct Route {
     pub skipped: Vec<(Domain, Reason)>,
 }
 
+impl Route {
+    /// Shuffles hosts of equal preference (RFC 5321, section 5.1: "the sender-SMTP MUST randomize them"), so that many
+    /// messages spread over all of them. Preferences stay in order. Same dice, same order.
+    pub fn spread(&mut self, dice: u64) {
+        let mut state = dice;
+        for equals in self.hops.chunk_by_mut(|a, b| a.preference == b.preference) {
+            for last in (1..equals.len()).rev() {
+                // SplitMix64: the order needs to be even, not secret.
+                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                mixed ^= mixed >> 31;
+                let place = usize::try_from(mixed % (last as u64 + 1)).unwrap_or(last);
+                equals.swap(last, place);
+            }
+        }
+    }
+}
+
 /// Where mail goes between servers (RFC 5321, section 4.5.4.2). On any other port all servers are a test world's.
 const SMTP_PORT: u16 = 25;
 
@@ -76,6 +95,7 @@ const SMTP_PORT: u16 = 25;
 /// | TLSA unknown | the host is not used |
 /// | MTA-STS enforce | host listed, WebPKI, authenticated; else the host is not used |
 /// | none of these | WebPKI, verified; or TLS alone where only `encrypted` is asked |
+/// | REQUIRETLS asked | of the above only what DNSSEC on the MX answer, MTA-STS in enforce or a pin vouches for |
 ///
 /// Where the MX answer is insecure, TLSA records of the host it names are not used: whoever forged the answer chose
 /// the host, so they prove nothing about the domain. Such a host needs a WebPKI certificate and is never more than
@@ -104,7 +124,8 @@ pub fn plan(requirement: &Requirement, evidence: &DomainEvidence, mx_port: u16) 
         Evidence::Absent(Denial::Proven | Denial::Claimed) => return Err(undeliverable(Reason::DomainNotFound)),
         Evidence::Unknown(why) => return Err(Skip::Unknown(dns_reason(*why), *why).refusal()),
     };
-    let asked = Asked { level: least_level(requirement, evidence.pin.as_ref()), evidence, mx_security, mx_port };
+    let level = least_level(requirement, evidence.pin.as_ref());
+    let asked = Asked { level, require_tls: requirement.require_tls, evidence, mx_security, mx_port };
     // Hosts at or behind our own preference would send the mail round in a circle (RFC 5321, section 5.1).
     let own_preference = hosts.iter().filter(|host| is_us(host)).map(|host| host.preference).min();
     let mut route = Route { hops: Vec::new(), skipped: Vec::new() };
@@ -134,14 +155,14 @@ pub fn plan(requirement: &Requirement, evidence: &DomainEvidence, mx_port: u16) 
 #[must_use]
 pub fn hidden_policy(evidence: &DomainEvidence) -> Option<Reason> {
     match evidence.sts {
-        Evidence::Unknown(Why::FetchFailed) => Some(Reason::StsFetchFailed),
-        Evidence::Unknown(why) => Some(dns_reason(why)),
+        Evidence::Unknown(why) => Some(sts_reason(why)),
         Evidence::Present(_) | Evidence::Absent(Denial::Proven | Denial::Claimed) => None,
     }
 }
 
 /// The level a copy has to reach: what policy asks, what the administrator's pin asks, and at least a verified peer
-/// for REQUIRETLS (RFC 8689, section 4.2.1).
+/// for REQUIRETLS (RFC 8689, section 4.2.1, step 4). A header field `TLS-Required: No` is not looked at anywhere: it is
+/// typed by a sender, and nothing a sender types lowers protection.
 pub(super) fn least_level(requirement: &Requirement, pin: Option<&Pin>) -> Level {
     let for_requiretls = if requirement.require_tls { Level::Verified } else { Level::Encrypted };
     let for_pin = pin.map_or(Level::Encrypted, |pin| pin.level.max(Level::Verified));
@@ -184,13 +205,25 @@ fn undeliverable(reason: Reason) -> Refusal {
 fn dns_reason(why: Why) -> Reason {
     match why {
         Why::Bogus | Why::NotValidating => Reason::DnssecInvalid,
-        Why::ServFail | Why::Timeout | Why::FetchFailed | Why::Other => Reason::DnsFailed,
+        Why::ServFail | Why::Timeout | Why::FetchFailed | Why::PolicyHostNotTrusted | Why::PolicyInvalid | Why::Other => {
+            Reason::DnsFailed
+        }
+    }
+}
+
+/// Why an announced MTA-STS policy is not known.
+fn sts_reason(why: Why) -> Reason {
+    match why {
+        Why::FetchFailed | Why::PolicyHostNotTrusted => Reason::StsFetchFailed,
+        Why::PolicyInvalid => Reason::StsPolicyInvalid,
+        Why::Bogus | Why::NotValidating | Why::ServFail | Why::Timeout | Why::Other => dns_reason(why),
     }
 }
 
 /// What is asked of every host of one domain.
 struct Asked<'e> {
     level: Level,
+    require_tls: bool,
     evidence: &'e DomainEvidence,
     mx_security: Security,
     mx_port: u16,
@@ -200,10 +233,25 @@ impl Asked<'_> {
     fn hop(&self, host: &MxHost) -> Result<Hop, Skip> {
         let addresses = self.addresses(host)?;
         let plan = self.tls_plan(host)?;
+        if self.require_tls {
+            self.vouched_for()?;
+        }
         if plan.gives < self.level {
             return Err(Skip::BelowLevel);
         }
         Ok(Hop { preference: host.preference, host: host.name.clone(), addresses, port: self.mx_port, plan })
+    }
+
+    /// REQUIRETLS: the name of the next hop comes from a secure MX answer, or MTA-STS has validated it (RFC 8689,
+    /// section 4.2.1, step 2). A pin is the administrator's word for it.
+    fn vouched_for(&self) -> Result<(), Skip> {
+        if self.mx_security == Security::Secure || self.evidence.pin.is_some() || self.enforced().is_some() {
+            return Ok(());
+        }
+        match self.evidence.sts {
+            Evidence::Unknown(why) => Err(Skip::Unknown(sts_reason(why), why)),
+            Evidence::Present(_) | Evidence::Absent(Denial::Proven | Denial::Claimed) => Err(Skip::BelowLevel),
+        }
     }
 
     fn addresses(&self, host: &MxHost) -> Result<Vec<IpAddr>, Skip> {
@@ -232,11 +280,10 @@ impl Asked<'_> {
                 if records.is_empty() {
                     return self.mandatory(host);
                 }
-                // RFC 7672, section 3.2.2: the TLSA base domain, and the next-hop domain as its MX answer is secure.
-                let mut names = vec![tlsa.base.clone()];
-                if tlsa.base != self.evidence.domain {
-                    names.push(self.evidence.domain.clone());
-                }
+                // RFC 7672, section 3.2.2: the TLSA base domain; as the MX answer is secure the next-hop domain; and
+                // where that is an alias, what it leads to.
+                let next_hop = [Some(&self.evidence.domain), self.evidence.alias_of.as_ref()];
+                let names = names_of(&tlsa.base, next_hop.into_iter().flatten());
                 let authentication = Authentication::Dane { records, names };
                 Ok(TlsPlan {
                     host: host.name.clone(),
@@ -276,7 +323,7 @@ impl Asked<'_> {
         let mut least = self.level;
         if let Evidence::Unknown(why) = self.evidence.sts {
             if self.level == Level::Authenticated {
-                return Err(Skip::Unknown(hidden_policy(self.evidence).unwrap_or(Reason::DnsFailed), why));
+                return Err(Skip::Unknown(sts_reason(why), why));
             }
             least = Level::Verified;
         }
@@ -316,7 +363,7 @@ impl Asked<'_> {
             match &host.tlsa {
                 Evidence::Unknown(why) => return Err(Skip::Unknown(dns_reason(*why), *why)),
                 Evidence::Present(tlsa) if !dane::effective(&tlsa.records).is_empty() => {
-                    Authentication::Dane { records: dane::effective(&tlsa.records), names: vec![tlsa.base.clone()] }
+                    Authentication::Dane { records: dane::effective(&tlsa.records), names: names_of(&tlsa.base, [&host.name]) }
                 }
                 Evidence::Present(_) | Evidence::Absent(Denial::Proven | Denial::Claimed) => {
                     web_pki(host, CaSet::Configured, None)
@@ -333,6 +380,17 @@ impl Asked<'_> {
         let gives = pin.level.max(Level::Verified);
         Ok(Some(TlsPlan { host: host.name.clone(), authentication, gives, is_policy: true, is_tls_demanded: true }))
     }
+}
+
+/// The TLSA base domain first, because it is the SNI too; each name once.
+fn names_of<'d>(base: &Domain, others: impl IntoIterator<Item = &'d Domain>) -> Vec<Domain> {
+    let mut names = vec![base.clone()];
+    for other in others {
+        if !names.contains(other) {
+            names.push(other.clone());
+        }
+    }
+    names
 }
 
 /// The reference name is the MX name as it is written, never the target of an alias (RFC 8461, section 4.1).
@@ -363,6 +421,8 @@ pub fn is_public(address: IpAddr) -> bool {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
             Some(v4) => is_public_v4(v4),
+            // What a translator or relay would turn into IPv4 again (RFC 6052, RFC 3056).
+            None if let Some(v4) = embedded_v4(v6) => is_public_v4(v4),
             None => {
                 let is_unique_local = v6.segments()[0] & 0xfe00 == 0xfc00;
                 let is_link_local = v6.segments()[0] & 0xffc0 == 0xfe80;
@@ -372,13 +432,27 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// The address inside 64:ff9b::/96 or 2002::/16.
+fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let of = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match v6.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(of(high, low)),
+        [0x2002, high, low, ..] => Some(of(high, low)),
+        _ => None,
+    }
+}
+
 fn is_public_v4(v4: Ipv4Addr) -> bool {
     let is_shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+    let is_benchmark = v4.octets()[0] == 198 && v4.octets()[1] & 0xfe == 18;
+    let is_reserved = v4.octets()[0] >= 240;
     !(v4.is_loopback()
         || v4.is_private()
         || v4.is_link_local()
         || v4.is_multicast()
         || v4.is_broadcast()
         || v4.octets()[0] == 0
-        || is_shared)
+        || is_shared
+        || is_benchmark
+        || is_reserved)
 }

@@ -40,6 +40,7 @@ fn at(address: &str) -> MxHost {
 fn evidence(security: Security, hosts: Vec<MxHost>) -> DomainEvidence {
     DomainEvidence {
         domain: domain("patient.example"),
+        alias_of: None,
         mx: Present((hosts, security)),
         sts: Absent(Denial::Proven),
         pin: None,
@@ -361,6 +362,18 @@ fn reference_names_are_the_tlsa_base_and_the_next_hop_for_dane_and_the_mx_name_o
     let route = plan(&asked(Verified), &evidence, 25).unwrap();
     let Authentication::Dane { names, .. } = &route.hops[0].plan.authentication else { panic!() };
     assert_eq!(names, &[domain("target.example"), domain("patient.example")]);
+    // The domain is an alias itself, to one that its certificates name.
+    let alias = with(one(Secure, tlsa("target.example", &[2])), |e| e.alias_of = Some(domain("clinic.example")));
+    let route = plan(&asked(Level::Authenticated), &alias, 25).unwrap();
+    let Authentication::Dane { names, .. } = &route.hops[0].plan.authentication else { panic!() };
+    assert_eq!(names, &[domain("target.example"), domain("patient.example"), domain("clinic.example")]);
+    // A pinned host that is an alias: no MX record led there, so its own name counts beside the base.
+    let fixed = with(one(Insecure, tlsa("target.example", &[2])), |e| {
+        e.pin = Some(Pin { hosts: vec![domain("mx.patient.example")], ..pin(Level::Authenticated) });
+    });
+    let route = plan(&asked(Level::Authenticated), &fixed, 25).unwrap();
+    let Authentication::Dane { names, .. } = &route.hops[0].plan.authentication else { panic!() };
+    assert_eq!(names, &[domain("target.example"), domain("mx.patient.example")]);
     let route = plan(&asked(Verified), &one(Secure, none()), 25).unwrap();
     let Authentication::WebPki { names, .. } = &route.hops[0].plan.authentication else { panic!() };
     assert_eq!(names, &[domain("mx.patient.example")]);
@@ -377,6 +390,53 @@ fn requiretls_asks_at_least_a_verified_peer_and_stands_in_the_clearance() {
     assert_eq!(clearance.level(), Verified);
     let weak = plan(&asked(Encrypted), &evidence, 25).unwrap();
     assert!(clear(&weak.hops[0], &requirement, &evidence).is_err());
+}
+
+#[test]
+fn requiretls_goes_only_where_dnssec_mta_sts_or_a_pin_vouches_for_the_host() {
+    let asked = Requirement { level: Encrypted, require_tls: true };
+    let result = |evidence: &DomainEvidence| match plan(&asked, evidence, 25) {
+        Ok(route) => route.hops.iter().map(shown).collect::<Vec<_>>().join(" | "),
+        Err(refusal) => format!("{:?} {}", refusal.kind, refusal.reason.as_str()),
+    };
+    let with_sts = |sts| with(one(Insecure, none()), |e| e.sts = sts);
+    let listed: &[&str] = &["mx.patient.example"];
+    for (evidence, expected) in [
+        (one(Insecure, none()), "CannotAuthenticate level-not-reachable"),
+        (one(Secure, none()), "mx webpki verified"),
+        (one(Secure, good_tlsa()), "mx dane authenticated policy"),
+        (with_sts(sts(StsMode::Enforce, listed)), "mx sts authenticated policy"),
+        (with_sts(sts(StsMode::Testing, listed)), "CannotAuthenticate level-not-reachable"),
+        (with_sts(sts(StsMode::Enforce, &["other.example"])), "PolicyViolated sts-host-not-listed"),
+        (with_sts(Unknown(Why::FetchFailed)), "Unknown sts-fetch-failed"),
+        (with_sts(Unknown(Why::PolicyInvalid)), "Unknown sts-policy-invalid"),
+        (
+            with(one(Insecure, none()), |e| e.pin = Some(Pin { certificates: vec![[1; 32]], ..pin(Verified) })),
+            "mx certificate verified policy",
+        ),
+    ] {
+        assert_eq!(result(&evidence), expected, "{evidence:?}");
+    }
+}
+
+#[test]
+fn equal_hosts_are_shuffled_by_the_dice_and_preferences_stay_in_order() {
+    let names = ["a.example", "b.example", "c.example", "d.example"];
+    let hosts = names.iter().map(|name| host(if *name == "d.example" { 5 } else { 10 }, name, none())).collect();
+    let route = plan(&asked(Verified), &evidence(Secure, hosts), 25).unwrap();
+    let mut orders = std::collections::BTreeMap::<String, u32>::new();
+    for dice in 0..6000 {
+        let mut spread = route.clone();
+        spread.spread(dice);
+        let order: String = spread.hops.iter().filter_map(|hop| hop.host.as_str().chars().next()).collect();
+        *orders.entry(order).or_default() += 1;
+        let mut again = route.clone();
+        again.spread(dice);
+        assert_eq!(again, spread);
+    }
+    // All six orders of the three equals behind the better one, each about as often.
+    assert_eq!(orders.len(), 6, "{orders:?}");
+    assert!(orders.iter().all(|(order, times)| order.starts_with('d') && (800..1200).contains(times)), "{orders:?}");
 }
 
 #[test]

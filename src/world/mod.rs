@@ -26,7 +26,7 @@ pub use dns::{Builder, ZoneWorld};
 pub use mitm::{Attack, Mitm};
 pub use practice::practice_configuration;
 pub use sink::{Connection, Offers, Received, Recipient, Sink, SinkSettings, Step, TlsFacts, When};
-pub use sts_host::{StsAnswer, StsHost, enforce, policy};
+pub use sts_host::{Posted, StsAnswer, StsHost, enforce, policy};
 pub use town::{Practice, Shape, Town, World};
 pub use zones::{Answer, Fault, Signing, Verdict, Zones};
 

@@ -1,4 +1,5 @@
 //! The HTTPS host of MTA-STS policies (RFC 8461, section 3.3): one listener for all domains, told apart by SNI and Host.
+//! What is posted to it (RFC 8460, section 5.4) is kept.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -52,6 +53,15 @@ struct Site {
     key: Arc<CertifiedKey>,
     answer: StsAnswer,
     fetches: usize,
+    posts: Vec<Posted>,
+}
+
+/// What was posted to a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    pub path: String,
+    pub content_type: String,
+    pub body: Vec<u8>,
 }
 
 /// An `enforce` policy for these MX patterns.
@@ -97,7 +107,8 @@ impl StsHost {
         let mut hosts = self.state.hosts();
         let host = host.to_ascii_lowercase();
         let fetches = hosts.get(&host).map_or(0, |site| site.fetches);
-        hosts.insert(host, Site { key, answer, fetches });
+        let posts = hosts.get_mut(&host).map(|site| std::mem::take(&mut site.posts)).unwrap_or_default();
+        hosts.insert(host, Site { key, answer, fetches, posts });
         Ok(())
     }
 
@@ -106,6 +117,12 @@ impl StsHost {
         if let Some(site) = self.state.hosts().get_mut(host) {
             site.answer = answer;
         }
+    }
+
+    /// What was posted to this host, accepted or not.
+    #[must_use]
+    pub fn posts(&self, host: &str) -> Vec<Posted> {
+        self.state.hosts().get(host).map(|site| site.posts.clone()).unwrap_or_default()
     }
 
     /// How often the policy of this host was asked for.
@@ -156,13 +173,27 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, state: Arc<State>) -> s
         }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    let mut lines = head.split("\r\n");
-    let request = lines.next().unwrap_or_default();
-    let host = lines
-        .find_map(|line| line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("host")))
-        .map(|(_, value)| value.trim().split(':').next().unwrap_or_default().to_ascii_lowercase())
-        .unwrap_or_default();
-    let answer = if request.starts_with("GET /.well-known/mta-sts.txt HTTP/1.") {
+    let request = head.split("\r\n").next().unwrap_or_default();
+    let field = |name: &str| {
+        let mut fields = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
+        fields.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+    };
+    let host = field("host").split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let answer = if let Some(path) = request.strip_prefix("POST ").and_then(|rest| rest.split(' ').next()) {
+        let length: u64 = field("content-length").parse().unwrap_or(0);
+        let mut body = Vec::new();
+        (&mut stream).take(length.min(POST_MAX)).read_to_end(&mut body).await?;
+        match state.hosts().get_mut(&host) {
+            Some(site) => {
+                site.posts.push(Posted { path: path.to_owned(), content_type: field("content-type"), body });
+                match &site.answer {
+                    StsAnswer::Policy(_) => StsAnswer::Status(201),
+                    other => other.clone(),
+                }
+            }
+            None => StsAnswer::NotFound,
+        }
+    } else if request.starts_with("GET /.well-known/mta-sts.txt HTTP/1.") {
         match state.hosts().get_mut(&host) {
             Some(site) => {
                 site.fetches += 1;
@@ -207,5 +238,7 @@ fn response(status: &str, media_type: &str, more: &str, body: &[u8]) -> Vec<u8> 
     [head.as_bytes(), body].concat()
 }
 
+/// The longest report that is taken.
+const POST_MAX: u64 = 4 << 20;
 /// No request of ours is longer.
 const HEAD_MAX: usize = 16 * 1024;

@@ -238,6 +238,25 @@ impl World {
         self.sts.set(&host, &self.ca.leaf(&[&host])?, answer)
     }
 
+    /// Publishes where a domain wants its reports about TLS (RFC 8460, section 3).
+    ///
+    /// # Errors
+    /// When no zone holds the name.
+    pub fn set_tlsrpt(&self, domain: &str, rua: &str) -> Result<(), Error> {
+        self.zones.set_txt(&format!("_smtp._tls.{domain}"), &[&format!("v=TLSRPTv1; rua={rua}")])
+    }
+
+    /// An HTTPS host `reports.DOMAIN` with a good certificate that takes what is posted to it; gives its URI.
+    ///
+    /// # Errors
+    /// When no zone holds the name.
+    pub fn add_report_host(&self, domain: &str, answer: StsAnswer) -> Result<String, Error> {
+        let host = format!("reports.{domain}");
+        self.zones.set(&host, "A", &[&self.sts.address().ip().to_string()])?;
+        self.sts.set(&host, &self.ca.leaf(&[&host])?, answer)?;
+        Ok(format!("https://{host}:{}/tlsrpt", self.sts_port()))
+    }
+
     #[must_use]
     pub fn zones(&self) -> &ZoneWorld {
         &self.zones

@@ -28,6 +28,7 @@ const DOING: &[(&str, &str)] = &[
     ("pipeline", "secret mail smtp message extract scan transport policy queue escrow audit vault observe sandbox lookup store"),
     ("smtp_in", "smtp mail secret pipeline observe vault store"),
     ("deliver", "smtp mail secret message transport policy queue escrow audit lookup store vault observe"),
+    ("tlsrpt", "mail message policy queue transport lookup store vault observe deliver"),
     ("portal", "escrow mail message secret store vault web audit queue observe"),
 ];
 /// May import anything below.
@@ -46,6 +47,7 @@ const EXPOSE: &[&str] = &[
     "src/store/",
     "src/lookup/",
     "src/server/control.rs",
+    "src/server/access.rs",
     "src/smtp_in/",
     "src/cli/",
     "src/extract/",
@@ -260,6 +262,23 @@ fn every_log_event_that_asks_for_action_is_explained_in_operations() {
     for name in names {
         assert!(operations.contains(&format!("`{name}`")), "docs/OPERATIONS.md does not explain the event `{name}`");
     }
+}
+
+#[test]
+fn every_reason_is_explained_in_operations() {
+    let code = std::fs::read_to_string(root().join("src/transport/refusal.rs")).unwrap();
+    let operations = std::fs::read_to_string(root().join("docs/OPERATIONS.md")).unwrap();
+    let table = operations.split("## Reasons").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+    let explained: BTreeSet<&str> =
+        table.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|rest| rest.split('`').next()).collect();
+    let reasons: BTreeSet<&str> = code.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(reasons.len() > 30, "{reasons:?}");
+    let missing: Vec<_> = reasons.difference(&explained).collect();
+    assert!(missing.is_empty(), "docs/OPERATIONS.md does not explain {missing:?}");
+    // Words that are reasons and no refusals.
+    let others = BTreeSet::from(["policy", "released", "cannot-open", "body-incomplete", "unknown-number"]);
+    let unknown: Vec<_> = explained.iter().filter(|word| !reasons.contains(*word) && !others.contains(*word)).collect();
+    assert!(unknown.is_empty(), "docs/OPERATIONS.md explains {unknown:?}, which no code gives");
 }
 
 #[test]

@@ -611,6 +611,7 @@ impl<'w> Zoo<'w> {
         let listed = |name: &str| format!("mx.{name}.example");
         let no_mx = "version: STSv1\r\nmode: enforce\r\nmax_age: 86400\r\n".to_owned();
         let fetched = "escrowed sts-fetch-failed";
+        let unreadable = "escrowed sts-policy-invalid";
         let rows: Vec<Row> = vec![
             ("sts-enforce", StsAnswer::Policy(enforce(&[&listed("sts-enforce")])), AUTHENTICATED, SAME),
             ("sts-wildcard", StsAnswer::Policy(enforce(&["*.sts-wildcard.example"])), AUTHENTICATED, SAME),
@@ -620,7 +621,7 @@ impl<'w> Zoo<'w> {
             ("sts-none", StsAnswer::Policy(policy("none", &[], 86_400)), VERIFIED, BELOW),
             // RFC 8461, section 3.3: an announced policy that cannot be had is none; where more than a verified peer
             // is asked for, nobody knows.
-            ("sts-no-mx", StsAnswer::Policy(no_mx), VERIFIED, fetched),
+            ("sts-no-mx", StsAnswer::Policy(no_mx), VERIFIED, unreadable),
             ("sts-redirect", StsAnswer::Redirect("https://elsewhere.example/".into()), VERIFIED, fetched),
             ("sts-404", StsAnswer::NotFound, VERIFIED, fetched),
             ("sts-500", StsAnswer::Status(500), VERIFIED, fetched),
@@ -628,7 +629,7 @@ impl<'w> Zoo<'w> {
             ("sts-type", StsAnswer::WrongType(enforce(&["mx.test"])), VERIFIED, fetched),
             ("sts-cut", StsAnswer::Cut(enforce(&["mx.test"])), VERIFIED, fetched),
             ("sts-hang", StsAnswer::Hang, VERIFIED, fetched),
-            ("sts-nonsense", StsAnswer::Policy("<html>".into()), VERIFIED, fetched),
+            ("sts-nonsense", StsAnswer::Policy("<html>".into()), VERIFIED, unreadable),
         ];
         for (name, answer, want, strict) in rows {
             let domain = self.sts(name, answer).await;
