@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use super::dictionary::{Cue, Meaning, Scanner};
+use super::lexicon::Hash;
 
 /// How a word is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub struct Word {
     pub start: usize,
     pub end: usize,
     pub shape: Shape,
+    /// Of its letters, in lower case.
+    pub hash: Hash,
+    /// Without apostrophe and hyphen.
+    pub is_plain: bool,
 }
 
 /// A term of a health dictionary.
@@ -184,10 +189,10 @@ impl<'a> Page<'a> {
     #[must_use]
     pub fn cell(&self, at: usize) -> Range<usize> {
         let Some(line) = self.lines.get(self.line_at(at)) else { return at..at };
-        let Some(separator) = line.separator else { return line.start..line.end };
         let bytes = self.text.as_bytes();
         let from = at.saturating_sub(CELL_MAX).max(line.start);
         let to = (at + CELL_MAX).min(line.end);
+        let Some(separator) = line.separator else { return from..to };
         let before = bytes.get(from..at).unwrap_or_default();
         let after = bytes.get(at..to).unwrap_or_default();
         let mut start = before.iter().rposition(|b| *b == separator).map_or(from, |tab| from + tab + 1);
@@ -213,46 +218,59 @@ impl<'a> Page<'a> {
     fn find_terms(&mut self, scanner: &Scanner) {
         let bytes = self.text.as_bytes();
         let mut covered = 0usize;
-        let mut before_is_word = false;
-        for (at, byte) in bytes.iter().enumerate() {
-            let is_word = byte.is_ascii_alphanumeric() || *byte >= 0x80;
-            if is_word && !before_is_word {
-                let mut longest: Option<Term> = None;
-                scanner.terms_at(bytes, at, |end, meanings| {
-                    for meaning in meanings {
-                        match meaning {
-                            Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
-                            other => {
-                                if end > covered
-                                    && longest.is_none_or(|term| {
-                                        term.end < end || (term.end == end && other.rank() < term.meaning.rank())
-                                    })
-                                {
-                                    longest = Some(Term {
-                                        start: at,
-                                        end,
-                                        meaning: other.written(bytes.get(at..end).unwrap_or_default()),
-                                    });
-                                }
+        let mut at = 0;
+        let mut words = self.words.iter().peekable();
+        while let Some(byte) = bytes.get(at) {
+            if !(byte.is_ascii_alphanumeric() || *byte >= 0x80) {
+                at += 1;
+                continue;
+            }
+            // Most words begin no term, which their hash says.
+            while words.next_if(|word| word.start < at).is_some() {}
+            if let Some(word) = words.peek().filter(|word| word.start == at && word.is_plain)
+                && !scanner.may_begin(word.hash)
+                && !matches!(bytes.get(word.end - 1), Some(b's' | b'S'))
+            {
+                at = word.end;
+                continue;
+            }
+            let mut longest: Option<Term> = None;
+            let next = scanner.terms_at(bytes, at, |end, meanings| {
+                for meaning in meanings {
+                    match meaning {
+                        Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
+                        other => {
+                            if end > covered
+                                && longest
+                                    .is_none_or(|term| term.end < end || (term.end == end && other.rank() < term.meaning.rank()))
+                            {
+                                longest =
+                                    Some(Term { start: at, end, meaning: other.written(bytes.get(at..end).unwrap_or_default()) });
                             }
                         }
                     }
-                });
-                if let Some(term) = longest {
-                    covered = term.end;
-                    self.terms.push(term);
                 }
+            });
+            if let Some(term) = longest {
+                covered = term.end;
+                self.terms.push(term);
             }
-            before_is_word = is_word;
+            at = next;
         }
     }
 
     fn find_sentences(&self) -> Vec<usize> {
         let bytes = self.text.as_bytes();
         let mut out = vec![0];
+        let mut last = 0;
+        let mut line = 0;
         for (at, byte) in bytes.iter().enumerate() {
+            // Most bytes end nothing.
+            if *byte > b'?' || !matches!(byte, b' ' | b'.' | b'!' | b'?' | b'\n') {
+                continue;
+            }
             let next = match byte {
-                b' ' if out.last().is_some_and(|last| at.saturating_sub(*last) > SENTENCE_MAX) => at + 1,
+                b' ' if at.saturating_sub(last) > SENTENCE_MAX => at + 1,
                 b'.' | b'!' | b'?' => {
                     let after = bytes.get(at + 1).copied().unwrap_or(b'\n');
                     let begins = bytes.get(at + 2).copied().unwrap_or(b'A');
@@ -266,8 +284,8 @@ impl<'a> Page<'a> {
                     }
                 }
                 b'\n' => {
-                    let line = self.line_at(at);
                     let (this, next) = (self.lines.get(line), self.lines.get(line + 1));
+                    line += 1;
                     let is_short = this.is_some_and(|line| line.end - line.start < 45);
                     let is_row = [this, next].iter().flatten().any(|line| line.separator.is_some());
                     let is_blank = bytes.get(at + 1) == Some(&b'\n');
@@ -275,8 +293,9 @@ impl<'a> Page<'a> {
                 }
                 _ => continue,
             };
-            if next < bytes.len() && out.last() != Some(&next) {
+            if next < bytes.len() && last != next {
                 out.push(next);
+                last = next;
             }
         }
         out.sort_unstable();
@@ -290,8 +309,8 @@ impl<'a> Page<'a> {
         let word = self.slice(start..at);
         word.len() == 1 && word.bytes().all(|b| b.is_ascii_uppercase())
             || [
-                "dr", "mr", "mrs", "ms", "st", "jr", "sr", "no", "vs", "apt", "ste", "prof", "pt", "dx", "rx", "inc", "dept",
-                "approx", "ext", "tel",
+                "b", "dob", "wk", "dra", "sra", "srta", "dr", "mr", "mrs", "ms", "st", "jr", "sr", "no", "vs", "apt", "ste",
+                "prof", "pt", "dx", "rx", "inc", "dept", "approx", "ext", "tel",
             ]
             .iter()
             .any(|known| known.eq_ignore_ascii_case(word))
@@ -327,12 +346,15 @@ impl<'a> Page<'a> {
 
     /// A header names things: at least half of its cells (and two) hold a label, and none holds a digit run like a value.
     fn is_header(&self, line: &Line) -> bool {
-        let (mut labelled, mut all) = (0, 0);
+        let (mut labelled, mut all, mut is_register) = (0, 0, false);
         for cell in self.cells(line).filter(|cell| !cell.is_empty()) {
             all += 1;
             if cell.len() > 40 || self.slice(cell.clone()).bytes().filter(u8::is_ascii_digit).count() > 2 {
                 return false;
             }
+            is_register |= self
+                .cues_in(cell.clone())
+                .any(|hit| matches!(hit.cue, Cue::LabelDob | Cue::LabelMrn | Cue::LabelSsn | Cue::LabelPatient));
             if self
                 .cues_in(cell)
                 .any(|hit| is_label(hit.cue) || matches!(hit.cue, Cue::HealthLabel | Cue::Care | Cue::ProviderBefore))
@@ -340,7 +362,8 @@ impl<'a> Page<'a> {
                 labelled += 1;
             }
         }
-        labelled >= 2 && labelled * 2 >= all
+        // One column that only persons have makes a register of three or more.
+        labelled >= 2 && labelled * 2 >= all || is_register && all >= 3 && line.separator == Some(b'\t')
     }
 
     /// Confidentiality notices: a paragraph that begins with such words, or holds two of them.
@@ -479,10 +502,8 @@ impl<'a> Page<'a> {
         }) {
             return false;
         }
-        let spoken = |word: &Word| {
-            let lower = self.slice(word.start..word.end).to_ascii_lowercase();
-            scanner.first_names.value(&lower).is_some() || scanner.last_names.value(&lower).is_some()
-        };
+        let spoken =
+            |word: &Word| scanner.first_names.value_of(word.hash).is_some() || scanner.last_names.value_of(word.hash).is_some();
         let opening: Vec<&Word> = self.words.iter().filter(|w| w.start >= first.start && w.end <= first.end).collect();
         let name: Vec<&&Word> =
             opening.iter().take_while(|w| matches!(w.shape, Shape::Capital | Shape::Initial | Shape::Upper)).collect();
@@ -521,6 +542,7 @@ pub fn is_label(cue: Cue) -> bool {
             | Cue::LabelPhone
             | Cue::LabelFax
             | Cue::LabelIcd
+            | Cue::LabelPcs
             | Cue::LabelCpt
             | Cue::LabelNdc
             | Cue::LabelLoinc
@@ -538,12 +560,11 @@ fn lines(text: &str) -> Vec<Line> {
     let mut start = 0;
     text.split('\n')
         .map(|line| {
-            let count = |sign: u8| line.bytes().filter(|b| *b == sign).count();
-            let separator = match (count(b'\t'), count(b'|'), count(b';')) {
-                (1.., _, _) => Some(b'\t'),
-                (_, 2.., _) => Some(b'|'),
-                (_, _, 2..) => Some(b';'),
-                _ => None,
+            let twice = |sign: u8| memchr::memchr_iter(sign, line.as_bytes()).nth(1).is_some();
+            let separator = if memchr::memchr(b'\t', line.as_bytes()).is_some() {
+                Some(b'\t')
+            } else {
+                [b'|', b';'].into_iter().find(|sign| twice(*sign))
             };
             let this = Line { start, end: start + line.len(), zone: Zone::Body, separator, header: None };
             start += line.len() + 1;
@@ -555,29 +576,37 @@ fn lines(text: &str) -> Vec<Line> {
 /// Runs of letters and digits; an apostrophe or hyphen between letters belongs to the word.
 fn words(text: &str) -> Vec<Word> {
     let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(text.len() / 6);
-    let is_inside = |at: usize| bytes.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || *b >= 0x80);
+    let mut out = Vec::with_capacity(text.len() / 5);
+    let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80;
     let mut at = 0;
-    while at < bytes.len() {
-        if !is_inside(at) {
+    while let Some(first) = bytes.get(at) {
+        if !is_inside(*first) {
             at += 1;
             continue;
         }
         let start = at;
-        while is_inside(at)
-            || (matches!(bytes.get(at), Some(b'\'' | b'-'))
-                && is_inside(at + 1)
-                && bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic))
-        {
+        let mut hash = Hash::START;
+        let mut before_sign = None;
+        while let Some(byte) = bytes.get(at) {
+            if !is_inside(*byte) {
+                if !matches!(byte, b'\'' | b'-') || !bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic) {
+                    break;
+                }
+                before_sign = Some((at, hash));
+            }
+            hash = hash.byte(*byte);
             at += 1;
         }
         let mut end = at;
-        let mut word = bytes.get(start..end).unwrap_or_default();
-        if let Some(base) = word.strip_suffix(b"'s").or_else(|| word.strip_suffix(b"'S")) {
-            end -= 2;
-            word = base;
+        if let Some((sign, before)) = before_sign
+            && sign + 2 == at
+            && bytes.get(sign) == Some(&b'\'')
+            && matches!(bytes.get(sign + 1), Some(b's' | b'S'))
+        {
+            (end, hash) = (sign, before);
         }
-        out.push(Word { start, end, shape: shape(word) });
+        let is_plain = before_sign.is_none();
+        out.push(Word { start, end, shape: shape(bytes.get(start..end).unwrap_or_default()), hash, is_plain });
     }
     out
 }
