@@ -233,6 +233,44 @@ def forgery(gateway, sink):
     yield "critical", "product", "two recipients do not see each other", strangers
 
 
+def reports(gateway, sink):
+    """Reports about recipients that do not exist: what the client typed must not become fields of ours."""
+    def report_of(marker, params, mail=SENDER, state="auth"):
+        with start(gateway, state) as client:
+            client.ask(mail, "250"); client.ask(f"RCPT TO:<gone-{marker}@{FAR}> {params}".rstrip(), "250"); client.ask("DATA", "354")
+            client.send(letter(f"gone-{marker}@{FAR}", b"ZEBRA body of a patient\r\n", Subject="ZEBRA") + b".\r\n")
+            client.expect("250")
+        until = time.monotonic() + 15
+        while time.monotonic() < until:
+            for line, content in sink.of(USER):
+                if f"gone-{marker}".encode() in content: return line, content
+            time.sleep(0.05)
+        return None, b""
+
+    def plain():
+        line, content = report_of("plain", "")
+        expect(line and line.startswith("MAIL FROM:<>"), f"a report with the sender {line}")
+        expect(b"multipart/report" in content and b"message/delivery-status" in content and b"Auto-Submitted: auto-" in content, "not as RFC 3464 writes it")
+        expect(b"ZEBRA" not in content, "content or the remote text in a report")
+    yield "critical", "RFC 3464", "a report: null sender, no content", plain
+
+    def injected():
+        line, content = report_of("inject", "NOTIFY=FAILURE ORCPT=rfc822;a+0D+0AX-Evil:+20b@c.example", SENDER + " ENVID=q+0D+0AX-Evil:+20b")
+        expect(line, "no report")
+        expect(not re.search(rb"(?m)^X-Evil", content), "a field was injected by ORCPT or ENVID")
+    yield "critical", "RFC 3461 4.2", "CRLF in ORCPT and ENVID", injected
+
+    def never():
+        line, _ = report_of("never", "NOTIFY=NEVER")
+        expect(line is None, "NOTIFY=NEVER was reported")
+    yield "high", "RFC 3461 4.1", "NOTIFY=NEVER is obeyed", never
+
+    def null():
+        line, _ = report_of("null", "", "MAIL FROM:<>", "hospital")
+        expect(line is None, "a report about a report")
+    yield "high", "RFC 5321 6.1", "no report for the null sender", null
+
+
 def bombs():
     """Messages that cost much to read: (name, content)."""
     import base64, gzip, io, zipfile

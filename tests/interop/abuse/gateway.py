@@ -76,7 +76,11 @@ class Sink:
                 mail, rcpt = command, []
                 stream.sendall(b"250 2.1.0 ok\r\n")
             elif verb == b"RCPT":
-                rcpt.append(re.search(rb"<(.*)>", command)[1].decode())
+                to = re.search(rb"<(.*)>", command)[1].decode()
+                if to.startswith("gone"):
+                    stream.sendall(b"550 5.1.1 no such mailbox\r\n")
+                    continue
+                rcpt.append(to)
                 stream.sendall(b"250 2.1.5 ok\r\n")
             elif verb == b"DATA":
                 stream.sendall(b"354 go\r\n")
@@ -144,6 +148,12 @@ tls = "optional"
 [dns]
 resolver = "127.0.0.1:9"
 deadline = "1s"
+[[route]]
+domains = ["practice.example"]
+host = "sink.example"
+address = "127.0.0.1"
+port = {sink.port}
+certificate_sha256 = ["{sink.pin}"]
 [next_hop]
 host = "sink.example"
 address = "127.0.0.1"

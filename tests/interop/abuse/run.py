@@ -45,8 +45,8 @@ def main():
         table = []
         for severity, section, name, state, steps in dialogue.commands() + dialogue.addresses():
             table.append((severity, section, f"{name} [{state}]", lambda state=state, steps=steps: play(gateway, state, steps)))
-        together = table + [*content.smuggling(gateway, sink), *content.framing(gateway, sink), *content.forgery(gateway, sink), *load.tls(gateway, sink)]
-        alone = [*load.guard(gateway, sink), *load.floods(gateway, sink), *content.bomb_cases(gateway, sink)]
+        together = table + [*content.smuggling(gateway, sink), *content.framing(gateway, sink), *content.forgery(gateway, sink), *load.tls(gateway, sink), *load.callers(gateway, sink), *content.reports(gateway, sink)]
+        alone = [*load.guard(gateway, sink), *load.floods(gateway, sink), *load.places(gateway, sink), *content.bomb_cases(gateway, sink)]
         failed, passed = collections.Counter(), 0
 
         def one(row):
