@@ -16,7 +16,7 @@ mod units;
 
 pub use error::Error;
 pub use raw::{NoticeMode, Raw};
-pub use settings::{DEFAULT_POLICY, DkimKey, Settings};
+pub use settings::{DEFAULT_POLICY, DkimKey, Settings, words};
 pub use units::{Bytes, Span};
 
 /// Parses the text of a configuration file. `file` is named in errors.

@@ -45,6 +45,10 @@ pub struct Settings {
     pub policies: Vec<(String, String)>,
     /// Name and text of own dictionaries.
     pub dictionaries: Vec<(String, String)>,
+    /// Name and text of the files of own words.
+    pub words: Vec<(String, String)>,
+    /// Their folder.
+    pub words_folder: Option<PathBuf>,
     pub dkim: Vec<DkimKey>,
     pub portal: portal::Settings,
     pub portal_listen: Vec<SocketAddr>,
@@ -95,6 +99,14 @@ impl Settings {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = folder.canonicalize().map_err(|source| Error::Unreadable { path: folder.to_owned(), source })?;
         Settings::of(raw, &folder)
+    }
+
+    /// The named file, or what runs without one.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load_or_built_in(path: Option<&Path>) -> Result<Settings, Error> {
+        path.map_or_else(Settings::built_in, Settings::load)
     }
 
     /// Gives the typed keys their meaning; relative paths start at `base`.
@@ -166,6 +178,8 @@ impl Settings {
             groups: raw.group.iter().map(group).collect::<Result<Vec<_>, _>>()?,
             policies: policies(&raw.policy.files, base)?,
             dictionaries: named_texts(&raw.policy.dictionaries, base)?,
+            words: raw.policy.words.as_deref().map(|folder| words(&beside(base, folder))).transpose()?.unwrap_or_default(),
+            words_folder: raw.policy.words.as_deref().map(|folder| beside(base, folder)),
             dkim: raw.dkim.iter().map(|dkim| dkim_key(dkim, base)).collect::<Result<Vec<_>, _>>()?,
             portal_listen: addresses("portal.listen", raw.portal.listen.as_deref(), "127.0.0.1:8443")?,
             portal_certificate: pair("portal", raw.portal.certificate.as_deref(), raw.portal.key.as_deref(), base)?,
@@ -621,6 +635,24 @@ fn policies(files: &[PathBuf], base: &Path) -> Result<Vec<(String, String)>, Err
         return Ok(vec![("policies/default.toml".to_owned(), DEFAULT_POLICY.to_owned())]);
     }
     named_texts(files, base)
+}
+
+/// The files of own words in a folder, `*.toml` and `*.tsv`, in the order of their names.
+///
+/// # Errors
+/// [`Error`] if the folder or one of them cannot be read.
+pub fn words(folder: &Path) -> Result<Vec<(String, String)>, Error> {
+    let unreadable = |source| Error::Unreadable { path: folder.to_owned(), source };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if !is_hidden && path.extension().is_some_and(|ending| ending == "toml" || ending == "tsv") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    named_texts(&paths, folder)
 }
 
 fn named_texts(files: &[PathBuf], base: &Path) -> Result<Vec<(String, String)>, Error> {

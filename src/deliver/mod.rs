@@ -39,6 +39,7 @@ mod testing;
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod worker_tests;
 
+pub use bounce::ask_sender;
 pub use attempt::{AskWay, Attempted, Attempts, Contents, Dice, Way};
 pub use channel::{Channel, Clear, Encrypted, Proven, Security, TlsShown};
 pub use content::{Content, LineLaw, Unlawful};

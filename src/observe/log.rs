@@ -109,6 +109,15 @@ pub enum Event {
     DkimKeyNotInDns {
         domain: Domain,
     },
+    /// The list of own patients was imported or forgotten.
+    PatientListChanged {
+        what: &'static str,
+        patients: u32,
+    },
+    /// There is a list of own patients, and it cannot be used: nobody of it is recognised.
+    PatientListUnreadable {
+        what: String,
+    },
     /// A setting that only test worlds need is in force.
     TestSetting {
         key: &'static str,
@@ -162,6 +171,8 @@ impl Event {
             Event::NoSlipRoute { .. } => "no-slip-route",
             Event::TlsReport { .. } => "tls-report",
             Event::DkimKeyNotInDns { .. } => "dkim-key-not-in-dns",
+            Event::PatientListChanged { .. } => "patient-list-changed",
+            Event::PatientListUnreadable { .. } => "patient-list-unreadable",
             Event::TestSetting { .. } => "test-setting",
             Event::TlsOptionalNetwork { .. } => "tls-optional-network",
             Event::SettingsNote { .. } => "settings-note",
@@ -185,6 +196,7 @@ impl Event {
             | Event::TlsHandshakeFailed { .. }
             | Event::SentLater { .. }
             | Event::TlsReport { .. }
+            | Event::PatientListChanged { .. }
             | Event::Stopping => Severity::Info,
             Event::NoticeFailed { .. }
             | Event::ResolverValidatesAgain
@@ -197,6 +209,7 @@ impl Event {
             | Event::SettingsNote { .. } => Severity::Warn,
             Event::SessionPanicked
             | Event::StoreFailed { .. }
+            | Event::PatientListUnreadable { .. }
             | Event::ResolverDoesNotValidate { .. }
             | Event::CanaryFailed { .. }
             | Event::OwnNetworkSuspected { .. } => Severity::Error,
@@ -281,6 +294,10 @@ impl Event {
             Event::NoSlipRoute { parcel } => vec![("parcel", parcel.to_string())],
             Event::TlsReport { domain, outcome } => vec![("domain", domain.to_string()), ("outcome", (*outcome).into())],
             Event::DkimKeyNotInDns { domain } => vec![("domain", domain.to_string())],
+            Event::PatientListChanged { what, patients } => {
+                vec![("what", (*what).into()), ("patients", patients.to_string())]
+            }
+            Event::PatientListUnreadable { what } => vec![("what", what.clone())],
             Event::TestSetting { key } => vec![("key", (*key).into())],
             Event::TlsOptionalNetwork { name } => vec![("name", name.clone())],
         }

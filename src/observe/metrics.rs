@@ -32,6 +32,8 @@ pub struct Metrics {
     /// Seconds since 1970; 0 until the first proof.
     pub canary_last_proved: IntGauge,
     pub resolver_validates: IntGauge,
+    patients_listed: IntGauge,
+    patients_imported: IntGauge,
 }
 
 static METRICS: OnceLock<Metrics> = OnceLock::new();
@@ -106,6 +108,11 @@ impl Metrics {
                 "When the self-test last proved that nothing leaves for a host that proves nothing",
             ),
             resolver_validates: gauge("wardpost_lookup_resolver_validates", "Whether the last self-test of the resolver passed"),
+            patients_listed: gauge("wardpost_patients_listed", "Patients on the practice's own list"),
+            patients_imported: gauge(
+                "wardpost_patients_imported_timestamp_seconds",
+                "When the list of own patients was imported; 0: there is none",
+            ),
             tls_reports: counters(
                 "wardpost_tlsrpt_reports_total",
                 "Reports about TLS (RFC 8460) by how they ended",
@@ -134,7 +141,11 @@ impl Metrics {
     pub fn rule(&self, rule: &'static str) {
         self.rules.with_label_values(&[rule]).inc();
     }
-    /// `identifier`, `health`, `payment`, `phi`, `unreadable`, `image` or `nothing`.
+    pub fn patients(&self, listed: i64, imported_at_secs: i64) {
+        self.patients_listed.set(listed);
+        self.patients_imported.set(imported_at_secs);
+    }
+    /// `identifier`, `health`, `payment`, `phi`, `own-patient`, `unreadable`, `image` or `nothing`.
     pub fn finding(&self, finding: &'static str) {
         self.findings.with_label_values(&[finding]).inc();
     }

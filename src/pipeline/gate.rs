@@ -3,7 +3,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::Refused;
+use super::{OwnPatients, Refused};
 use super::stations::Built;
 use crate::extract::ReadAttachment;
 use crate::mail::Domain;
@@ -11,7 +11,7 @@ use crate::message::dkim;
 use crate::observe::{self, metrics};
 use crate::policy::Policy;
 use crate::scan::Scanner;
-use crate::store::{self, CopyRow};
+use crate::store::{self, CopyRow, NewBody, NewCopy};
 use crate::vault::Vault;
 
 /// What the corridor needs to know of the configuration.
@@ -33,6 +33,9 @@ pub struct Dkim {
 /// Keys by sender domain; only those whose public half stands in DNS.
 pub type Signers = HashMap<Domain, Vec<Dkim>>;
 
+/// Writes the letter in which the sender of a held copy is asked; `None` where no way leads to the sender.
+pub type Letter = dyn Fn(&CopyRow, &str) -> Option<(NewBody, NewCopy)> + Send + Sync;
+
 /// The room between the listeners and the queue.
 pub struct Gate {
     pub settings: Settings,
@@ -43,6 +46,8 @@ pub struct Gate {
     signers: RwLock<Arc<Signers>>,
     attachments: Box<dyn ReadAttachment>,
     pool: Arc<Semaphore>,
+    pub patients: Arc<OwnPatients>,
+    letter: Option<Box<Letter>>,
     /// To the delivery workers, from memory; a full lane means the store hands the copy over later.
     warm: Option<mpsc::Sender<CopyRow>>,
 }
@@ -65,8 +70,18 @@ impl Gate {
             signers: RwLock::new(Arc::new(Signers::new())),
             attachments,
             pool,
+            patients: Arc::default(),
+            letter: None,
             warm,
         }
+    }
+
+    /// With the list of own patients that commands change, and with letters to senders of held mail.
+    #[must_use]
+    pub fn with(mut self, patients: Arc<OwnPatients>, letter: Box<Letter>) -> Gate {
+        self.patients = patients;
+        self.letter = Some(letter);
+        self
     }
 
     /// Puts scanner and rules in force; messages under way keep theirs. Until the first ones are here, every submission
@@ -126,6 +141,9 @@ impl Gate {
         let permits = self.warm.as_ref().and_then(|warm| warm.try_reserve_many(built.due_now()).ok());
         let rows = if permits.is_some() { built.hand_over() } else { Vec::new() };
         let held = built.held();
+        if let Some(letter) = &self.letter {
+            built.ask_sender(letter);
+        }
         self.store.commit(std::mem::take(&mut built.commit)).await.map_err(|error| match error {
             store::Error::Full => Refused::DiskFull,
             other => {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::rule::{LevelName, Policy, Rule};
-use super::{Action, Audience, Class, Decision, Verdict};
+use super::{Action, Audience, Class, Decision, Held, Verdict};
 use crate::mail::{Envelope, Mailbox};
 use crate::transport::{Level, Requirement};
 
@@ -10,6 +10,8 @@ use crate::transport::{Level, Requirement};
 pub struct MessageFacts {
     /// Score of the best combination of person and health, if there is one.
     pub phi_score: Option<u32>,
+    /// Score of the best combination, also of one that is not enough to be PHI.
+    pub score: u32,
     /// How often each kind was found.
     pub found: BTreeMap<&'static str, u32>,
     /// Closed words: what could not be read, one for each part.
@@ -20,6 +22,20 @@ pub struct MessageFacts {
     pub recipients_inside: bool,
     pub subject: String,
     pub recipients: usize,
+    /// For each recipient, in the order of the envelope: whose data a known patient would get.
+    pub other_patient: Vec<OtherPatient>,
+}
+
+/// Whether a recipient is a patient of the practice's own list, and the message speaks of another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OtherPatient {
+    /// The recipient is no known patient, or nobody else is in the message.
+    #[default]
+    None,
+    /// Somebody else who shares phone, address or mailbox with the recipient.
+    OfHousehold,
+    /// Somebody else.
+    Stranger,
 }
 
 /// The facts for one recipient's copy.
@@ -27,6 +43,14 @@ pub struct MessageFacts {
 pub struct Facts<'a> {
     pub message: &'a MessageFacts,
     pub recipient: &'a Mailbox,
+    /// Place of the recipient in the envelope.
+    pub index: usize,
+}
+
+impl Facts<'_> {
+    pub(super) fn other_patient(&self) -> OtherPatient {
+        self.message.other_patient.get(self.index).copied().unwrap_or_default()
+    }
 }
 
 /// Decides for every recipient of the envelope. Pure: same policy and facts, same decision.
@@ -37,7 +61,7 @@ pub fn decide(policy: &Policy, envelope: &Envelope, message: &MessageFacts) -> D
         .iter()
         .enumerate()
         .map(|(recipient, to)| {
-            let facts = Facts { message, recipient: &to.mailbox };
+            let facts = Facts { message, recipient: &to.mailbox, index: recipient };
             let mut verdict = verdict(&policy.rules, policy.level, policy.phi_level, &facts);
             verdict.recipient = recipient;
             verdict.requirement.require_tls = envelope.params.require_tls;
@@ -79,6 +103,11 @@ fn verdict(rules: &[Rule], base: Level, phi_level: Level, facts: &Facts<'_>) -> 
         after_hold,
         class,
         audience: Audience::Alone,
+        held_by: because.iter().filter(|_| action == Action::Hold).find(|rule| rule.action == Action::Hold).map(|rule| Held {
+            rule: rule.id.clone(),
+            // The question of one rule is enough: whoever answers it looks at the message.
+            ask: because.iter().filter(|rule| rule.action == Action::Hold).find_map(|rule| rule.ask.clone()),
+        }),
         rules: because.iter().map(|rule| rule.id.clone()).collect(),
     }
 }
@@ -109,7 +138,7 @@ mod tests {
     use crate::policy::Condition;
 
     fn rule(id: &str, when: Condition, action: Action, level: Option<LevelName>) -> Rule {
-        Rule { id: id.into(), why: String::new(), when, action, level, class: None, must_hit: vec![], must_miss: vec![] }
+        Rule { id: id.into(), why: String::new(), when, action, level, class: None, ask: None, must_hit: vec![], must_miss: vec![] }
     }
 
     fn rules() -> Vec<Rule> {
@@ -122,7 +151,7 @@ mod tests {
 
     fn decided(message: &MessageFacts) -> Verdict {
         let recipient = Mailbox::parse("ann@b.example").unwrap();
-        verdict(&rules(), Level::Verified, Level::Authenticated, &Facts { message, recipient: &recipient })
+        verdict(&rules(), Level::Verified, Level::Authenticated, &Facts { message, recipient: &recipient, index: 0 })
     }
 
     #[test]
@@ -184,7 +213,7 @@ mod tests {
     fn only_mail_without_findings_may_be_lowered() {
         let recipient = Mailbox::parse("ann@b.example").unwrap();
         let level = |message: &MessageFacts| {
-            verdict(&[], Level::Encrypted, Level::Verified, &Facts { message, recipient: &recipient }).requirement.level
+            verdict(&[], Level::Encrypted, Level::Verified, &Facts { message, recipient: &recipient, index: 0 }).requirement.level
         };
         assert_eq!(level(&MessageFacts::default()), Level::Encrypted);
         for message in [

@@ -70,6 +70,7 @@ pub enum Role {
     Slip,
     Record,
     Cache,
+    Patients,
 }
 
 impl Role {
@@ -85,6 +86,7 @@ impl Role {
             Role::Slip => 8,
             Role::Record => 9,
             Role::Cache => 10,
+            Role::Patients => 20,
         }
     }
 }

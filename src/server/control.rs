@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::check::Checker;
-use super::proof;
+use super::{patients, proof};
 use crate::audit;
 use crate::config::Settings;
 use crate::deliver;
 use crate::mail::{AddressPattern, CopyId, Domain, Mailbox, QueueId, Timestamp};
+use crate::pipeline::OwnPatients;
 use crate::queue::{CopyFacts, CopyState, pack};
 use crate::secret::Role;
 use crate::store::{self, Commit, CopyRow, ParcelRow, Settle, UserRow};
@@ -22,8 +23,8 @@ use crate::vault::Vault;
 
 /// Name of the socket inside the data folder (mode 0600).
 pub const SOCKET: &str = "control.sock";
-/// Longest request line in bytes.
-const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+/// Longest request line in bytes: a list of a few hundred thousand patients. Only the folder's owner gets here.
+const REQUEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Rows that one listing shows.
 const ROWS_MAX: usize = 10_000;
 
@@ -72,6 +73,13 @@ pub enum Request {
     UserRevoke {
         name: String,
     },
+    /// The practice's own patients, as its program exports them.
+    PatientsImport {
+        csv: String,
+        dry_run: bool,
+    },
+    PatientsStatus,
+    PatientsForget,
     /// What has been counted for reports about TLS.
     TlsrptShow,
     /// Sends the reports of the days that are over; with `now` also of today so far.
@@ -102,6 +110,8 @@ pub struct Parts {
     pub settings: Arc<Settings>,
     /// Sends reports about TLS; empty while the gateway starts, and where they are off.
     pub reports: Arc<OnceLock<Arc<Reporter>>>,
+    /// The list of own patients in force.
+    pub patients: Arc<OwnPatients>,
 }
 
 /// Answers one request.
@@ -128,6 +138,13 @@ async fn respond(parts: &Parts, request: Request, now: Timestamp) -> Result<Answ
             true => Ok(Answer::Text(format!("{name} is revoked"))),
             false => Err(format!("there is no user `{name}`; `wardpost user list` shows all")),
         },
+        Request::PatientsImport { csv, dry_run } => {
+            let parts = parts.clone();
+            let work = move || patients::import(&parts, &csv, dry_run, now);
+            tokio::task::spawn_blocking(work).await.map_err(text)?.map(Answer::Text)
+        }
+        Request::PatientsStatus => Ok(Answer::Rows(vec![patients::status(parts, now)?])),
+        Request::PatientsForget => patients::forget(parts).map(Answer::Text),
         Request::TlsrptShow => tlsrpt_show(parts).await,
         Request::TlsrptSend { now: today_too } => tlsrpt_send(parts, today_too, now).await,
     }
@@ -249,7 +266,7 @@ fn copy_row(parts: &Parts, row: &CopyRow) -> serde_json::Value {
         "changed_at": row.changed_at.to_string(),
         "attempts": row.attempts,
         "next_at": next_at,
-        "reason": row.last_reason,
+        "reason": row.last_reason.clone().or_else(|| facts.filter(|_| row.copy.state == CopyState::Held)?.held_by),
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
-//! Reading order: this file → `start` → `continuity` → `rules` → `dkim` → `housekeeping` → `canary`, `resolver` →
+//! Reading order: this file → `start` → `continuity` → `rules` → `dkim` → `housekeeping` → `patients` → `canary`, `resolver` →
 //! `control` → `check` → `proof`.
 
 mod canary;
@@ -12,6 +12,7 @@ mod control;
 mod dkim;
 mod housekeeping;
 mod observation;
+mod patients;
 mod proof;
 mod resolver;
 mod rules;
@@ -26,6 +27,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use continuity::{accept_restored, kept_head};
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use dkim::{Published, name as dkim_name, published};
+pub use patients::kept_patients;
 pub use rules::{examine, load_rules, scanner};
 pub use start::{DEMO_MARK, Source, first_domains, refuse_demo_folder, start, start_meant, start_with};
 
@@ -223,7 +225,7 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
             Err(_) => tries += 1,
         }
     };
-    let parts = Parts { store: store.clone(), vault, settings: Arc::new(settings), reports: Arc::default() };
+    let parts = Parts { store: store.clone(), vault, settings: Arc::new(settings), reports: Arc::default(), patients: Arc::default() };
     if matches!(request, Request::TlsrptShow | Request::TlsrptSend { .. })
         && let Some(tlsrpt) = parts.settings.tlsrpt.clone()
     {

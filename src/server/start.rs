@@ -9,9 +9,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Failure, Parts, Running, canary, continuity, control, dkim, housekeeping, now, observation, resolver, rules};
+use super::{Failure, Parts, Running, canary, continuity, control, dkim, housekeeping, now, observation, patients, resolver, rules};
 use crate::config::{DkimKey, Settings, files, throwaway};
-use crate::deliver::{Deliver, Tally};
+use crate::deliver::{self, Deliver, Tally};
 use crate::lookup::Lookup;
 use crate::observe::{self, Event};
 use crate::pipeline::{Gate, Signers};
@@ -98,7 +98,8 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let first = first_credential(&settings, &store, &vault).await?;
     let (stop, stopped) = watch::channel(false);
     let settings = Arc::new(settings);
-    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone(), reports: Arc::default() };
+    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone(), reports: Arc::default(), patients: Arc::default() };
+    patients::start(&parts);
     // Before the listeners: who sees a listener may give commands.
     control::listen(parts.clone(), &settings.store.folder, stopped.clone()).await?;
     if settings.deliver.portal.notice_address.is_none() && settings.is_configured {
@@ -110,7 +111,10 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let lookup = Arc::new(Lookup::new(settings.lookup.clone(), store.clone(), vault.clone())?);
     let deliver = Deliver::start(settings.deliver.clone(), lookup.clone(), store.clone(), vault.clone());
     let attachments = Box::new(attachment_readers(readers)?);
-    let gate = Arc::new(Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(deliver.warm())));
+    let gate = Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(deliver.warm()));
+    let (asking, keys) = (settings.clone(), vault.clone());
+    let letter = move |row: &store::CopyRow, ask: &str| deliver::ask_sender(&keys, &asking.deliver, row, ask);
+    let gate = Arc::new(gate.with(parts.patients.clone(), Box::new(letter)));
 
     let mut tasks = JoinSet::new();
     let mut listening = Vec::new();
@@ -295,7 +299,7 @@ async fn make_ready(
 ) {
     let loading = parts.settings.clone();
     let loaded = tokio::task::spawn_blocking(move || {
-        let scanner = rules::scanner(&loading.dictionaries)?;
+        let scanner = rules::scanner(&loading)?;
         let policy = rules::load_rules(&loading, &scanner)?;
         Ok::<_, Failure>((scanner, policy))
     });
@@ -345,7 +349,7 @@ impl Reload {
         let (chain, key) = certificate(settings.portal_certificate.as_ref(), &settings.keys, &names)?;
         let portal = portal_config(&chain, &key)?;
         let (settings, scanner, policy) = tokio::task::spawn_blocking(move || {
-            let scanner = rules::scanner(&settings.dictionaries)?;
+            let scanner = rules::scanner(&settings)?;
             let policy = rules::load_rules(&settings, &scanner)?;
             Ok::<_, Failure>((settings, scanner, policy))
         })
