@@ -359,7 +359,8 @@ fn singles(examined: &Examined) -> Vec<Change> {
         }
         let key = (hit.kind, words(text, hit));
         let place = (hit.text, hit.span.clone());
-        match changes.iter_mut().find(|(known, _)| *known == key) {
+        let known = changes.iter().position(|(known, _)| *known == key);
+        match known.and_then(|at| changes.get_mut(at)) {
             Some((_, change)) => change.blank.push(place),
             None if changes.len() < SINGLES_MAX => {
                 let what = format!("the {} in line {} of {}", name(hit.kind), line(text, hit.span.start), self::place(&text.place));
@@ -573,7 +574,7 @@ fn excerpt(scanner: &Scanner, text: &Text, hit: &Finding, hits: &[Finding], reve
 fn plain(scanner: &Scanner, text: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
-    let mut end = |word: &mut String, out: &mut String| {
+    let end = |word: &mut String, out: &mut String| {
         if word.is_empty() {
             return;
         }

@@ -181,11 +181,14 @@ fn report(
     json: bool,
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
-    let examiner = |side: &'_ (std::sync::Arc<Scanner>, Policy)| -> Examiner<'_> {
-        // Own patients are the same on both sides.
-        Examiner { scanner: &side.0, rules: &side.1, patients: None, attachments, own_domains }
-    };
-    let (before, after) = (examiner(&pair.before), examiner(&pair.after));
+    // Own patients would be the same on both sides.
+    let [before, after] = [&pair.before, &pair.after].map(|(scanner, rules)| Examiner {
+        scanner,
+        rules,
+        patients: None,
+        attachments,
+        own_domains,
+    });
     if !json {
         for file in &pair.files {
             writeln!(

@@ -239,8 +239,7 @@ impl Scanner {
     /// # Errors
     /// As [`Scanner::load`].
     pub fn load_with(files: &[(&str, &str)], words: &Words) -> Result<Scanner, LoadError> {
-        let mut all = files.to_vec();
-        all.extend(words.rows());
+        let all: Vec<(&str, &str)> = files.iter().copied().chain(words.rows()).collect();
         let mut scanner = Scanner::load(&all)?;
         scanner.patterns.clone_from(&words.patterns);
         Ok(scanner)
