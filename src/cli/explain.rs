@@ -359,10 +359,10 @@ fn singles(examined: &Examined) -> Vec<Change> {
         }
         let key = (hit.kind, words(text, hit));
         let place = (hit.text, hit.span.clone());
-        let known = changes.iter().position(|(known, _)| *known == key);
-        match known.and_then(|at| changes.get_mut(at)) {
+        let count = changes.len();
+        match changes.iter_mut().find(|(known, _)| *known == key) {
             Some((_, change)) => change.blank.push(place),
-            None if changes.len() < SINGLES_MAX => {
+            None if count < SINGLES_MAX => {
                 let what = format!("the {} in line {} of {}", name(hit.kind), line(text, hit.span.start), self::place(&text.place));
                 changes.push((key, Change { what, blank: vec![place], ..Change::default() }));
             }
@@ -449,8 +449,8 @@ fn name(kind: Kind) -> &'static str {
         Kind::HealthPlan => "member number",
         Kind::Medicaid => "Medicaid number",
         Kind::CreditCard => "card number",
-        Kind::Icd10 => "diagnosis code",
-        Kind::Cpt | Kind::Hcpcs => "procedure code",
+        Kind::Icd10 | Kind::Icd9 => "diagnosis code",
+        Kind::Cpt | Kind::Hcpcs | Kind::Pcs => "procedure code",
         Kind::Ndc => "drug code",
         Kind::Lab => "lab test",
         Kind::LabValue => "lab value",
@@ -469,6 +469,7 @@ fn name(kind: Kind) -> &'static str {
         | Kind::Url
         | Kind::Ip
         | Kind::Iban
+        | Kind::Routing
         | Kind::Npi
         | Kind::Dea
         | Kind::Diagnosis
@@ -505,9 +506,9 @@ fn reason(examined: &Examined, hit: &Finding) -> &'static str {
             "the label before it, or the column above it"
         }
         Kind::Mbi => "the classes of its eleven places",
-        Kind::Vin | Kind::CreditCard | Kind::Iban | Kind::Npi | Kind::Dea | Kind::Loinc => "its check digit",
+        Kind::Vin | Kind::CreditCard | Kind::Iban | Kind::Routing | Kind::Npi | Kind::Dea | Kind::Loinc => "its check digit",
         Kind::Icd10 | Kind::Hcpcs => "a code that exists",
-        Kind::Cpt | Kind::Ndc => "its shape and the label before it",
+        Kind::Cpt | Kind::Ndc | Kind::Icd9 | Kind::Pcs => "its shape and the label before it",
         Kind::Diagnosis | Kind::Symptom | Kind::Procedure | Kind::Medication | Kind::Lab => "a term of the dictionaries",
         Kind::LabValue => "a number with a unit",
         Kind::Amount => "a sum of money",

@@ -39,11 +39,12 @@ pub fn read(message: &Message, attachments: &dyn ReadAttachment, fuel: Fuel) -> 
 fn headers(part: &Part, out: &mut Extracted) {
     for field in part.header.fields() {
         let kind = match field.name.to_ascii_lowercase().as_str() {
-            "subject" => HeaderField::Subject,
+            // These say what the message is about, too.
+            "subject" | "comments" | "keywords" | "thread-topic" | "summary" | "content-description" => HeaderField::Subject,
             "from" => HeaderField::From,
             "to" => HeaderField::To,
             "cc" => HeaderField::Cc,
-            "reply-to" | "sender" | "comments" | "keywords" | "thread-topic" | "organization" | "summary" => HeaderField::Other,
+            "reply-to" | "sender" | "organization" => HeaderField::Other,
             "content-type" | "content-transfer-encoding" | "content-disposition" | "content-id" => continue,
             // The rewrite lets all of these leave.
             other if other.starts_with("content-") => HeaderField::Other,

@@ -36,6 +36,7 @@ pub fn text(bytes: &[u8]) -> String {
     let mut encoding = encoding_rs::WINDOWS_1252;
     let mut pending: Vec<u8> = Vec::new();
     let mut drop = 0usize;
+    let mut high: Option<u32> = None;
     let mut at = 0;
     let mut star = false;
     while let Some(byte) = bytes.get(at).copied() {
@@ -78,8 +79,16 @@ pub fn text(bytes: &[u8]) -> String {
                         ("ansicpg", Some(page)) => encoding = code_page(page),
                         ("uc", Some(count)) => here.skip = usize::try_from(count).unwrap_or(1).min(16),
                         ("u", Some(value)) if !here.silent => {
-                            let unit = if value < 0 { value + 65_536 } else { value };
-                            out.push(u32::try_from(unit).ok().and_then(char::from_u32).unwrap_or('\u{fffd}'));
+                            let unit = u32::try_from(if value < 0 { value + 65_536 } else { value }).unwrap_or(0);
+                            match (high.take(), unit) {
+                                // Characters beyond 16 bits come as two halves.
+                                (Some(first), 0xdc00..=0xdfff) => {
+                                    let whole = 0x1_0000 + ((first - 0xd800) << 10) + (unit - 0xdc00);
+                                    out.push(char::from_u32(whole).unwrap_or('\u{fffd}'));
+                                }
+                                (_, 0xd800..=0xdbff) => high = Some(unit),
+                                _ => out.push(char::from_u32(unit).unwrap_or('\u{fffd}')),
+                            }
                             drop = here.skip;
                         }
                         ("par" | "line" | "sect" | "page" | "row", _) if !here.silent => out.push('\n'),

@@ -75,6 +75,9 @@ impl Column {
     /// The header's letters and digits say what the column is.
     fn of(header: &str) -> Option<Column> {
         let plain: String = form::fold(header).chars().filter(char::is_ascii_alphanumeric).collect();
+        if plain.is_empty() {
+            return None;
+        }
         let plain = plain.strip_prefix("patients").or_else(|| plain.strip_prefix("patient")).unwrap_or(&plain);
         let plain = plain.strip_suffix("delpaciente").or_else(|| plain.strip_suffix("paciente")).unwrap_or(plain);
         Some(match plain {

@@ -92,6 +92,7 @@ fn verdict(rules: &[Rule], base: Level, phi_level: Level, facts: &Facts<'_>) -> 
     let has_findings = facts.message.phi_score.is_some()
         || facts.message.has_picture
         || facts.message.limits_exceeded
+        || facts.message.found.contains_key("own_patient")
         || !facts.message.unreadable.is_empty();
     let base = if has_findings { base.max(Level::Verified) } else { base };
     let level = because.iter().filter_map(|rule| rule.level).map(|name| name.resolve(phi_level)).fold(base, Level::max);
@@ -210,6 +211,36 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_that_asks_is_named_and_household_is_no_stranger() {
+        let recipient = Mailbox::parse("ann@b.example").unwrap();
+        let mut guard = rule("wrong-patient", Condition::WrongPatient(true), Action::Hold, None);
+        guard.ask = Some("meant so?".into());
+        let rules = [rule("tag", Condition::SubjectContains("x".into()), Action::Hold, None), guard];
+        let held = |other: Vec<OtherPatient>, subject: &str| {
+            let message = MessageFacts { other_patient: other, subject: subject.into(), ..Default::default() };
+            let facts = Facts { message: &message, recipient: &recipient, index: 1 };
+            verdict(&rules, Level::Verified, Level::Verified, &facts).held_by.map(|held| (held.rule, held.ask))
+        };
+        use OtherPatient::{None as Nobody, OfHousehold, Stranger};
+        assert_eq!(held(vec![Nobody, Stranger], ""), Some(("wrong-patient".into(), Some("meant so?".into()))));
+        assert_eq!(held(vec![Nobody, Stranger], "x"), Some(("tag".into(), Some("meant so?".into()))));
+        assert_eq!(held(vec![Stranger, Nobody], ""), None);
+        assert_eq!(held(vec![Stranger, OfHousehold], ""), None);
+        assert_eq!(held(vec![], ""), None);
+    }
+
+    #[test]
+    fn a_score_below_phi_can_be_asked_for() {
+        let recipient = Mailbox::parse("ann@b.example").unwrap();
+        let careful = [rule("doubtful", Condition::PhiScoreAtLeast(60), Action::Escrow, None)];
+        let action = |score| {
+            let message = MessageFacts { score, ..Default::default() };
+            verdict(&careful, Level::Verified, Level::Verified, &Facts { message: &message, recipient: &recipient, index: 0 }).action
+        };
+        assert_eq!((action(59), action(60), action(100)), (Action::Deliver, Action::Escrow, Action::Escrow));
+    }
+
+    #[test]
     fn only_mail_without_findings_may_be_lowered() {
         let recipient = Mailbox::parse("ann@b.example").unwrap();
         let level = |message: &MessageFacts| {
@@ -219,6 +250,7 @@ mod tests {
         for message in [
             MessageFacts { phi_score: Some(50), ..Default::default() },
             MessageFacts { has_picture: true, ..Default::default() },
+            MessageFacts { found: BTreeMap::from([("own_patient", 1)]), ..Default::default() },
             MessageFacts { limits_exceeded: true, ..Default::default() },
             MessageFacts { unreadable: vec!["encrypted"], ..Default::default() },
         ] {

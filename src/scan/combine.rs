@@ -9,7 +9,7 @@ use super::dictionary::{Cue, Meaning};
 use super::findings::{Combination, Kind, Reason};
 use super::identifier::Hit;
 use super::page::{Page, Zone};
-use super::person::{Person, Role, date_follows};
+use super::person::{Person, Role, UNSURE, date_follows};
 use crate::extract::{HeaderField, Place};
 use crate::message::PartPath;
 
@@ -116,6 +116,8 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
             Role::Writer => (35, Reason::WriterAboutSelf),
             Role::Reader => (30, Reason::ReaderByName),
             Role::Person if is_beside => (38, Reason::NameWithIdentifier),
+            // Who may be a brand must have the illness in the same sentence.
+            Role::Person if person.score <= UNSURE => (18, Reason::PersonNamed),
             Role::Person => (25, Reason::PersonNamed),
             Role::Worker => (8, Reason::PersonNamed),
             Role::Provider | Role::Sender => continue,
@@ -211,7 +213,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
     };
     for term in &page.terms {
         let is_name = is_in_name(persons, term.start, term.end);
-        if is_name || is_place(page, term.start, term.end) {
+        if is_name || is_in_address(hits, term.start, term.end) || is_place(page, term.start, term.end) {
             continue;
         }
         let span = term.start..term.end;
@@ -240,7 +242,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
     }
     for hit in hits {
         let (strength, reason) = match hit.kind {
-            Kind::Icd10 => (40, Reason::ClinicalFact),
+            Kind::Icd10 | Kind::Icd9 | Kind::Pcs => (40, Reason::ClinicalFact),
             Kind::LabValue => (22, Reason::ClinicalFact),
             Kind::Cpt | Kind::Hcpcs => (26, Reason::ClinicalFact),
             Kind::Ndc | Kind::Loinc => (20, Reason::ClinicalFact),
@@ -268,6 +270,12 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
 pub(super) fn is_in_name(persons: &[Person], start: usize, end: usize) -> bool {
     let from = persons.partition_point(|person| person.span.end <= start);
     persons.get(from).is_some_and(|person| person.span.start < end)
+}
+
+/// Part of a postal or mail address or a link: "Danbury, CT 06810" is no scan.
+pub(super) fn is_in_address(hits: &[Hit], start: usize, end: usize) -> bool {
+    let from = hits.partition_point(|hit| hit.span.end <= start);
+    hits.get(from).is_some_and(|hit| hit.span.start < end && matches!(hit.kind, Kind::Address | Kind::Email | Kind::Url))
 }
 
 fn is_inside_term(page: &Page<'_>, at: usize) -> bool {

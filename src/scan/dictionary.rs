@@ -1,7 +1,6 @@
 use std::sync::OnceLock;
 
-use aho_corasick::{Anchored, MatchKind, automaton::Automaton, automaton::StateID, nfa::contiguous::NFA};
-
+use super::lexicon::{Hash, Lexicon, WordSet};
 use super::normal::normalise;
 use super::words::{OwnPattern, Words};
 
@@ -36,14 +35,14 @@ cues! {
     LabelMrn "label_mrn", LabelPlan "label_plan", LabelMedicaid "label_medicaid", LabelSsn "label_ssn",
     LabelDea "label_dea", LabelNpi "label_npi", LabelLicense "label_license", LabelVin "label_vin",
     LabelDevice "label_device", LabelAccount "label_account", LabelDob "label_dob", LabelPhone "label_phone",
-    LabelFax "label_fax", LabelIcd "label_icd", LabelCpt "label_cpt", LabelNdc "label_ndc", LabelLoinc "label_loinc",
+    LabelFax "label_fax", LabelIcd "label_icd", LabelPcs "label_pcs", LabelCpt "label_cpt", LabelNdc "label_ndc", LabelLoinc "label_loinc",
     LabelDate "label_date", LabelRouting "label_routing", LabelCard "label_card", LabelPatient "label_patient",
     LabelMember "label_member", LabelName "label_name", LabelRe "label_re", LabelOther "label_other",
     HealthLabel "health_label", Care "care", CareStrong "care_strong", Honorific "honorific", Payment "payment", ProviderBefore "provider_before",
     Credential "credential", StaffRole "staff_role", Facility "facility", General "general", Bulk "bulk",
     Signoff "signoff", Footer "footer", DeviceNote "device_note", SelfNamed "self", FirstPerson "first_person",
     You "you", Relative "relative", Conditional "condition_if", Greeting "greeting", Example "example",
-    SubjectOfCare "subject_of_care", Allow "allow",
+    SubjectOfCare "subject_of_care", WorkerBefore "worker_before", Allow "allow",
 }
 
 /// What a dictionary says a term means. The number is its weight: 2 speaks for itself, 1 needs support, and 3 is an acronym
@@ -93,12 +92,11 @@ impl Meaning {
     }
 }
 
-/// Every dictionary in the form the scan needs: one automaton for terms, sets for names and codes.
-/// Built once, shared by all scans; building takes most of a second.
+/// Every dictionary in the form the scan needs: one table for terms, sets for names and codes.
+/// Built once, shared by all scans.
 pub struct Scanner {
-    automaton: NFA,
-    start: StateID,
-    /// Per pattern the range of its meanings.
+    lexicon: Lexicon,
+    /// Per term the range of its meanings.
     ranges: Vec<(u32, u32)>,
     meanings: Vec<Meaning>,
     pub(super) first_names: WordSet,
@@ -114,7 +112,7 @@ pub struct Scanner {
     version: String,
 }
 
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 16] = [
     ("conditions.tsv", include_str!("../../policies/dictionaries/conditions.tsv")),
     ("symptoms.tsv", include_str!("../../policies/dictionaries/symptoms.tsv")),
     ("drugs.tsv", include_str!("../../policies/dictionaries/drugs.tsv")),
@@ -122,6 +120,7 @@ const FILES: [(&str, &str); 15] = [
     ("procedures.tsv", include_str!("../../policies/dictionaries/procedures.tsv")),
     ("insurers.tsv", include_str!("../../policies/dictionaries/insurers.tsv")),
     ("specialties.tsv", include_str!("../../policies/dictionaries/specialties.tsv")),
+    ("spoken.tsv", include_str!("../../policies/dictionaries/spoken.tsv")),
     ("cues.tsv", include_str!("../../policies/dictionaries/cues.tsv")),
     ("first_names.tsv", include_str!("../../policies/dictionaries/first_names.tsv")),
     ("last_names.tsv", include_str!("../../policies/dictionaries/last_names.tsv")),
@@ -173,6 +172,7 @@ impl Scanner {
                 "procedures.tsv" => weighted(name, text, Meaning::Procedure, &mut terms)?,
                 "insurers.tsv" => weighted(name, text, |_| Meaning::Insurer, &mut terms)?,
                 "specialties.tsv" => weighted(name, text, |_| Meaning::Specialty, &mut terms)?,
+                "spoken.tsv" => spoken(name, text, &mut terms)?,
                 "cues.tsv" => {
                     for (line, class, term) in rows(text) {
                         let problem = |problem| LoadError::Line { file: (*name).to_owned(), line, problem };
@@ -201,24 +201,18 @@ impl Scanner {
                 ranges.push((at, at + 1));
             }
         }
-        let automaton = NFA::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .prefilter(false)
-            .build(&patterns)
-            .map_err(|_| LoadError::TooLarge)?;
-        let start = automaton.start_state(Anchored::Yes).map_err(|_| LoadError::TooLarge)?;
+        let lexicon = Lexicon::of(&patterns).ok_or(LoadError::TooLarge)?;
         let meanings = terms.iter().map(|(_, meaning)| *meaning).collect();
         let set = |name: &'static str| -> Result<WordSet, LoadError> {
             let texts: Vec<&str> = files.iter().filter(|(file, _)| *file == name).map(|(_, text)| *text).collect();
             if texts.is_empty() {
                 Err(LoadError::MissingFile { file: name })
             } else {
-                WordSet::of(&texts).ok_or(LoadError::TooLarge)
+                Ok(WordSet::of(&texts))
             }
         };
         Ok(Scanner {
-            automaton,
-            start,
+            lexicon,
             ranges,
             meanings,
             first_names: set("first_names.tsv")?,
@@ -239,7 +233,10 @@ impl Scanner {
     /// # Errors
     /// As [`Scanner::load`].
     pub fn load_with(files: &[(&str, &str)], words: &Words) -> Result<Scanner, LoadError> {
-        let all: Vec<(&str, &str)> = files.iter().copied().chain(words.rows()).collect();
+        let mut all: Vec<(&str, &str)> = files.to_vec();
+        for (name, text) in words.rows() {
+            all.push((name, text));
+        }
         let mut scanner = Scanner::load(&all)?;
         scanner.patterns.clone_from(&words.patterns);
         Ok(scanner)
@@ -258,10 +255,12 @@ impl Scanner {
         &self.version
     }
 
-    /// Bytes held by automaton and sets.
+    /// Bytes held by the tables.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.automaton.memory_usage()
+        self.lexicon.memory_bytes()
+            + self.ranges.len() * size_of::<(u32, u32)>()
+            + self.meanings.len() * size_of::<Meaning>()
             + [
                 &self.first_names,
                 &self.last_names,
@@ -273,80 +272,54 @@ impl Scanner {
                 &self.area_codes,
             ]
             .iter()
-            .map(|set| set.text.len() + set.slots.len() * 4)
+            .map(|set| set.memory_bytes())
             .sum::<usize>()
     }
 
-    /// Walks the automaton from `start` and calls `found(end, meanings)` for every term that begins there and ends at
-    /// the end of a word (plural endings count with it). A single line end reads as a blank.
-    pub(super) fn terms_at(&self, text: &[u8], start: usize, mut found: impl FnMut(usize, &[Meaning])) {
-        let mut state = self.start;
-        let mut at = start;
-        while let Some(byte) = text.get(at) {
-            let byte = match byte {
-                b'\n' => b' ',
-                other => other.to_ascii_lowercase(),
-            };
-            state = self.automaton.next_state(Anchored::Yes, state, byte);
-            at += 1;
-            if !self.automaton.is_special(state) {
-                continue;
+    /// Calls `found(end, meanings)` for every term that begins at `start`, which begins a word, and ends at the end of a
+    /// word (plural endings count with it). A single line end reads as a blank. Returns where the first word ends.
+    #[inline]
+    pub(super) fn terms_at(&self, text: &[u8], start: usize, mut found: impl FnMut(usize, &[Meaning])) -> usize {
+        self.lexicon.at(text, start, |end, term| {
+            let range = self.ranges.get(term);
+            if let Some(meanings) = range.and_then(|(from, to)| self.meanings.get(*from as usize..*to as usize)) {
+                found(end, meanings);
             }
-            if self.automaton.is_dead(state) {
-                return;
-            }
-            if !self.automaton.is_match(state) {
-                continue;
-            }
-            let Some(end) = word_end(text, at, at - start) else { continue };
-            for index in 0..self.automaton.match_len(state) {
-                let pattern = self.automaton.match_pattern(state, index);
-                let range = self.ranges.get(pattern.as_usize()).filter(|_| self.automaton.pattern_len(pattern) == at - start);
-                if let Some(meanings) = range.and_then(|(from, to)| self.meanings.get(*from as usize..*to as usize)) {
-                    found(end, meanings);
-                }
+        })
+    }
+
+    /// How many terms a text holds, those inside others counted too. For measuring.
+    #[must_use]
+    pub fn count_terms(&self, text: &str) -> usize {
+        let (bytes, mut at, mut count) = (text.as_bytes(), 0, 0);
+        while let Some(byte) = bytes.get(at) {
+            if byte.is_ascii_alphanumeric() || *byte >= 0x80 {
+                at = self.lexicon.at(bytes, at, |_, _| count += 1);
+            } else {
+                at += 1;
             }
         }
+        count
     }
 
     /// Whether an ICD-10-CM code exists; the dot and the case do not matter.
     pub(super) fn is_icd10(&self, code: &str) -> bool {
-        let plain: String = code.chars().filter(|c| *c != '.').map(|c| c.to_ascii_uppercase()).collect();
-        self.icd_codes.value(&plain).is_some()
+        let plain = code.bytes().filter(|b| *b != b'.').fold(Hash::START, Hash::byte);
+        self.icd_codes.value_of(plain).is_some()
     }
 
     pub(super) fn is_hcpcs(&self, code: &str) -> bool {
-        self.hcpcs.value(&code.to_ascii_uppercase()).is_some()
+        self.hcpcs.value(code).is_some()
     }
 
     pub(super) fn is_zip_of(&self, zip: &str, state: &str) -> bool {
-        self.zips.value(&format!("{zip}{state}")).is_some()
+        self.zips.value_of(zip.bytes().chain(state.bytes()).fold(Hash::START, Hash::byte)).is_some()
     }
 
     /// A United States area code, or one of the toll-free ones.
     pub(super) fn is_area_code(&self, code: &str) -> bool {
         matches!(code, "800" | "833" | "844" | "855" | "866" | "877" | "888") || self.area_codes.value(code).is_some()
     }
-}
-
-/// Where a term that stops at `at` ends as a word: there, or behind a plural or possessive ending; `None` inside a word.
-fn word_end(text: &[u8], at: usize, length: usize) -> Option<usize> {
-    let inside = |at: usize| text.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || *b >= 0x80);
-    if !inside(at) || text.get(at - 1).is_some_and(|b| !b.is_ascii_alphanumeric()) {
-        return Some(at);
-    }
-    let rest = text.get(at..).unwrap_or_default();
-    if length >= 5 {
-        for ending in [&b"s"[..], b"es"] {
-            if rest.len() >= ending.len()
-                && rest.get(..ending.len()).is_some_and(|r| r.eq_ignore_ascii_case(ending))
-                && !inside(at + ending.len())
-            {
-                return Some(at + ending.len());
-            }
-        }
-    }
-    None
 }
 
 fn fold(term: &str) -> std::borrow::Cow<'_, str> {
@@ -392,6 +365,32 @@ fn weighted<'a>(
     Ok(())
 }
 
+/// Terms of all kinds in one file: class, term, weight.
+fn spoken<'a>(file: &str, text: &'a str, terms: &mut Vec<(std::borrow::Cow<'a, str>, Meaning)>) -> Result<(), LoadError> {
+    for (at, row) in text.lines().enumerate().filter(|(_, row)| !row.is_empty() && !row.starts_with("# ")) {
+        let problem = |problem| LoadError::Line { file: file.to_owned(), line: at + 1, problem };
+        let mut columns = row.split('\t');
+        let (class, term) = (columns.next().unwrap_or_default(), columns.next());
+        let meaning: fn(u8) -> Meaning = match class {
+            "condition" => Meaning::Condition,
+            "symptom" => Meaning::Symptom,
+            "drug" => Meaning::Drug,
+            "lab" => Meaning::Lab,
+            "procedure" => Meaning::Procedure,
+            _ => return Err(problem("the class must be condition, symptom, drug, lab or procedure")),
+        };
+        let term = term.filter(|term| !term.is_empty()).ok_or_else(|| problem("there is no term after the class"))?;
+        let weight = match columns.next() {
+            Some("1") => 1,
+            Some("2") => 2,
+            Some("3") => 3,
+            Some(_) | None => return Err(problem("the weight after the term must be 1, 2 or 3")),
+        };
+        terms.push((fold(term), meaning(weight)));
+    }
+    Ok(())
+}
+
 fn version(files: &[(&str, &str)]) -> String {
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     for (name, text) in files {
@@ -402,78 +401,11 @@ fn version(files: &[(&str, &str)]) -> String {
     context.finish().as_ref().iter().take(8).map(|b| format!("{b:02x}")).collect()
 }
 
-/// A set of words with one small number each, in two flat blocks: 180,000 names cost 4 MB and a few milliseconds.
-pub struct WordSet {
-    text: String,
-    /// Open addressing: 0 is empty, else place of the row plus one.
-    slots: Vec<u32>,
-}
-
-/// The value of a word that has none in its file.
-pub const NO_VALUE: u8 = 99;
-
-impl WordSet {
-    fn of(texts: &[&str]) -> Option<WordSet> {
-        let mut text = String::with_capacity(texts.iter().map(|t| t.len()).sum());
-        for part in texts {
-            for line in part.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")) {
-                text.push_str(line);
-                text.push('\n');
-            }
-        }
-        let count = text.bytes().filter(|b| *b == b'\n').count();
-        let mut set = WordSet { slots: vec![0; (count * 2).next_power_of_two().max(8)], text };
-        let mut at = 0usize;
-        while let Some(line) = set.text.get(at..).and_then(|rest| rest.split('\n').next()).filter(|line| !line.is_empty()) {
-            let (word, length) = (line.split('\t').next().unwrap_or_default(), line.len());
-            let mut slot = hash(word) & (set.slots.len() - 1);
-            while set.slots.get(slot).is_some_and(|s| *s != 0) {
-                slot = (slot + 1) & (set.slots.len() - 1);
-            }
-            let row = u32::try_from(at + 1).ok()?;
-            *set.slots.get_mut(slot)? = row;
-            at += length + 1;
-        }
-        Some(set)
-    }
-
-    /// The number beside `word` (lower case), or [`NO_VALUE`] for a word without one; `None` if it is not in the set.
-    #[must_use]
-    pub fn value(&self, word: &str) -> Option<u8> {
-        let mut slot = hash(word) & (self.slots.len() - 1);
-        loop {
-            let row = *self.slots.get(slot)?;
-            if row == 0 {
-                return None;
-            }
-            let rest = self.text.get(row as usize - 1..)?;
-            if let Some(after) = rest.strip_prefix(word) {
-                if after.starts_with('\n') {
-                    return Some(NO_VALUE);
-                }
-                if let Some(number) = after.strip_prefix('\t') {
-                    let number = number
-                        .bytes()
-                        .take_while(u8::is_ascii_digit)
-                        .fold(0u8, |n, b| n.saturating_mul(10).saturating_add(b - b'0'));
-                    return Some(number);
-                }
-            }
-            slot = (slot + 1) & (self.slots.len() - 1);
-        }
-    }
-}
-
-/// FNV-1a: the words come from us, so nobody can choose collisions that would hurt.
-fn hash(word: &str) -> usize {
-    let hash = word.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-    (hash ^ (hash >> 32)) as usize
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::scan::lexicon::NO_VALUE;
 
     fn found(text: &str) -> Vec<(usize, Meaning)> {
         let mut out = Vec::new();
@@ -524,6 +456,6 @@ mod tests {
 
     #[test]
     fn the_scanner_stays_within_its_memory() {
-        assert!(Scanner::shared().memory_bytes() < 120 << 20, "{} bytes", Scanner::shared().memory_bytes());
+        assert!(Scanner::shared().memory_bytes() < 12 << 20, "{} bytes", Scanner::shared().memory_bytes());
     }
 }

@@ -6,12 +6,13 @@
 //! Must not be here: reading files or attachments (`extract`), what to do about a finding (`policy`), a list of phrases
 //! that some set of messages happens to use: words are in the dictionaries for what they mean.
 //!
-//! Reading order: `findings` → `normal` → `dictionary` → `page` → `identifier` → `person` → `combine`.
+//! Reading order: `findings` → `normal` → `lexicon` → `dictionary` → `page` → `identifier` → `person` → `combine`.
 
 mod combine;
 mod dictionary;
 mod findings;
 mod identifier;
+mod lexicon;
 mod normal;
 mod own_patient;
 mod page;
@@ -22,8 +23,9 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::ops::Range;
 
-pub use dictionary::{Cue, LoadError, Meaning, NO_VALUE, Scanner, WordSet};
+pub use dictionary::{Cue, LoadError, Meaning, Scanner};
 pub use findings::{Combination, Finding, Findings, Kind, Leg, OwnPatient, Reason, RecognisedBy};
+pub use lexicon::{NO_VALUE, WordSet};
 pub use words::{Words, WordsError, WordsFile};
 
 use crate::extract::{Extracted, HeaderField, Place};
@@ -247,7 +249,7 @@ fn report(
         let is_phrase = matches!(kind, Kind::Diagnosis | Kind::Procedure)
             || (kind == Kind::Lab && page.slice(term.start..term.end).contains(' '));
         let span = if is_phrase { phrase(page, scanner, term.start..term.end) } else { term.start..term.end };
-        if !combine::is_in_name(persons, term.start, term.end) {
+        if !combine::is_in_name(persons, term.start, term.end) && !combine::is_in_address(hits, term.start, term.end) {
             add(kind, &span, score);
         }
     }
@@ -258,8 +260,7 @@ fn phrase(page: &Page<'_>, scanner: &Scanner, span: Range<usize>) -> Range<usize
     const WORDS_MAX: usize = 24;
     let is_icd = |index: usize| {
         page.words.get(index).is_some_and(|word| {
-            word.shape != Shape::Number
-                && scanner.icd_words.value(&page.slice(word.start..word.end).to_ascii_lowercase()).is_some()
+            word.shape != Shape::Number && scanner.icd_words.value_of(word.hash).is_some()
         })
     };
     // Small words join but do not begin or end a phrase.

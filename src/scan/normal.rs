@@ -22,10 +22,27 @@ pub fn normalise(original: &str) -> Normal<'_> {
     let mut shifts: Vec<(usize, usize)> = Vec::new();
     let mut blank = Blank::default();
     let bytes = original.as_bytes();
+    let mut in_spaced = false;
     let mut next = 0;
     while let Some(c) = original.get(next..).and_then(|rest| rest.chars().next()) {
         let at = next;
+        if starts_word(&blank, &text)
+            && let Some((letters, end)) = spaced(original, at, if in_spaced { 1 } else { SPACED_MIN })
+        {
+            blank.flush(&mut text, &mut shifts);
+            for (letter, place) in letters {
+                let from = text.len();
+                fold(letter, &mut text);
+                if text.len() > from {
+                    note(&mut shifts, from, place);
+                }
+            }
+            in_spaced = true;
+            next = end;
+            continue;
+        }
         if c.is_ascii_graphic() {
+            in_spaced = false;
             // A run of plain characters goes over as it is.
             let run = bytes.get(at..).unwrap_or_default().iter().take_while(|b| b.is_ascii_graphic()).count();
             next = at + run;
@@ -50,6 +67,63 @@ pub fn normalise(original: &str) -> Normal<'_> {
         }
     }
     Normal { text: Cow::Owned(text), shifts, original }
+}
+
+/// From this many letters on, "d i a b e t e s" is a word with air in it and no row of initials.
+const SPACED_MIN: usize = 4;
+
+/// A number with air in it has a dash or slash and at least so many places.
+const SPACED_NUMBER_MIN: usize = 8;
+
+/// Most letters taken at once; what follows is looked at anew, so that no text costs its square.
+const SPACED_MAX: usize = 40;
+
+/// As above with signs between: "d.i.a.b.e.t.e.s"; abbreviations such as "d.o.b." stay.
+const DOTTED_MIN: usize = 5;
+
+fn starts_word(blank: &Blank, text: &str) -> bool {
+    blank.any || text.is_empty()
+}
+
+/// A word whose letters stand apart: one character, one blank (or always one and the same sign), one character and so on. Its
+/// characters with their places, and where it ends.
+fn spaced(original: &str, at: usize, least: usize) -> Option<(Vec<(char, usize)>, usize)> {
+    let is_mark = |c: char| c.is_alphanumeric() || matches!(c, '-' | '/' | '@' | ':');
+    let mut chars = original.get(at..)?.char_indices().filter(|(_, c)| !is_invisible(*c)).peekable();
+    let (_, first) = chars.next()?;
+    let (_, gap) = *chars.peek()?;
+    let is_blank = gap.is_whitespace() && !matches!(gap, '\n' | '\r' | '\t');
+    if !is_mark(first) || !(is_blank || matches!(gap, '.' | '-' | '_' | '*')) {
+        return None;
+    }
+    let mut out = vec![(first, at)];
+    let mut end = at + first.len_utf8();
+    let is_gap = |c: char| if is_blank { c.is_whitespace() && !matches!(c, '\n' | '\r' | '\t') } else { c == gap };
+    while out.len() < SPACED_MAX && chars.next_if(|(_, c)| is_gap(*c)).is_some() {
+        let Some((place, c)) = chars.next_if(|(_, c)| is_mark(*c)) else { break };
+        // Not the first letter of an ordinary word.
+        if chars.peek().is_some_and(|(_, next)| next.is_alphanumeric()) {
+            break;
+        }
+        out.push((c, at + place));
+        end = at + place + c.len_utf8();
+    }
+    let letters = out.iter().filter(|(c, _)| c.is_alphabetic()).count();
+    // "M R N  4 4 7 1": more of its kind follows behind a wider gap.
+    let goes_on = || {
+        let rest: Vec<char> = original.get(end..).unwrap_or_default().chars().filter(|c| !is_invisible(*c)).take(5).collect();
+        matches!(rest[..], [a, b, c, d, e] if is_gap(a) && is_gap(b) && is_mark(c) && is_gap(d) && is_mark(e))
+    };
+    let is_word = if is_blank {
+        let is_number = letters == 0 && out.len() >= SPACED_NUMBER_MIN && out.iter().any(|(c, _)| !c.is_alphanumeric());
+        out.len() > least && least < SPACED_MIN
+            || (letters >= least && letters * 2 > out.len())
+            || is_number
+            || (out.len() >= 2 && goes_on())
+    } else {
+        letters >= DOTTED_MIN
+    };
+    (is_word && out.len() > 1).then_some((out, end))
 }
 
 impl Normal<'_> {
@@ -141,7 +215,16 @@ impl Blank {
 fn is_normal(text: &str) -> bool {
     let mut before = b'\n';
     let mut lines = 0u8;
+    // Letters that stand alone, one behind the other, with blanks or signs between.
+    let (mut earlier, mut alone) = (b' ', 0u8);
     for b in text.bytes() {
+        if matches!(b, b' ' | b'.' | b'-' | b'_' | b'*') {
+            alone = if before.is_ascii_alphanumeric() && !earlier.is_ascii_alphanumeric() { alone + 1 } else { 0 };
+            if usize::from(alone) >= SPACED_MIN - 1 {
+                return false;
+            }
+        }
+        earlier = before;
         match b {
             b' ' if before == b' ' || before == b'\n' || before == b'\t' => return false,
             b'\t' if before == b' ' => return false,
@@ -279,6 +362,14 @@ mod tests {
             ("a\r\nb\r\n\r\n\r\nc", "a\nb\n\nc"),
             ("a\t\tb", "a\t\tb"),
             ("  lead", "lead"),
+            ("d i a b e t e s", "diabetes"),
+            ("has  d i a b e t e s  m e  now", "has diabetes me now"),
+            ("1 2 3 4 5 6 7 8 9 0 1", "1 2 3 4 5 6 7 8 9 0 1"),
+            ("d.i.a.b.e.t.e.s", "diabetes"),
+            ("D. O. B. 1 2 3", "D. O. B. 1 2 3"),
+            ("A B C", "A B C"),
+            ("S S N  4 0 5 - 1 9 - 0 2 6 1", "SSN 405-19-0261"),
+            ("d\u{2009}i\u{2009}a\u{2009}b\u{2009}e\u{2009}t\u{2009}e\u{2009}s", "diabetes"),
         ] {
             assert_eq!(normalise(written).text, read, "{written:?}");
         }

@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use super::dictionary::{Cue, Meaning, Scanner};
+use super::lexicon::Hash;
 
 /// How a word is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Word {
     pub start: usize,
     pub end: usize,
     pub shape: Shape,
+    /// Of its letters, in lower case.
+    pub hash: Hash,
 }
 
 /// A term of a health dictionary.
@@ -184,10 +187,10 @@ impl<'a> Page<'a> {
     #[must_use]
     pub fn cell(&self, at: usize) -> Range<usize> {
         let Some(line) = self.lines.get(self.line_at(at)) else { return at..at };
-        let Some(separator) = line.separator else { return line.start..line.end };
         let bytes = self.text.as_bytes();
         let from = at.saturating_sub(CELL_MAX).max(line.start);
         let to = (at + CELL_MAX).min(line.end);
+        let Some(separator) = line.separator else { return from..to };
         let before = bytes.get(from..at).unwrap_or_default();
         let after = bytes.get(at..to).unwrap_or_default();
         let mut start = before.iter().rposition(|b| *b == separator).map_or(from, |tab| from + tab + 1);
@@ -213,46 +216,53 @@ impl<'a> Page<'a> {
     fn find_terms(&mut self, scanner: &Scanner) {
         let bytes = self.text.as_bytes();
         let mut covered = 0usize;
-        let mut before_is_word = false;
-        for (at, byte) in bytes.iter().enumerate() {
-            let is_word = byte.is_ascii_alphanumeric() || *byte >= 0x80;
-            if is_word && !before_is_word {
-                let mut longest: Option<Term> = None;
-                scanner.terms_at(bytes, at, |end, meanings| {
-                    for meaning in meanings {
-                        match meaning {
-                            Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
-                            other => {
-                                if end > covered
-                                    && longest.is_none_or(|term| {
-                                        term.end < end || (term.end == end && other.rank() < term.meaning.rank())
-                                    })
-                                {
-                                    longest = Some(Term {
-                                        start: at,
-                                        end,
-                                        meaning: other.written(bytes.get(at..end).unwrap_or_default()),
-                                    });
-                                }
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            if !(byte.is_ascii_alphanumeric() || *byte >= 0x80) {
+                at += 1;
+                continue;
+            }
+            let mut longest: Option<Term> = None;
+            let next = scanner.terms_at(bytes, at, |end, meanings| {
+                for meaning in meanings {
+                    match meaning {
+                        Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
+                        other => {
+                            if end > covered
+                                && longest.is_none_or(|term| {
+                                    term.end < end || (term.end == end && other.rank() < term.meaning.rank())
+                                })
+                            {
+                                longest = Some(Term {
+                                    start: at,
+                                    end,
+                                    meaning: other.written(bytes.get(at..end).unwrap_or_default()),
+                                });
                             }
                         }
                     }
-                });
-                if let Some(term) = longest {
-                    covered = term.end;
-                    self.terms.push(term);
                 }
+            });
+            if let Some(term) = longest {
+                covered = term.end;
+                self.terms.push(term);
             }
-            before_is_word = is_word;
+            at = next;
         }
     }
 
     fn find_sentences(&self) -> Vec<usize> {
         let bytes = self.text.as_bytes();
         let mut out = vec![0];
+        let mut last = 0;
+        let mut line = 0;
         for (at, byte) in bytes.iter().enumerate() {
+            // Most bytes end nothing.
+            if *byte > b'?' || !matches!(byte, b' ' | b'.' | b'!' | b'?' | b'\n') {
+                continue;
+            }
             let next = match byte {
-                b' ' if out.last().is_some_and(|last| at.saturating_sub(*last) > SENTENCE_MAX) => at + 1,
+                b' ' if at.saturating_sub(last) > SENTENCE_MAX => at + 1,
                 b'.' | b'!' | b'?' => {
                     let after = bytes.get(at + 1).copied().unwrap_or(b'\n');
                     let begins = bytes.get(at + 2).copied().unwrap_or(b'A');
@@ -266,8 +276,8 @@ impl<'a> Page<'a> {
                     }
                 }
                 b'\n' => {
-                    let line = self.line_at(at);
                     let (this, next) = (self.lines.get(line), self.lines.get(line + 1));
+                    line += 1;
                     let is_short = this.is_some_and(|line| line.end - line.start < 45);
                     let is_row = [this, next].iter().flatten().any(|line| line.separator.is_some());
                     let is_blank = bytes.get(at + 1) == Some(&b'\n');
@@ -275,8 +285,9 @@ impl<'a> Page<'a> {
                 }
                 _ => continue,
             };
-            if next < bytes.len() && out.last() != Some(&next) {
+            if next < bytes.len() && last != next {
                 out.push(next);
+                last = next;
             }
         }
         out.sort_unstable();
@@ -480,8 +491,7 @@ impl<'a> Page<'a> {
             return false;
         }
         let spoken = |word: &Word| {
-            let lower = self.slice(word.start..word.end).to_ascii_lowercase();
-            scanner.first_names.value(&lower).is_some() || scanner.last_names.value(&lower).is_some()
+            scanner.first_names.value_of(word.hash).is_some() || scanner.last_names.value_of(word.hash).is_some()
         };
         let opening: Vec<&Word> = self.words.iter().filter(|w| w.start >= first.start && w.end <= first.end).collect();
         let name: Vec<&&Word> =
@@ -521,6 +531,7 @@ pub fn is_label(cue: Cue) -> bool {
             | Cue::LabelPhone
             | Cue::LabelFax
             | Cue::LabelIcd
+            | Cue::LabelPcs
             | Cue::LabelCpt
             | Cue::LabelNdc
             | Cue::LabelLoinc
@@ -538,12 +549,11 @@ fn lines(text: &str) -> Vec<Line> {
     let mut start = 0;
     text.split('\n')
         .map(|line| {
-            let count = |sign: u8| line.bytes().filter(|b| *b == sign).count();
-            let separator = match (count(b'\t'), count(b'|'), count(b';')) {
-                (1.., _, _) => Some(b'\t'),
-                (_, 2.., _) => Some(b'|'),
-                (_, _, 2..) => Some(b';'),
-                _ => None,
+            let twice = |sign: u8| memchr::memchr_iter(sign, line.as_bytes()).nth(1).is_some();
+            let separator = if memchr::memchr(b'\t', line.as_bytes()).is_some() {
+                Some(b'\t')
+            } else {
+                [b'|', b';'].into_iter().find(|sign| twice(*sign))
             };
             let this = Line { start, end: start + line.len(), zone: Zone::Body, separator, header: None };
             start += line.len() + 1;
@@ -555,29 +565,36 @@ fn lines(text: &str) -> Vec<Line> {
 /// Runs of letters and digits; an apostrophe or hyphen between letters belongs to the word.
 fn words(text: &str) -> Vec<Word> {
     let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(text.len() / 6);
-    let is_inside = |at: usize| bytes.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || *b >= 0x80);
+    let mut out = Vec::with_capacity(text.len() / 5);
+    let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80;
     let mut at = 0;
-    while at < bytes.len() {
-        if !is_inside(at) {
+    while let Some(first) = bytes.get(at) {
+        if !is_inside(*first) {
             at += 1;
             continue;
         }
         let start = at;
-        while is_inside(at)
-            || (matches!(bytes.get(at), Some(b'\'' | b'-'))
-                && is_inside(at + 1)
-                && bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic))
-        {
+        let mut hash = Hash::START;
+        let mut before_sign = None;
+        while let Some(byte) = bytes.get(at) {
+            if !is_inside(*byte) {
+                if !matches!(byte, b'\'' | b'-') || !bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic) {
+                    break;
+                }
+                before_sign = Some((at, hash));
+            }
+            hash = hash.byte(*byte);
             at += 1;
         }
         let mut end = at;
-        let mut word = bytes.get(start..end).unwrap_or_default();
-        if let Some(base) = word.strip_suffix(b"'s").or_else(|| word.strip_suffix(b"'S")) {
-            end -= 2;
-            word = base;
+        if let Some((sign, before)) = before_sign
+            && sign + 2 == at
+            && bytes.get(sign) == Some(&b'\'')
+            && matches!(bytes.get(sign + 1), Some(b's' | b'S'))
+        {
+            (end, hash) = (sign, before);
         }
-        out.push(Word { start, end, shape: shape(word) });
+        out.push(Word { start, end, shape: shape(bytes.get(start..end).unwrap_or_default()), hash });
     }
     out
 }

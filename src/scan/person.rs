@@ -1,6 +1,7 @@
 use std::ops::Range;
 
-use super::dictionary::{Cue, Meaning, NO_VALUE, Scanner};
+use super::dictionary::{Cue, Meaning, Scanner};
+use super::lexicon::{NO_VALUE, WordSet};
 use super::page::{CueHit, Page, Shape, Word, Zone};
 
 /// What a named person is to the message, as the words beside the name say.
@@ -35,6 +36,9 @@ pub struct Person {
 /// Names that are more often words than names need a sign beside them.
 const ENOUGH: u8 = 60;
 
+/// Up to here two words with capitals may as well be a brand.
+pub(super) const UNSURE: u8 = 60;
+
 /// Finds persons in a page, sorted by place, without overlaps.
 #[must_use]
 pub fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Person> {
@@ -58,6 +62,9 @@ fn name_at(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<(usize, Pers
     if !matches!(first.shape, Shape::Capital | Shape::Upper | Shape::Initial) {
         return None;
     }
+    if !has_company(page, at) {
+        return None;
+    }
     let before = Before::of(page, first.start);
     let run = run(page, at);
     let Name { count, score, key } = reversed(page, scanner, at, &before)
@@ -71,6 +78,20 @@ fn name_at(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<(usize, Pers
     }
     let role = role(page, &span, &before);
     Some((count, Person { span, role, score, key }))
+}
+
+/// Whether a name can begin at word `at` at all: another word with a capital behind it, or something said before it.
+/// Most words with a capital begin a sentence and stop here.
+fn has_company(page: &Page<'_>, at: usize) -> bool {
+    let (Some(first), second) = (page.words.get(at), page.words.get(at + 1)) else { return false };
+    second.is_some_and(|second| second.shape != Shape::Number && second.start - first.end <= 2 && second.shape != Shape::Lower)
+        || second.is_some_and(|second| second.shape == Shape::Lower && is_particle(page.slice(second.start..second.end)))
+        || page.cues_in(first.start.saturating_sub(48)..first.start).any(|hit| hit.end <= first.start && hit.end + 4 >= first.start)
+        || page.lines.get(page.line_at(first.start)).is_some_and(|line| line.header.is_some())
+}
+
+fn is_particle(word: &str) -> bool {
+    matches!(word, "de" | "la" | "del" | "van" | "von" | "der" | "da" | "di" | "bin" | "al")
 }
 
 struct Name {
@@ -89,6 +110,8 @@ struct Before {
     is_writer: bool,
     is_honorific: bool,
     is_subject: bool,
+    /// "Contact ", "written by ".
+    is_worker: bool,
     /// "Re: " and the like.
     is_re: bool,
     /// "Dr." itself.
@@ -120,6 +143,7 @@ impl Before {
                 Cue::SelfNamed => before.is_writer = true,
                 Cue::Honorific => before.is_honorific = true,
                 Cue::SubjectOfCare => before.is_subject = true,
+                Cue::WorkerBefore if !is_next_line => before.is_worker = true,
                 Cue::LabelRe => before.is_re = true,
                 _ => {}
             }
@@ -152,15 +176,20 @@ fn run(page: &Page<'_>, at: usize) -> Vec<Word> {
             None => true,
             Some(last) => match page.slice(last.end..word.start) {
                 " " => true,
-                // A wrapped line, not the next short line of a list.
-                "\n" => page.lines.get(page.line_at(last.start)).is_some_and(|line| line.end - line.start > 40),
+                // A wrapped line, not the next short line of a list: long, or the text goes on behind the name.
+                "\n" => {
+                    let line = page.line_at(last.start);
+                    let goes_on = page.words.get(at + out.len() + 1).is_some_and(|next| {
+                        next.shape == Shape::Lower && page.slice(word.end..next.start) == " "
+                    });
+                    page.lines.get(line).is_some_and(|line| line.end - line.start > 40 || (goes_on && line.start < last.start))
+                }
                 ". " | "." => last.shape == Shape::Initial,
                 _ => false,
             },
         };
         let lower = page.slice(word.start..word.end);
-        let is_particle =
-            !out.is_empty() && matches!(lower, "de" | "la" | "del" | "van" | "von" | "der" | "da" | "di" | "bin" | "al");
+        let is_particle = !out.is_empty() && is_particle(lower);
         if !follows || !(matches!(word.shape, Shape::Capital | Shape::Upper | Shape::Initial) || is_particle) {
             break;
         }
@@ -174,9 +203,13 @@ fn lower(page: &Page<'_>, word: &Word) -> String {
 }
 
 /// Value of a name in a list; double names by their parts, apostrophes left out.
-fn tier(set: &super::dictionary::WordSet, name: &str) -> Option<u8> {
-    set.value(name).or_else(|| {
-        let plain: String = name.chars().filter(|c| *c != '\'').collect();
+fn tier(page: &Page<'_>, set: &WordSet, word: &Word) -> Option<u8> {
+    set.value_of(word.hash).or_else(|| {
+        let text = page.slice(word.start..word.end);
+        if !text.contains(['\'', '-']) {
+            return None;
+        }
+        let plain: String = text.chars().filter(|c| *c != '\'').collect();
         if plain.contains('-') {
             plain.split('-').map(|part| set.value(part)).collect::<Option<Vec<u8>>>().and_then(|tiers| tiers.into_iter().max())
         } else {
@@ -186,25 +219,25 @@ fn tier(set: &super::dictionary::WordSet, name: &str) -> Option<u8> {
 }
 
 /// No English word, and long enough to be somebody's name.
-fn is_strange(scanner: &Scanner, word: &str) -> bool {
-    word.len() >= 3
-        && word.bytes().all(|b| b.is_ascii_alphabetic() || b == b'\'' || b == b'-')
-        && scanner.english.value(word).is_none()
-        && !(word.ends_with('s') && scanner.english.value(word.trim_end_matches('s')).is_some())
-        && scanner.icd_words.value(word).is_none()
+fn is_strange(page: &Page<'_>, scanner: &Scanner, word: &Word) -> bool {
+    let text = page.slice(word.start..word.end);
+    text.len() >= 3
+        && scanner.english.value_of(word.hash).is_none()
+        && text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'\'' || b == b'-')
+        && !(text.ends_with(['s', 'S']) && scanner.english.value(text.trim_end_matches(['s', 'S'])).is_some())
+        && scanner.icd_words.value_of(word.hash).is_none()
 }
 
 /// "First Last", "First M. Last", "J. Last" after a sign, "First Middle Last".
 fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Before) -> Option<Name> {
     let first = run.first()?;
-    let first_lower = lower(page, first);
-    let known_first = tier(&scanner.first_names, &first_lower);
+    let known_first = tier(page, &scanner.first_names, first);
     // Names from everywhere: a word that is no English word counts as a first name before a known last name.
     let is_foreign = first.shape != Shape::Initial && known_first.is_none();
     let first_tier = match known_first {
         _ if first.shape == Shape::Initial => before.is_strong().then_some(30)?,
         Some(tier) => tier,
-        None if is_strange(scanner, &first_lower) || tier(&scanner.last_names, &first_lower).is_some_and(|t| t == NO_VALUE) => {
+        None if is_strange(page, scanner, first) || tier(page, &scanner.last_names, first).is_some_and(|t| t == NO_VALUE) => {
             NO_VALUE
         }
         None => return None,
@@ -215,12 +248,12 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
         if last.shape == Shape::Initial {
             continue;
         }
-        let last_lower = lower(page, last);
         // ... and behind a known first name as a last name.
-        let is_unknown_last = tier(&scanner.last_names, &last_lower).is_none();
-        let last_tier = match tier(&scanner.last_names, &last_lower) {
+        let known_last = tier(page, &scanner.last_names, last);
+        let is_unknown_last = known_last.is_none();
+        let last_tier = match known_last {
             Some(tier) => tier,
-            None if !is_foreign && is_strange(scanner, &last_lower) => NO_VALUE,
+            None if !is_foreign && is_strange(page, scanner, last) => NO_VALUE,
             None => continue,
         };
         if page.cues_in(last.start..last.start + 1).any(|hit| hit.cue == Cue::Facility && hit.end >= last.end) {
@@ -228,10 +261,9 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
         }
         let middles = run.get(1..count - 1)?;
         let is_middle = |word: &Word| {
-            let name = lower(page, word);
             word.shape == Shape::Initial
                 || word.shape == Shape::Lower
-                || [&scanner.first_names, &scanner.last_names].iter().any(|set| tier(set, &name).is_some_and(|t| t > 35))
+                || [&scanner.first_names, &scanner.last_names].iter().any(|set| tier(page, set, word).is_some_and(|t| t > 35))
         };
         if !middles.iter().all(is_middle) {
             continue;
@@ -240,7 +272,14 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
         if is_foreign || is_unknown_last {
             // Two words like these are also brands and places.
             let is_shouted = first.shape == Shape::Upper || last.shape == Shape::Upper;
-            score = if last_tier < NO_VALUE || is_shouted { 20 } else { 45 };
+            score = match (is_foreign, is_unknown_last) {
+                _ if last_tier < NO_VALUE || is_shouted => 20,
+                // A first name that is no word, before something that is neither word nor place.
+                (false, _) if first_tier == NO_VALUE => 66,
+                // Neither is a word; the first may be a name from anywhere.
+                (true, false) if is_strange(page, scanner, first) => UNSURE,
+                _ => 45,
+            };
         }
         if first.shape == Shape::Upper && last.shape == Shape::Upper && (first_tier < NO_VALUE || last_tier < NO_VALUE) {
             score = score.saturating_sub(25);
@@ -273,8 +312,19 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
             }
         }
         let previous = at.checked_sub(1).and_then(|i| page.words.get(i));
+        // "Moving Anna Baker": the first word of a sentence has its capital from there.
+        let begins = |w: &Word| {
+            let sentence = page.sentence_span(page.sentence_at(w.start));
+            page.slice(sentence.start..w.start).bytes().all(|b| !b.is_ascii_alphanumeric())
+                && scanner.english.value_of(w.hash).is_some()
+                && tier(page, &scanner.first_names, w).is_none()
+        };
         if previous.is_some_and(|w| {
-            w.shape == Shape::Capital && page.slice(w.end..first.start) == " " && !before.is_strong() && !before.is_subject
+            w.shape == Shape::Capital
+                && page.slice(w.end..first.start) == " "
+                && !before.is_strong()
+                && !before.is_subject
+                && !begins(w)
         }) {
             score = score.saturating_sub(10);
         }
@@ -290,7 +340,7 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
         }
         let score = score.min(99);
         if best.as_ref().is_none_or(|name| score >= name.score) {
-            best = Some(Name { count, score, key: (first_lower.clone(), last_lower) });
+            best = Some(Name { count, score, key: (lower(page, first), lower(page, last)) });
         }
     }
     best
@@ -341,19 +391,18 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
     {
         return None;
     }
-    let (last_lower, first_lower) = (lower(page, last), lower(page, first));
-    let either = |known: Option<u8>, word: &str| known.or_else(|| is_strange(scanner, word).then_some(NO_VALUE));
-    let (known_last, known_first) = (tier(&scanner.last_names, &last_lower), tier(&scanner.first_names, &first_lower));
+    let either = |known: Option<u8>, word: &Word| known.or_else(|| is_strange(page, scanner, word).then_some(NO_VALUE));
+    let (known_last, known_first) = (tier(page, &scanner.last_names, last), tier(page, &scanner.first_names, first));
     if known_last.is_none() && known_first.is_none() {
         return None;
     }
-    let last_tier = either(known_last, &last_lower)?;
-    let first_tier = either(known_first.or(tier(&scanner.last_names, &first_lower)), &first_lower)?;
+    let last_tier = either(known_last, last)?;
+    let first_tier = either(known_first.or(tier(page, &scanner.last_names, first)), first)?;
     let starts_cell = page.cell(last.start).start == last.start
         || page.slice(0..last.start).trim_end_matches([' ', '"', '>']).ends_with([':', '|', '\n', '\t', '(', '-', ';']);
     // A comma also separates items: what follows must not go on as a name of its own.
     let third = page.words.get(at + 2).filter(|word| page.slice(first.end..word.start) == " " && word.shape == Shape::Capital);
-    let goes_on = third.is_some_and(|word| tier(&scanner.last_names, &lower(page, word)).is_some_and(|t| t == NO_VALUE));
+    let goes_on = third.is_some_and(|word| tier(page, &scanner.last_names, word).is_some_and(|t| t == NO_VALUE));
     let room = at
         .checked_sub(1)
         .and_then(|i| page.words.get(i))
@@ -370,7 +419,7 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
     }
     let initial =
         page.words.get(at + 2).is_some_and(|word| word.shape == Shape::Initial && page.slice(first.end..word.start) == " ");
-    Some(Name { count: if initial { 3 } else { 2 }, score: score.min(99), key: (first_lower, last_lower) })
+    Some(Name { count: if initial { 3 } else { 2 }, score: score.min(99), key: (lower(page, first), lower(page, last)) })
 }
 
 /// Names that the lists do not know, or single ones: a label, greeting or honorific before says it is a name.
@@ -383,8 +432,8 @@ fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before:
         return None;
     }
     let known = |word: &Word| {
-        let name = lower(page, word);
-        tier(&scanner.first_names, &name).is_some_and(|t| t > 20) || tier(&scanner.last_names, &name).is_some_and(|t| t > 20)
+        tier(page, &scanner.first_names, word).is_some_and(|t| t > 20)
+            || tier(page, &scanner.last_names, word).is_some_and(|t| t > 20)
     };
     // Words that are labels or terms themselves end the name.
     let is_free = |word: &Word| {
@@ -404,7 +453,7 @@ fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before:
                 || ((before.is_honorific || before.is_doctor) && first.shape == Shape::Capital)
         }
         _ => {
-            words.iter().any(|word| known(word) || is_strange(scanner, &lower(page, word)))
+            words.iter().any(|word| known(word) || is_strange(page, scanner, word))
                 && (ends_field || is_labelled_field || before.is_honorific)
         }
     };
@@ -461,6 +510,9 @@ fn role(page: &Page<'_>, span: &Range<usize>, before: &Before) -> Role {
     }
     if before.is_patient {
         return Role::Patient;
+    }
+    if before.is_worker {
+        return Role::Worker;
     }
     if before.is_writer {
         return Role::Writer;

@@ -3,6 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b\d(?:[ -]?\d){12,18}\b",
+    worth: |s| s.cluster >= 13,
     check,
     hits: &[
         ("card 6011-0610-1314-6580.", Kind::CreditCard),

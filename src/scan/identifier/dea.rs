@@ -3,6 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b[A-HJ-MPRSTUX][A-Z9]\d{7}\b",
+    worth: |s| s.run >= 7 && s.letter_digit || s.capitals_digit,
     check,
     hits: &[("DEA AH8417215", Kind::Dea), ("prescriber MM4924191", Kind::Dea)],
     misses: &[("DEA AH8417216", Kind::Dea), ("NN4924191", Kind::Dea)],

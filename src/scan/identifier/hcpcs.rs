@@ -3,6 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b[A-V]\d{4}\b",
+    worth: |s| s.letter_digit && s.run >= 4,
     check,
     hits: &[("HCPCS J0592", Kind::Hcpcs), ("billed with E2383", Kind::Hcpcs)],
     misses: &[("J0000", Kind::Hcpcs), ("flat J0592 upstairs", Kind::Hcpcs)],

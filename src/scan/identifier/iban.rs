@@ -3,6 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b[A-Z]{2}\d{2}(?: ?[0-9A-Z]{2,4}){3,8}\b",
+    worth: |s| s.capitals_digit && s.groups >= 1,
     check,
     hits: &[("transfer to GB52NIUH24835436012803.", Kind::Iban), ("DE89 3704 0044 0532 0130 00", Kind::Iban)],
     misses: &[("GB53NIUH24835436012803", Kind::Iban), ("DE89 3704 0044 0532", Kind::Iban)],

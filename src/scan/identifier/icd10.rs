@@ -3,6 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b[A-TV-Za-tv-zU]\d[0-9ABab](?:\.[0-9A-Za-z]{1,4}|[0-9A-Za-z]{1,4})?\b",
+    worth: |s| s.letter_digit,
     check,
     hits: &[
         ("anemia (D59.8)", Kind::Icd10),

@@ -3,6 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\b(?:[0-9A-Fa-f]{1,4}:){3,7}[0-9A-Fa-f]{1,4}\b",
+    worth: |s| s.dots >= 3 || s.colons >= 3,
     check,
     hits: &[("access from 200.72.204.104.", Kind::Ip), ("c46:7c01:7d86:4a72:c37a:1046:ffed:f3cb", Kind::Ip)],
     misses: &[("from 192.168.1.4", Kind::Ip), ("version 1.2.3.4.5", Kind::Ip), ("300.1.2.3", Kind::Ip)],

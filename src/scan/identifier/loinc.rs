@@ -3,6 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b\d{3,5}-\d\b",
+    worth: |s| s.has_dash,
     check,
     hits: &[("LOINC 4548-4", Kind::Loinc), ("serum creatinine 2160-0", Kind::Loinc)],
     misses: &[("LOINC 4548-5", Kind::Loinc), ("pages 4548-4", Kind::Loinc)],

@@ -5,28 +5,40 @@
 //!
 //! Must not be here: names (`person`), health terms (dictionaries), any decision (`combine`).
 
+mod aba;
+mod account;
 mod address;
 mod amount;
 mod card;
 mod cpt;
 mod date;
 mod dea;
+mod device;
 mod email;
 mod hcpcs;
+mod hicn;
 mod iban;
 mod icd10;
+mod icd9;
 mod ip;
+mod itin;
 mod lab_value;
 mod labelled;
+mod license;
 mod loinc;
 mod mbi;
+mod medicaid;
+mod member;
+mod mrn;
 mod ndc;
 mod npi;
+mod pcs;
 mod phone;
 mod ssn;
 mod url;
 mod vin;
 
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -40,6 +52,8 @@ use super::page::Page;
 pub(super) struct Identifier {
     /// Linear-time pattern; every match is shown to `check`.
     pub pattern: &'static str,
+    /// Whether the pattern can match in a stretch at all, told from counts alone. May say yes too often, never no.
+    pub worth: fn(&Stretch) -> bool,
     /// Says what a match is and how sure that is (0 to 100), or nothing.
     pub check: fn(&Candidate<'_>) -> Option<(Kind, u8)>,
     /// Texts in which something of this kind is found ...
@@ -56,9 +70,15 @@ pub(super) struct Candidate<'c> {
     pub scanner: &'c Scanner,
     pub start: usize,
     pub end: usize,
+    label: OnceCell<Option<(Vec<Cue>, usize)>>,
 }
 
 impl<'c> Candidate<'c> {
+    /// The nearest label before, at most 44 bytes away, or the one of the column: its cues, and how far away.
+    pub fn label(&self) -> Option<&(Vec<Cue>, usize)> {
+        self.label.get_or_init(|| self.page.label_before(self.start, 44)).as_ref()
+    }
+
     pub fn text(&self) -> &'c str {
         self.page.slice(self.start..self.end)
     }
@@ -104,33 +124,154 @@ const ALL: &[&Identifier] = &[
     &ip::IDENTIFIER,
     &address::STREET,
     &address::PLACE,
+    &device::UDI,
     &iban::IDENTIFIER,
     &mbi::IDENTIFIER,
     &vin::IDENTIFIER,
     &ndc::IDENTIFIER,
     &amount::IDENTIFIER,
     &date::IDENTIFIER,
+    &hicn::IDENTIFIER,
     &ssn::IDENTIFIER,
+    &itin::IDENTIFIER,
     &card::IDENTIFIER,
     &npi::IDENTIFIER,
     &dea::IDENTIFIER,
+    &aba::IDENTIFIER,
     &phone::IDENTIFIER,
     &icd10::IDENTIFIER,
+    &icd9::IDENTIFIER,
+    &pcs::IDENTIFIER,
     &loinc::IDENTIFIER,
     &hcpcs::IDENTIFIER,
     &cpt::IDENTIFIER,
-    &labelled::IDENTIFIER,
+    // Numbers told apart by their label share one pattern, which then runs once.
+    &mrn::IDENTIFIER,
+    &medicaid::IDENTIFIER,
+    &member::IDENTIFIER,
+    &license::IDENTIFIER,
+    &device::SERIAL,
+    &account::IDENTIFIER,
+    &mrn::BEHIND_DATE,
     &lab_value::IDENTIFIER,
 ];
 
 /// The first two need no digit and look for their own sign; the others are tried around digits only.
 const WITHOUT_DIGITS: usize = 2;
 
+/// Patterns that look far around a number.
+const WIDE: [&str; 2] = [address::STREET.pattern, address::PLACE.pattern];
+
+/// A stretch of text around digits, and what it holds: counted once, so that most patterns need not look.
+pub(super) struct Stretch {
+    span: Range<usize>,
+    /// Digits in one run.
+    pub run: usize,
+    /// Digits with at most two signs or blanks between them, as in "(415) 822-3224".
+    pub cluster: usize,
+    /// Letters and digits in one run.
+    pub word: usize,
+    /// Groups of digits.
+    pub groups: usize,
+    pub dots: usize,
+    pub colons: usize,
+    /// A digit, a dash, a digit.
+    pub has_dash: bool,
+    pub has_slash: bool,
+    pub has_dollar: bool,
+    /// A letter right before a digit, a capital, two of them.
+    pub letter_digit: bool,
+    pub capitals_digit: bool,
+    /// A letter right behind a digit.
+    pub digit_letter: bool,
+    /// A digit, a blank, and a capital; or any letter or percent sign, perhaps without the blank.
+    pub digit_capital: bool,
+    pub digit_unit: bool,
+    /// A test is named in it or shortly before.
+    pub has_lab: bool,
+}
+
+impl Stretch {
+    fn of(page: &Page<'_>, span: Range<usize>) -> Stretch {
+        let mut stretch = Stretch {
+            run: 0,
+            cluster: 0,
+            word: 0,
+            groups: 0,
+            dots: 0,
+            colons: 0,
+            has_dash: false,
+            has_slash: false,
+            has_dollar: false,
+            letter_digit: false,
+            capitals_digit: false,
+            digit_letter: false,
+            digit_capital: false,
+            digit_unit: false,
+            has_lab: page
+                .terms_in(span.start.saturating_sub(40)..span.end)
+                .any(|term| matches!(term.meaning, super::dictionary::Meaning::Lab(_))),
+            span: span.clone(),
+        };
+        let (mut run, mut cluster, mut word, mut gap) = (0usize, 0usize, 0usize, 0usize);
+        // The two bytes before.
+        let (mut last, mut earlier) = (b' ', b' ');
+        for byte in page.slice(span).bytes() {
+            if byte.is_ascii_digit() {
+                if run == 0 {
+                    stretch.groups += 1;
+                    if gap > 2 {
+                        cluster = 0;
+                    }
+                }
+                gap = 0;
+                run += 1;
+                cluster += 1;
+                stretch.run = stretch.run.max(run);
+                stretch.cluster = stretch.cluster.max(cluster);
+                stretch.letter_digit |= last.is_ascii_alphabetic();
+                stretch.capitals_digit |= last.is_ascii_uppercase() && earlier.is_ascii_uppercase();
+                stretch.has_dash |= last == b'-' && earlier.is_ascii_digit();
+            } else {
+                run = 0;
+                gap += 1;
+                let is_letter = byte.is_ascii_alphabetic();
+                let is_behind = last.is_ascii_digit() || (last == b' ' && earlier.is_ascii_digit());
+                match byte {
+                    b'.' => stretch.dots += 1,
+                    b':' => stretch.colons += 1,
+                    b'/' => stretch.has_slash = true,
+                    b'$' => stretch.has_dollar = true,
+                    b'%' => stretch.digit_unit |= is_behind,
+                    _ if is_letter => {
+                        // What holds letters is no number any more.
+                        gap = gap.max(3);
+                        stretch.digit_letter |= last.is_ascii_digit();
+                        stretch.digit_unit |= is_behind;
+                        stretch.digit_capital |= last != b'.' && is_behind && byte.is_ascii_uppercase();
+                    }
+                    _ => {}
+                }
+            }
+            word = if byte.is_ascii_alphanumeric() { word + 1 } else { 0 };
+            stretch.word = stretch.word.max(word);
+            (earlier, last) = (last, byte);
+        }
+        stretch
+    }
+}
+
+/// Neighbours with one pattern.
+fn groups() -> impl Iterator<Item = &'static [&'static Identifier]> {
+    ALL.chunk_by(|a, b| a.pattern == b.pattern)
+}
+
 fn compiled() -> &'static [Regex] {
     static COMPILED: OnceLock<Vec<Regex>> = OnceLock::new();
     #[allow(clippy::expect_used)]
     COMPILED.get_or_init(|| {
-        ALL.iter().map(|id| Regex::new(id.pattern).expect("the patterns are constants that tests compile")).collect()
+        let patterns = groups().filter_map(|group| group.first()).map(|identifier| identifier.pattern);
+        patterns.map(|pattern| Regex::new(pattern).expect("the patterns are constants that tests compile")).collect()
     })
 }
 
@@ -141,19 +282,23 @@ pub(super) const HITS_MAX: usize = 20_000;
 pub(super) fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Hit> {
     let mut out: Vec<Hit> = Vec::new();
     let mut taken: Vec<Range<usize>> = Vec::new();
-    let windows = digit_windows(page.text);
-    for (index, (identifier, pattern)) in ALL.iter().zip(compiled()).enumerate() {
+    let stretches = |before, after, join| -> Vec<Stretch> {
+        digit_windows(page.text, before, after, join).into_iter().map(|span| Stretch::of(page, span)).collect()
+    };
+    // An address goes on for lines behind its number; everything else stands close around its digits.
+    let (wide, narrow) = (stretches(24, 24, 64), stretches(11, 8, 0));
+    for (index, (group, pattern)) in groups().zip(compiled()).enumerate() {
         let mut fresh: Vec<Range<usize>> = Vec::new();
         let mut try_in = |window: Range<usize>| {
             for found in pattern.find_iter(page.slice(window.clone())) {
-                let candidate = Candidate { page, scanner, start: window.start + found.start(), end: window.start + found.end() };
-                let span = candidate.start..candidate.end;
-                if is_taken(&taken, &span) || out.len() >= HITS_MAX {
+                let (start, end) = (window.start + found.start(), window.start + found.end());
+                if is_taken(&taken, &(start..end)) || out.len() >= HITS_MAX {
                     continue;
                 }
-                if let Some((kind, score)) = (identifier.check)(&candidate) {
-                    out.push(Hit { kind, span: span.clone(), score });
-                    fresh.push(span);
+                let candidate = Candidate { page, scanner, start, end, label: OnceCell::new() };
+                if let Some((kind, score)) = group.iter().find_map(|identifier| (identifier.check)(&candidate)) {
+                    out.push(Hit { kind, span: start..end, score });
+                    fresh.push(start..end);
                 }
             }
         };
@@ -163,7 +308,10 @@ pub(super) fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Hit> {
                 try_in(0..page.text.len());
             }
         } else {
-            windows.iter().for_each(|window| try_in(window.clone()));
+            let worth = |stretch: &&Stretch| group.iter().any(|identifier| (identifier.worth)(stretch));
+            let is_address = group.iter().any(|identifier| WIDE.contains(&identifier.pattern));
+            let stretches = if is_address { &wide } else { &narrow };
+            stretches.iter().filter(worth).for_each(|stretch| try_in(stretch.span.clone()));
         }
         if !fresh.is_empty() {
             taken.extend(fresh);
@@ -180,23 +328,20 @@ fn is_taken(taken: &[Range<usize>], span: &Range<usize>) -> bool {
 }
 
 /// Stretches around digits, cut at white space, joined when near: most prose has none, so most patterns see little text.
-fn digit_windows(text: &str) -> Vec<Range<usize>> {
-    const BEFORE: usize = 24;
-    const AFTER: usize = 24;
-    const JOIN: usize = 64;
+fn digit_windows(text: &str, before: usize, after: usize, join: usize) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let mut out: Vec<Range<usize>> = Vec::new();
     let mut at = 0;
     while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(u8::is_ascii_digit)) {
         let digit = at + found;
-        let mut start = digit.saturating_sub(BEFORE);
+        let mut start = digit.saturating_sub(before);
         while start > 0 && !bytes.get(start - 1).is_some_and(u8::is_ascii_whitespace) && digit - start < 120 {
             start -= 1;
         }
         while !text.is_char_boundary(start) {
             start -= 1;
         }
-        let mut end = (digit + AFTER).min(bytes.len());
+        let mut end = (digit + after).min(bytes.len());
         while end < bytes.len() && !bytes.get(end).is_some_and(u8::is_ascii_whitespace) && end - digit < 120 {
             end += 1;
         }
@@ -204,7 +349,7 @@ fn digit_windows(text: &str) -> Vec<Range<usize>> {
             end += 1;
         }
         match out.last_mut() {
-            Some(last) if last.end + JOIN >= start => last.end = last.end.max(end),
+            Some(last) if last.end + join >= start => last.end = last.end.max(end),
             _ => out.push(start..end),
         }
         at = digit + 1;

@@ -3,6 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"(?:\+?1[-. \n]?)?(?:\(\d{3}\)[ \n]?|\b\d{3}[-. /\n]?)\d{3}[-. \n]?\d{4}\b",
+    worth: |s| s.cluster >= 10,
     check,
     hits: &[
         ("call 804.660.7476", Kind::Phone),

@@ -3,13 +3,13 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b\d{3}(?:-\d{2}-|\.\d{2}\.| \d{2} |\d{2})\d{4}\b",
+    worth: |s| s.cluster >= 9,
     check,
     hits: &[
         ("SSN: 405-19-0261", Kind::Ssn),
         ("number 405-19-0261 on file", Kind::Ssn),
         ("Social Security 405 19 0261", Kind::Ssn),
         ("(SSN 680386982, group)", Kind::Ssn),
-        ("ITIN 912-70-1234", Kind::Ssn),
         ("SSN 405\u{2011}19\u{2013}0261", Kind::Ssn),
     ],
     misses: &[
@@ -35,16 +35,13 @@ fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
     }
 }
 
-fn is_valid(digits: &str) -> bool {
+pub(super) fn is_valid(digits: &str) -> bool {
     let (Some(area), Some(group), Some(serial)) = (number(digits, 0..3), number(digits, 3..5), number(digits, 5..9)) else {
         return false;
     };
     // Numbers once printed in advertisements and forms.
     let is_known_sample = matches!(digits, "078051120" | "219099999") || digits.starts_with("98765432");
-    // 9xx with these groups is a taxpayer number for persons without an SSN.
-    let is_itin = area >= 900 && matches!(group, 50..=65 | 70..=88 | 90..=92 | 94..=99);
-    let is_ssn = area != 0 && area != 666 && area < 900;
-    (is_ssn || is_itin) && group != 0 && serial != 0 && !is_known_sample && !all_same(digits)
+    area != 0 && area != 666 && area < 900 && group != 0 && serial != 0 && !is_known_sample && !all_same(digits)
 }
 
 fn number(digits: &str, range: Range<usize>) -> Option<u16> {

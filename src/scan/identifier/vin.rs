@@ -3,6 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b[A-HJ-NPR-Z0-9]{17}\b",
+    worth: |s| s.word >= 17,
     check,
     hits: &[("VIN 1M8GDM9AXKP042788", Kind::Vin), ("seen after the crash of 1M8GDM9AXKP042788", Kind::Vin)],
     misses: &[("1M8GDM9A1KP042788", Kind::Vin), ("11111111111111111", Kind::Vin)],
