@@ -14,12 +14,11 @@ use serde::Serialize;
 use super::Ended;
 use super::words::{Difference, Pair, envelope_of};
 use crate::config::Settings;
-use crate::extract::{Extracted, HeaderField, InProcess, Place, ReadAttachment, Text};
+use crate::extract::{Extracted, HeaderField, Place, Text};
 use crate::mail::{Domain, Envelope, ForwardPath, MailParams, Mailbox, RcptParams, ReversePath};
 use crate::message::{self, Message};
-use crate::patients::Patients;
 use crate::pipeline::{self, Examined, Examiner};
-use crate::policy::{Action, OtherPatient, Policy, Verdict};
+use crate::policy::{Action, OtherPatient, Verdict};
 use crate::sandbox;
 use crate::scan::{Finding, Kind, Leg, Scanner};
 use crate::secret::Plaintext;
@@ -67,6 +66,8 @@ pub struct Explained {
     pub recipients: Vec<Recipient>,
     /// What the words of `--with` would change.
     pub with_words: Option<serde_json::Value>,
+    #[serde(skip)]
+    with_text: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -120,7 +121,10 @@ pub fn run(config: Option<&Path>, asked: &Asked<'_>) -> Ended {
     let scanner = server::scanner(&settings)?;
     let rules = server::load_rules(&settings, &scanner)?;
     let patients = server::kept_patients(&settings);
-    let pair = asked.with.map(|folder| Settings::load_or_built_in(config).map_err(Into::into).and_then(|settings| Pair::load(settings, folder))).transpose()?;
+    let pair = asked
+        .with
+        .map(|folder| Settings::load_or_built_in(config).map_err(Into::into).and_then(|settings| Pair::load(settings, folder)))
+        .transpose()?;
     let readers = sandbox::Pool::start(sandbox::Settings::own()?)?;
     let (patients, note) = match &patients {
         Ok(Some(list)) => (Some(list), format!("{} on the list", list.count())),
@@ -142,7 +146,9 @@ pub fn run(config: Option<&Path>, asked: &Asked<'_>) -> Ended {
         };
         let message = message::parse(Plaintext::new(content));
         let envelope = envelope(&message, asked)?;
-        let desk = Desk { scanner: &scanner, rules: &rules, patients, attachments: &readers, own_domains: &settings.own_domains };
+        let with =
+            |scanner, rules| Examiner { scanner, rules, patients, attachments: &readers, own_domains: &settings.own_domains };
+        let desk = Desk { examiner: with(&*scanner, &rules) };
         let (mut explained, examined) = desk.explain(&message, &envelope, asked.reveal);
         explained.file = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
         explained.own_patients.clone_from(&note);
@@ -152,9 +158,10 @@ pub fn run(config: Option<&Path>, asked: &Asked<'_>) -> Ended {
             }
         }
         if let Some(pair) = &pair {
-            let with = Examiner { scanner: &pair.after.0, rules: &pair.after.1, patients, attachments: &readers, own_domains: &settings.own_domains };
-            let difference = Difference::between(&examined, &with.examine(&message, &envelope));
+            let after = with(&*pair.after.0, &pair.after.1).examine(&message, &envelope);
+            let difference = Difference::between(&examined, &after);
             explained.with_words = Some(difference.json());
+            explained.with_text = if difference.is_none() { "nothing would change".into() } else { difference.text() };
         }
         if asked.json {
             writeln!(out, "{}", serde_json::to_string(&explained)?)?;
@@ -182,41 +189,27 @@ fn envelope(message: &Message, asked: &Asked<'_>) -> Result<Envelope, server::Fa
     Ok(envelope)
 }
 
-/// What a message is explained with.
-pub struct Desk<'a> {
-    pub scanner: &'a Scanner,
-    pub rules: &'a Policy,
-    pub patients: Option<&'a Patients>,
-    pub attachments: &'a dyn ReadAttachment,
-    pub own_domains: &'a [Domain],
+/// Explains what an examiner does.
+struct Desk<'a> {
+    examiner: Examiner<'a>,
 }
 
 impl Desk<'_> {
-    fn examiner(&self) -> Examiner<'_> {
-        Examiner {
-            scanner: self.scanner,
-            rules: self.rules,
-            patients: self.patients,
-            attachments: self.attachments,
-            own_domains: self.own_domains,
-        }
-    }
-
     /// All but the route and what own words would change.
-    #[must_use]
-    pub fn explain(&self, message: &Message, envelope: &Envelope, reveal: bool) -> (Explained, Examined) {
-        let examined = self.examiner().examine(message, envelope);
+    fn explain(&self, message: &Message, envelope: &Envelope, reveal: bool) -> (Explained, Examined) {
+        let examined = self.examiner.examine(message, envelope);
         let findings = &examined.findings;
         let without = self.without(message, envelope, &examined);
-        let recipients = examined.decision.verdicts.iter().zip(&envelope.to).zip(without).map(|((verdict, to), without)| Recipient {
-            to: to.mailbox.to_string(),
-            action: verdict.action.as_str(),
-            level: verdict.requirement.level.as_str(),
-            after_hold: (verdict.action == Action::Hold).then(|| verdict.after_hold.as_str()),
-            rules: self.because(verdict),
-            route: None,
-            without,
-        });
+        let recipients =
+            examined.decision.verdicts.iter().zip(&envelope.to).zip(without).map(|((verdict, to), without)| Recipient {
+                to: to.mailbox.to_string(),
+                action: verdict.action.as_str(),
+                level: verdict.requirement.level.as_str(),
+                after_hold: (verdict.action == Action::Hold).then(|| verdict.after_hold.as_str()),
+                rules: self.because(verdict),
+                route: None,
+                without,
+            });
         let explained = Explained {
             file: String::new(),
             refused: pipeline::refusal(message).map(str::to_owned),
@@ -227,7 +220,11 @@ impl Desk<'_> {
                 .iter()
                 .map(|text| SeenText { place: place(&text.place), characters: text.content.chars().count() })
                 .collect(),
-            unreadable: findings.unreadable.iter().map(|unreadable| format!("part {}: {}", unreadable.part, unreadable.why.as_str())).collect(),
+            unreadable: findings
+                .unreadable
+                .iter()
+                .map(|unreadable| format!("part {}: {}", unreadable.part, unreadable.why.as_str()))
+                .collect(),
             pictures: findings.images.len(),
             phi: findings.phi.is_some(),
             score: examined.facts.score,
@@ -236,12 +233,13 @@ impl Desk<'_> {
             findings: self.found(&examined, reveal),
             recipients: recipients.collect(),
             with_words: None,
+            with_text: String::new(),
         };
         (explained, examined)
     }
 
     fn because(&self, verdict: &Verdict) -> Vec<Because> {
-        let rule = |id: &String| self.rules.rules.iter().find(|rule| rule.id == *id);
+        let rule = |id: &String| self.examiner.rules.rules.iter().find(|rule| rule.id == *id);
         verdict.rules.iter().filter_map(rule).map(|rule| Because { rule: rule.id.clone(), why: rule.why.clone() }).collect()
     }
 
@@ -262,7 +260,7 @@ impl Desk<'_> {
                 line: line(text, hit.span.start),
                 score: hit.score,
                 reason: reason(examined, hit),
-                excerpt: excerpt(self.scanner, text, hit, &examined.findings.hits, reveal),
+                excerpt: excerpt(self.examiner.scanner, text, hit, &examined.findings.hits, reveal),
                 times: 1,
             });
         }
@@ -273,7 +271,8 @@ impl Desk<'_> {
     fn without(&self, message: &Message, envelope: &Envelope, examined: &Examined) -> Vec<Vec<Without>> {
         let verdicts = &examined.decision.verdicts;
         let mut out: Vec<Vec<Without>> = verdicts.iter().map(|_| Vec::new()).collect();
-        let is_least = |verdict: &Verdict| verdict.action == Action::Deliver && verdict.requirement.level <= self.rules.level;
+        let is_least =
+            |verdict: &Verdict| verdict.action == Action::Deliver && verdict.requirement.level <= self.examiner.rules.level;
         if verdicts.iter().all(is_least) {
             return out;
         }
@@ -281,7 +280,7 @@ impl Desk<'_> {
         let singles = if size <= SINGLES_BYTES_MAX { singles(examined) } else { Vec::new() };
         for (step, changes) in [singles, groups(message, examined)].into_iter().enumerate() {
             for change in changes {
-                let judged = self.examiner().judge(message, envelope, change.apply(&examined.text));
+                let judged = self.examiner.judge(message, envelope, change.apply(&examined.text));
                 let mut facts = judged.facts;
                 if change.drops_subject {
                     facts.subject.clear();
@@ -289,7 +288,7 @@ impl Desk<'_> {
                 if change.drops_other_patient {
                     facts.other_patient.clear();
                 }
-                let decision = crate::policy::decide(self.rules, envelope, &facts);
+                let decision = crate::policy::decide(self.examiner.rules, envelope, &facts);
                 for ((list, now), then) in out.iter_mut().zip(verdicts).zip(&decision.verdicts) {
                     let less = (then.action, then.requirement.level) < (now.action, now.requirement.level)
                         && then.action <= now.action
@@ -363,7 +362,8 @@ fn singles(examined: &Examined) -> Vec<Change> {
         match changes.iter_mut().find(|(known, _)| *known == key) {
             Some((_, change)) => change.blank.push(place),
             None if count < SINGLES_MAX => {
-                let what = format!("the {} in line {} of {}", name(hit.kind), line(text, hit.span.start), self::place(&text.place));
+                let what =
+                    format!("the {} in line {} of {}", name(hit.kind), line(text, hit.span.start), self::place(&text.place));
                 changes.push((key, Change { what, blank: vec![place], ..Change::default() }));
             }
             None => {}
@@ -389,7 +389,11 @@ fn groups(message: &Message, examined: &Examined) -> Vec<Change> {
         }
     }
     for part in message.parts().into_iter().filter(|part| part.children.is_empty()) {
-        let is_attached = examined.text.texts.iter().any(|text| matches!(&text.place, Place::Attachment(path) | Place::FileName(path) if *path == part.path))
+        let is_attached = examined
+            .text
+            .texts
+            .iter()
+            .any(|text| matches!(&text.place, Place::Attachment(path) | Place::FileName(path) if *path == part.path))
             || examined.findings.unreadable.iter().any(|unreadable| unreadable.part == part.path)
             || examined.findings.images.iter().any(|image| image.part == part.path);
         if is_attached {
@@ -401,7 +405,12 @@ fn groups(message: &Message, examined: &Examined) -> Vec<Change> {
         changes.push(Change { what: "the subject".into(), drops_subject: true, is_own_kind: true, ..Change::default() });
     }
     if examined.facts.other_patient.iter().any(|other| *other != OtherPatient::None) {
-        changes.push(Change { what: "what identifies another patient".into(), drops_other_patient: true, is_own_kind: true, ..Change::default() });
+        changes.push(Change {
+            what: "what identifies another patient".into(),
+            drops_other_patient: true,
+            is_own_kind: true,
+            ..Change::default()
+        });
     }
     changes
 }
@@ -420,14 +429,15 @@ fn line(text: &Text, at: usize) -> usize {
 
 /// In words; file names are left out, because they name people, too.
 fn place(place: &Place) -> String {
-    let part = |path: &message::PartPath| if *path == message::PartPath::root() { String::new() } else { format!(" (part {path})") };
+    let part =
+        |path: &message::PartPath| if *path == message::PartPath::root() { String::new() } else { format!(" (part {path})") };
     match place {
         Place::Header(path, field) => {
             let field = match field {
                 HeaderField::Subject => "subject",
-                HeaderField::From => "From",
-                HeaderField::To => "To",
-                HeaderField::Cc => "Cc",
+                HeaderField::From => "From field",
+                HeaderField::To => "To field",
+                HeaderField::Cc => "Cc field",
                 HeaderField::Other => "header",
             };
             format!("the {field}{}", part(path))
@@ -561,7 +571,11 @@ fn excerpt(scanner: &Scanner, text: &Text, hit: &Finding, hits: &[Finding], reve
                 6..=12 => "medium",
                 _ => "long",
             };
-            out.push_str(&if span == hit.span { format!("[{}, {class}]", kind.as_str()) } else { format!("[{}]", kind.as_str()) });
+            out.push_str(&if span == hit.span {
+                format!("[{}, {class}]", kind.as_str())
+            } else {
+                format!("[{}]", kind.as_str())
+            });
             at = span.end;
         }
     }
@@ -622,7 +636,8 @@ impl<'a> Routes<'a> {
         let report = self.known.entry(domain.clone()).or_insert_with(|| runtime.block_on(ask(settings, domain)));
         let Some(report) = report else { return Some("could not be asked".into()) };
         let of = |wanted: Level| report.levels.iter().find(|known| known.level == wanted);
-        let level = [Level::Encrypted, Level::Verified, Level::Authenticated].into_iter().find(|known| known.as_str() == level)?;
+        let level =
+            [Level::Encrypted, Level::Verified, Level::Authenticated].into_iter().find(|known| known.as_str() == level)?;
         Some(of(level).map_or_else(|| report.sentence.clone(), |level| level.sentence.clone()))
     }
 }
@@ -719,18 +734,12 @@ fn print(out: &mut dyn Write, explained: &Explained, paint: Paint) -> std::io::R
             writeln!(out, "  without {}: {} at {}", without.what, paint.action(without.action), without.level)?;
         }
     }
-    if let Some(with) = &explained.with_words {
-        writeln!(out, "{} {with}", paint.bold("with the words of --with"))?;
+    if explained.with_words.is_some() {
+        writeln!(out, "{} {}", paint.bold("with the words of --with:"), explained.with_text)?;
     }
     Ok(())
 }
 
 fn because(reasons: &[&str]) -> String {
     if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
-}
-
-/// For tests and programs that have no reader beside them.
-#[must_use]
-pub fn in_process<'a>(scanner: &'a Scanner, rules: &'a Policy, patients: Option<&'a Patients>) -> Desk<'a> {
-    Desk { scanner, rules, patients, attachments: &InProcess, own_domains: &[] }
 }

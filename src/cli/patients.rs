@@ -28,7 +28,9 @@ pub fn status(config: Option<&Path>, json: bool) -> Ended {
             println!("{row}");
             continue;
         }
-        let text = |key: &str| row.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).unwrap_or_default();
+        let text = |key: &str| {
+            row.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).unwrap_or_default()
+        };
         println!("patients  {}", text("patients"));
         if row.get("imported_at").is_some() {
             println!("imported  {} ({} days ago)", text("imported_at"), text("age_days"));

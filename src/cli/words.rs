@@ -7,11 +7,12 @@ use std::process::ExitCode;
 
 use super::Ended;
 use crate::config::{self, Settings};
-use crate::extract::{InProcess, ReadAttachment};
+use crate::extract::ReadAttachment;
 use crate::mail::{Domain, Envelope, ForwardPath, MailParams, Mailbox, RcptParams, ReversePath};
 use crate::message::{self, Message};
 use crate::pipeline::{Examined, Examiner};
 use crate::policy::Policy;
+use crate::sandbox;
 use crate::scan::{Scanner, Words, WordsFile};
 use crate::secret::Plaintext;
 use crate::server;
@@ -32,7 +33,11 @@ impl Pair {
     pub fn load(mut settings: Settings, folder: &Path) -> Result<Pair, server::Failure> {
         let added = config::words(folder)?;
         if added.is_empty() {
-            return Err(format!("there is no *.toml and no *.tsv in {}; policies/README.md shows what such a file says", folder.display()).into());
+            return Err(format!(
+                "there is no *.toml and no *.tsv in {}; policies/README.md shows what such a file says",
+                folder.display()
+            )
+            .into());
         }
         let files = Words::load(&added)?.files;
         let is_same = |other: &Path| other.canonicalize().ok() == folder.canonicalize().ok();
@@ -142,11 +147,16 @@ pub fn try_out(config: Option<&Path>, folder: &Path, mail: Option<&Path>, json: 
     let own = settings.own_domains.clone();
     let samples = match mail {
         Some(folder) => letters(folder)?,
-        None => SAMPLES.split(BETWEEN).zip(1..).map(|(text, n)| (format!("sample-{n:02}"), text.replace('\n', "\r\n").into_bytes())).collect(),
+        None => SAMPLES
+            .split(BETWEEN)
+            .zip(1..)
+            .map(|(text, n)| (format!("sample-{n:02}"), text.replace('\n', "\r\n").into_bytes()))
+            .collect(),
     };
     let pair = Pair::load(settings, folder)?;
     let mut out = std::io::stdout().lock();
-    report(&pair, &own, samples, &InProcess, json, &mut out)?;
+    let readers = sandbox::Pool::start(sandbox::Settings::own()?)?;
+    report(&pair, &own, samples, &readers, json, &mut out)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -182,13 +192,8 @@ fn report(
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
     // Own patients would be the same on both sides.
-    let [before, after] = [&pair.before, &pair.after].map(|(scanner, rules)| Examiner {
-        scanner,
-        rules,
-        patients: None,
-        attachments,
-        own_domains,
-    });
+    let [before, after] =
+        [&pair.before, &pair.after].map(|(scanner, rules)| Examiner { scanner, rules, patients: None, attachments, own_domains });
     if !json {
         for file in &pair.files {
             writeln!(
@@ -235,8 +240,17 @@ fn report(
         });
         return writeln!(out, "{sum}");
     }
-    let count = |counts: &BTreeMap<&str, u32>| if counts.is_empty() { "nothing".to_owned() } else { counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect::<Vec<_>>().join(", ") };
-    writeln!(out, "{total} messages, {changed} change: {newly_phi} newly PHI, {no_longer_phi} no longer PHI, {other_way} go another way")?;
+    let count = |counts: &BTreeMap<&str, u32>| {
+        if counts.is_empty() {
+            "nothing".to_owned()
+        } else {
+            counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect::<Vec<_>>().join(", ")
+        }
+    };
+    writeln!(
+        out,
+        "{total} messages, {changed} change: {newly_phi} newly PHI, {no_longer_phi} no longer PHI, {other_way} go another way"
+    )?;
     writeln!(out, "newly found: {}", count(&newly))?;
     writeln!(out, "no longer found: {}", count(&gone))
 }

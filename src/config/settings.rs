@@ -652,7 +652,8 @@ pub fn words(folder: &Path) -> Result<Vec<(String, String)>, Error> {
         }
     }
     paths.sort();
-    named_texts(&paths, folder)
+    // They begin with the folder already.
+    named_texts(&paths, Path::new(""))
 }
 
 fn named_texts(files: &[PathBuf], base: &Path) -> Result<Vec<(String, String)>, Error> {

@@ -39,8 +39,8 @@ mod testing;
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod worker_tests;
 
-pub use bounce::ask_sender;
 pub use attempt::{AskWay, Attempted, Attempts, Contents, Dice, Way};
+pub use bounce::ask_sender;
 pub use channel::{Channel, Clear, Encrypted, Proven, Security, TlsShown};
 pub use content::{Content, LineLaw, Unlawful};
 pub use copy::{Internal, OpenCopy, seal_internal};

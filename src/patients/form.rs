@@ -17,16 +17,8 @@ pub enum Field {
 }
 
 impl Field {
-    pub const ALL: [Field; 8] = [
-        Field::Name,
-        Field::Birth,
-        Field::Mrn,
-        Field::Member,
-        Field::Ssn,
-        Field::Phone,
-        Field::Email,
-        Field::Address,
-    ];
+    pub const ALL: [Field; 8] =
+        [Field::Name, Field::Birth, Field::Mrn, Field::Member, Field::Ssn, Field::Phone, Field::Email, Field::Address];
 
     /// Closed word for the status; also keeps the hashes of different fields apart.
     #[must_use]
@@ -138,7 +130,9 @@ pub fn birth(text: &str, order: Order) -> Vec<String> {
     let folded = fold(text);
     // "1961-04-12 00:00:00" and "1961-04-12T00:00:00Z", as data bases write them.
     let day = match folded.find(':') {
-        Some(at) => folded.get(..at).unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['t', ' ']),
+        Some(at) => {
+            folded.get(..at).unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['t', ' '])
+        }
         None => folded.trim(),
     };
     let words: Vec<&str> = day

@@ -79,7 +79,12 @@ impl Patients {
     pub fn are_one_household(&self, one: u32, other: u32) -> bool {
         let of = |patient: u32| {
             let from = self.links.partition_point(|(known, _)| *known < patient);
-            self.links.get(from..).unwrap_or_default().iter().take_while(move |(known, _)| *known == patient).map(|(_, link)| *link)
+            self.links
+                .get(from..)
+                .unwrap_or_default()
+                .iter()
+                .take_while(move |(known, _)| *known == patient)
+                .map(|(_, link)| *link)
         };
         one == other || of(one).any(|link| of(other).any(|same| same == link))
     }
@@ -164,7 +169,9 @@ impl Builder {
     pub fn add(&mut self, row: &Row) {
         let has_contact = !row.phones.is_empty() || !row.emails.is_empty() || row.address.is_some();
         let has_number = !row.mrns.is_empty() || !row.members.is_empty() || row.ssn.is_some();
-        let is_enough = has_number || (!row.births.is_empty() && (!row.names.is_empty() || has_contact)) || (!row.names.is_empty() && has_contact);
+        let is_enough = has_number
+            || (!row.births.is_empty() && (!row.names.is_empty() || has_contact))
+            || (!row.names.is_empty() && has_contact);
         if !is_enough {
             self.too_little += 1;
             return;
@@ -266,7 +273,8 @@ mod tests {
 
     #[test]
     fn a_list_survives_its_file_and_damage_is_seen() {
-        let list = list("last,first,dob,phone\nQuintero,Marisol,1961-04-12,804-555-0142\nQuintero,Luis,1990-01-02,804-555-0142\n");
+        let list =
+            list("last,first,dob,phone\nQuintero,Marisol,1961-04-12,804-555-0142\nQuintero,Luis,1990-01-02,804-555-0142\n");
         let bytes = list.to_bytes();
         let again = Patients::from_bytes(&bytes, hasher()).unwrap();
         assert_eq!((again.count(), again.imported_at), (2, Timestamp(5)));
@@ -283,13 +291,17 @@ mod tests {
 
     #[test]
     fn one_person_on_two_lines_is_one_person() {
-        let list = list("last,first,dob,mrn\nBaker,Anna,1961-04-12,0048291\nBaker,Anna,04/12/1961,99999\nBaker,A.,,48291\nBaker,Anna,1970-01-01,\n");
+        let list = list(
+            "last,first,dob,mrn\nBaker,Anna,1961-04-12,0048291\nBaker,Anna,04/12/1961,99999\nBaker,A.,,48291\nBaker,Anna,1970-01-01,\n",
+        );
         assert_eq!(list.count(), 2);
     }
 
     #[test]
     fn what_many_share_is_nobodys() {
-        let list = list(&(10..30).fold("last,first,mrn,phone\n".to_owned(), |csv, n| csv + &format!("Baker,Anna,88{n}31,804-555-0100\n")));
+        let list = list(
+            &(10..30).fold("last,first,mrn,phone\n".to_owned(), |csv, n| csv + &format!("Baker,Anna,88{n}31,804-555-0100\n")),
+        );
         assert_eq!(list.count(), 20);
         assert!(list.owners(Field::Phone, "8045550100").is_empty() && !list.are_one_household(0, 1));
     }

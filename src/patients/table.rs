@@ -90,18 +90,48 @@ impl Column {
             | "apellidosynombres" | "lastfirst" | "lastnamefirstname" => Column::Full,
             "dob" | "birth" | "birthdate" | "dateofbirth" | "birthday" | "borndate" | "fechadenacimiento" | "fechanacimiento"
             | "fnac" | "fdenacimiento" | "nacimiento" | "fechanac" => Column::Birth,
-            "mrn" | "medicalrecordnumber" | "medicalrecordno" | "medicalrecord" | "medrec" | "recordnumber" | "recordno"
-            | "record" | "chart" | "chartnumber" | "chartno" | "chartid" | "id" | "pid" | "number" | "no" | "account"
-            | "accountnumber" | "accountno" | "acct" | "historia" | "historiaclinica" | "nohistoria" | "numerodehistoria"
-            | "numerohistoria" | "numerodehistoriaclinica" | "nhc" | "expediente" | "numerodeexpediente" | "numeroexpediente" => {
-                Column::Mrn
-            }
+            "mrn"
+            | "medicalrecordnumber"
+            | "medicalrecordno"
+            | "medicalrecord"
+            | "medrec"
+            | "recordnumber"
+            | "recordno"
+            | "record"
+            | "chart"
+            | "chartnumber"
+            | "chartno"
+            | "chartid"
+            | "id"
+            | "pid"
+            | "number"
+            | "no"
+            | "account"
+            | "accountnumber"
+            | "accountno"
+            | "acct"
+            | "historia"
+            | "historiaclinica"
+            | "nohistoria"
+            | "numerodehistoria"
+            | "numerohistoria"
+            | "numerodehistoriaclinica"
+            | "nhc"
+            | "expediente"
+            | "numerodeexpediente"
+            | "numeroexpediente" => Column::Mrn,
             "member" | "memberid" | "membernumber" | "subscriber" | "subscriberid" | "insuranceid" | "insurancenumber"
             | "insuranceno" | "policy" | "policynumber" | "policyid" | "healthplanid" | "planid" | "mbi" | "medicare"
             | "medicareid" | "medicarenumber" | "medicaid" | "medicaidid" | "medicaidnumber" | "afiliado"
             | "numerodeafiliado" | "numerodemiembro" | "iddemiembro" | "poliza" | "numerodepoliza" => Column::Member,
-            "ssn" | "ss" | "socialsecurity" | "socialsecuritynumber" | "socialsecurityno" | "segurosocial"
-            | "numerodesegurosocial" | "nss" => Column::Ssn,
+            "ssn"
+            | "ss"
+            | "socialsecurity"
+            | "socialsecuritynumber"
+            | "socialsecurityno"
+            | "segurosocial"
+            | "numerodesegurosocial"
+            | "nss" => Column::Ssn,
             "phone" | "phonenumber" | "phoneno" | "telephone" | "tel" | "homephone" | "phonehome" | "home" | "mobile"
             | "mobilephone" | "phonemobile" | "cell" | "cellphone" | "phonecell" | "telefono" | "telefonos" | "celular"
             | "movil" | "telefonomovil" | "telefonocelular" | "telefonocasa" | "numerodetelefono" => Column::Phone,
@@ -135,7 +165,8 @@ pub fn read(text: &str) -> Result<Table, Vec<Problem>> {
         return Err(vec![Problem { line: first_line, column: None, what }]);
     }
     for once in [Column::Full, Column::First, Column::Birth, Column::Ssn] {
-        let named: Vec<&String> = header.iter().zip(&columns).filter(|(_, column)| **column == Some(once)).map(|(name, _)| name).collect();
+        let named: Vec<&String> =
+            header.iter().zip(&columns).filter(|(_, column)| **column == Some(once)).map(|(name, _)| name).collect();
         if let [_, second, ..] = named[..] {
             let what = format!("a second column for {}; leave one of them out of the export", once.as_str());
             return Err(vec![Problem { line: first_line, column: Some(second.trim().to_owned()), what }]);
@@ -147,7 +178,11 @@ pub fn read(text: &str) -> Result<Table, Vec<Problem>> {
     }
     let order = order_of(&header, &columns, &records).map_err(|problem| vec![problem])?;
     let mut table = Table {
-        columns: header.iter().zip(&columns).filter_map(|(name, column)| Some((name.trim().to_owned(), (*column)?.as_str()))).collect(),
+        columns: header
+            .iter()
+            .zip(&columns)
+            .filter_map(|(name, column)| Some((name.trim().to_owned(), (*column)?.as_str())))
+            .collect(),
         ignored: header
             .iter()
             .zip(&columns)
@@ -228,7 +263,10 @@ fn row(line: usize, header: &[String], columns: &[Option<Column>], cells: &[Stri
 
 /// What programs write where they know nothing.
 fn is_nothing(cell: &str) -> bool {
-    matches!(cell.to_ascii_lowercase().as_str(), "" | "-" | "--" | "n/a" | "na" | "none" | "null" | "nil" | "unknown" | "desconocido")
+    matches!(
+        cell.to_ascii_lowercase().as_str(),
+        "" | "-" | "--" | "n/a" | "na" | "none" | "null" | "nil" | "unknown" | "desconocido"
+    )
 }
 
 /// Whether the month or the day comes first: one date that allows only one reading decides for its column.
@@ -250,7 +288,9 @@ fn order_of(header: &[String], columns: &[Option<Column>], records: &[(usize, Ve
                 return Err(Problem {
                     line: *line,
                     column: header.get(at).map(|name| name.trim().to_owned()),
-                    what: format!("here the day and the month stand the other way round than in line {other}; export the dates as YYYY-MM-DD"),
+                    what: format!(
+                        "here the day and the month stand the other way round than in line {other}; export the dates as YYYY-MM-DD"
+                    ),
                 });
             }
             Some(_) => {}
@@ -327,7 +367,18 @@ mod tests {
         let spanish = "Apellidos;Nombre;Fecha de nacimiento;N.H.C.;N\u{fa}mero de afiliado;Seguro social;Tel\u{e9}fono;M\u{f3}vil;Correo electr\u{f3}nico;Direcci\u{f3}n;Sala\n\
                        QUINTERO;Marisol;1961-04-12;482913;XJK-204859913;405190261;8045550142;+1 804 555 0143;M@Q.example;\"12, Maple\";7\n";
         let (english, spanish) = (read(english).unwrap(), read(spanish).unwrap());
-        assert_eq!(english.rows, spanish.rows.iter().cloned().map(|mut row| { row.births = english.rows[0].births.clone(); row }).collect::<Vec<_>>());
+        assert_eq!(
+            english.rows,
+            spanish
+                .rows
+                .iter()
+                .cloned()
+                .map(|mut row| {
+                    row.births = english.rows[0].births.clone();
+                    row
+                })
+                .collect::<Vec<_>>()
+        );
         assert!(spanish.rows[0].births.contains(&"19610412".to_owned()));
         assert_eq!((english.ignored, spanish.ignored), (vec!["Room".to_owned()], vec!["Sala".to_owned()]));
         let full = read("Patient Name\tDate of Birth\n\"Quintero, Marisol\"\t12 Apr 1961\nMarisol Quintero\t4/13/61\n").unwrap();

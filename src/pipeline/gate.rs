@@ -3,8 +3,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{OwnPatients, Refused};
 use super::stations::Built;
+use super::{OwnPatients, Refused};
 use crate::extract::ReadAttachment;
 use crate::mail::Domain;
 use crate::message::dkim;

@@ -139,7 +139,17 @@ mod tests {
     use crate::policy::Condition;
 
     fn rule(id: &str, when: Condition, action: Action, level: Option<LevelName>) -> Rule {
-        Rule { id: id.into(), why: String::new(), when, action, level, class: None, ask: None, must_hit: vec![], must_miss: vec![] }
+        Rule {
+            id: id.into(),
+            why: String::new(),
+            when,
+            action,
+            level,
+            class: None,
+            ask: None,
+            must_hit: vec![],
+            must_miss: vec![],
+        }
     }
 
     fn rules() -> Vec<Rule> {
@@ -235,7 +245,8 @@ mod tests {
         let careful = [rule("doubtful", Condition::PhiScoreAtLeast(60), Action::Escrow, None)];
         let action = |score| {
             let message = MessageFacts { score, ..Default::default() };
-            verdict(&careful, Level::Verified, Level::Verified, &Facts { message: &message, recipient: &recipient, index: 0 }).action
+            verdict(&careful, Level::Verified, Level::Verified, &Facts { message: &message, recipient: &recipient, index: 0 })
+                .action
         };
         assert_eq!((action(59), action(60), action(100)), (Action::Deliver, Action::Escrow, Action::Escrow));
     }

@@ -2,8 +2,8 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
-use super::decide::{Facts, MessageFacts};
 use super::Action;
+use super::decide::{Facts, MessageFacts};
 use super::rule::{Policy, Rule};
 use crate::mail::{Domain, Mailbox};
 use crate::transport::Level;

@@ -205,11 +205,7 @@ impl Scanner {
         let meanings = terms.iter().map(|(_, meaning)| *meaning).collect();
         let set = |name: &'static str| -> Result<WordSet, LoadError> {
             let texts: Vec<&str> = files.iter().filter(|(file, _)| *file == name).map(|(_, text)| *text).collect();
-            if texts.is_empty() {
-                Err(LoadError::MissingFile { file: name })
-            } else {
-                Ok(WordSet::of(&texts))
-            }
+            if texts.is_empty() { Err(LoadError::MissingFile { file: name }) } else { Ok(WordSet::of(&texts)) }
         };
         Ok(Scanner {
             lexicon,
@@ -246,7 +242,9 @@ impl Scanner {
     #[must_use]
     pub fn is_plain_word(&self, word: &str) -> bool {
         let lower = word.to_ascii_lowercase();
-        self.english.value(&lower).is_some() && self.first_names.value(&lower).is_none() && self.last_names.value(&lower).is_none()
+        self.english.value(&lower).is_some()
+            && self.first_names.value(&lower).is_none()
+            && self.last_names.value(&lower).is_none()
     }
 
     /// First 16 hexadecimal digits of the SHA-256 over all dictionaries in the order given.

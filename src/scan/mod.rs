@@ -70,10 +70,7 @@ pub fn scan_with(scanner: &Scanner, patients: Option<&Patients>, message: &Messa
     let circumstances = circumstances(message, &read);
     let is_address = |index: usize| {
         extracted.texts.get(index).is_some_and(|text| {
-            matches!(
-                text.place,
-                Place::Header(_, HeaderField::From | HeaderField::To | HeaderField::Cc | HeaderField::Other)
-            )
+            matches!(text.place, Place::Header(_, HeaderField::From | HeaderField::To | HeaderField::Cc | HeaderField::Other))
         })
     };
     findings.patients = patients.map(|patients| own_patient::find(patients, &read, is_address)).unwrap_or_default();
@@ -109,8 +106,7 @@ pub fn scan_with(scanner: &Scanner, patients: Option<&Patients>, message: &Messa
 
 /// Health terms inside of what a practice allows, such as its own name, say nothing about anybody.
 fn leave_out_allowed(page: &mut Page<'_>) {
-    let allowed: Vec<Range<usize>> =
-        page.cues.iter().filter(|hit| hit.cue == Cue::Allow).map(|hit| hit.start..hit.end).collect();
+    let allowed: Vec<Range<usize>> = page.cues.iter().filter(|hit| hit.cue == Cue::Allow).map(|hit| hit.start..hit.end).collect();
     if !allowed.is_empty() {
         page.terms.retain(|term| {
             let behind = allowed.partition_point(|span| span.start <= term.start);
@@ -259,9 +255,7 @@ fn report(
 fn phrase(page: &Page<'_>, scanner: &Scanner, span: Range<usize>) -> Range<usize> {
     const WORDS_MAX: usize = 24;
     let is_icd = |index: usize| {
-        page.words.get(index).is_some_and(|word| {
-            word.shape != Shape::Number && scanner.icd_words.value_of(word.hash).is_some()
-        })
+        page.words.get(index).is_some_and(|word| word.shape != Shape::Number && scanner.icd_words.value_of(word.hash).is_some())
     };
     // Small words join but do not begin or end a phrase.
     let is_small = |index: usize| {

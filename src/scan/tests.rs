@@ -172,7 +172,7 @@ fn own_patients_are_recognised_however_they_are_written() {
     let patients = list(
         "last,first,dob,mrn,member id,ssn,phone,email,address\n\
          Xiangyu,Qorvelle,04/12/1961,00482913,XJK204859913,405-19-0261,804-555-0142,qorvelle@mail.example,12 Maple St\n\
-         Baker,Anna,1970-05-06,5566,,,,,\n",
+         Baker,Anna,1970-05-06,55661,,,,,\n",
     );
     for (body, expected) in [
         ("Qorvelle Xiangyu, born April 12, 1961", Some(RecognisedBy::NameAndBirth)),
@@ -188,9 +188,9 @@ fn own_patients_are_recognised_however_they_are_written() {
         ("Qorvelle Xiangyu sends regards", None),
         ("on 04/12/1961", None),
         ("call (804) 555-0142", None),
-        ("room 5566", None),
+        ("room 55661", None),
         ("Anna Baker, born 04/12/1961", None),
-        ("Anna Baker has MRN: 5566", Some(RecognisedBy::Number)),
+        ("Anna Baker has MRN: 55661", Some(RecognisedBy::Number)),
         ("Qorvelle Baker, born April 12, 1961", None),
     ] {
         let found = with_list(&patients, body);
@@ -207,8 +207,7 @@ fn an_own_patient_raises_the_score_and_repeats_count_once() {
     let score = |findings: &Findings| findings.nearest.as_ref().map_or(0, |nearest| nearest.score);
     assert!(known.phi.is_some() && known.phi.as_ref().unwrap().reasons.contains(&Reason::OwnPatient), "{:?}", known.phi);
     assert!(score(&known) > score(&unknown) || score(&unknown) == 100, "{:?}", unknown.nearest);
-    let diabetes: Vec<bool> =
-        known.hits.iter().filter(|hit| hit.kind == Kind::Diagnosis).map(|hit| hit.is_repeated).collect();
+    let diabetes: Vec<bool> = known.hits.iter().filter(|hit| hit.kind == Kind::Diagnosis).map(|hit| hit.is_repeated).collect();
     assert_eq!(diabetes, [false, true]);
     assert_eq!(known.hits.iter().filter(|hit| hit.kind == Kind::OwnPatient).count(), 1);
 }

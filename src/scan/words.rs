@@ -178,10 +178,13 @@ impl Words {
 
     fn toml(&mut self, name: &str, text: &str) -> Result<(), WordsError> {
         let fail = |at: usize, what: String| WordsError { file: name.to_owned(), line: Some(line_of(text, at)), what };
-        let file: File = toml::from_str(text)
-            .map_err(|error| fail(error.span().map_or(0, |span| span.start), error.message().to_owned()))?;
+        let file: File =
+            toml::from_str(text).map_err(|error| fail(error.span().map_or(0, |span| span.start), error.message().to_owned()))?;
         if file.version.trim().is_empty() || file.owner.trim().is_empty() {
-            return Err(fail(0, "version and owner say which state of the file this is and who answers for it; neither may be empty".into()));
+            return Err(fail(
+                0,
+                "version and owner say which state of the file this is and who answers for it; neither may be empty".into(),
+            ));
         }
         let (mut terms, mut allowed) = (0, 0);
         for term in &file.term {
@@ -225,7 +228,10 @@ impl Words {
     fn tsv(&mut self, name: &str, text: &str) -> Result<(), WordsError> {
         let fail = |line: Option<usize>, what: &str| WordsError { file: name.to_owned(), line, what: what.to_owned() };
         let Some((known, _)) = super::Scanner::shipped().find(|(known, _)| *known == name) else {
-            return Err(fail(None, "own words are files *.toml, or dictionaries that have the name of a shipped one; see policies/README.md"));
+            return Err(fail(
+                None,
+                "own words are files *.toml, or dictionaries that have the name of a shipped one; see policies/README.md",
+            ));
         };
         let said = |key: &str| {
             text.lines()
@@ -295,7 +301,10 @@ impl OwnPattern {
             fail(at, format!("the pattern does not compile: {last}{hint}"))
         })?;
         if regex.is_match("") {
-            return Err(fail(at, "the pattern matches where there is nothing; it needs at least one character that must be there".into()));
+            return Err(fail(
+                at,
+                "the pattern matches where there is nothing; it needs at least one character that must be there".into(),
+            ));
         }
         if !(1..=100).contains(&pattern.score) {
             return Err(fail(at, "score is 1 to 100".into()));
@@ -315,10 +324,16 @@ impl OwnPattern {
             !own.spans(&normal.text).is_empty()
         };
         if let Some(hit) = pattern.hits.iter().find(|hit| !finds(hit.get_ref())) {
-            return Err(fail(hit.span().start, "the pattern does not find this example of `hits`; change the one or the other".into()));
+            return Err(fail(
+                hit.span().start,
+                "the pattern does not find this example of `hits`; change the one or the other".into(),
+            ));
         }
         if let Some(miss) = pattern.misses.iter().find(|miss| finds(miss.get_ref())) {
-            return Err(fail(miss.span().start, "the pattern finds this example of `misses`; change the one or the other".into()));
+            return Err(fail(
+                miss.span().start,
+                "the pattern finds this example of `misses`; change the one or the other".into(),
+            ));
         }
         Ok(own)
     }

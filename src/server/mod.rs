@@ -225,7 +225,8 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
             Err(_) => tries += 1,
         }
     };
-    let parts = Parts { store: store.clone(), vault, settings: Arc::new(settings), reports: Arc::default(), patients: Arc::default() };
+    let parts =
+        Parts { store: store.clone(), vault, settings: Arc::new(settings), reports: Arc::default(), patients: Arc::default() };
     if matches!(request, Request::TlsrptShow | Request::TlsrptSend { .. })
         && let Some(tlsrpt) = parts.settings.tlsrpt.clone()
     {

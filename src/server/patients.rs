@@ -69,7 +69,10 @@ pub(super) fn start(parts: &Parts) {
 }
 
 fn in_force(parts: &Parts, list: Option<Patients>) {
-    metrics().patients(list.as_ref().map_or(0, |list| i64::from(list.count())), list.as_ref().map_or(0, |list| list.imported_at.secs()));
+    metrics().patients(
+        list.as_ref().map_or(0, |list| i64::from(list.count())),
+        list.as_ref().map_or(0, |list| list.imported_at.secs()),
+    );
     parts.patients.replace(list);
 }
 
@@ -95,12 +98,15 @@ pub(super) fn import(parts: &Parts, csv: &str, dry_run: bool, now: Timestamp) ->
         line(format!("columns without use here: {}", table.ignored.join(", ")));
     }
     if too_little > 0 {
-        line(format!("lines by which nobody can be recognised, left out: {too_little} (a name needs a birth date, phone, e-mail or address; or give a record number)"));
+        line(format!(
+            "lines by which nobody can be recognised, left out: {too_little} (a name needs a birth date, phone, e-mail or address; or give a record number)"
+        ));
     }
     if list.count() == 0 {
         return Err(format!("{out}no line of this file can be used"));
     }
-    let having: Vec<String> = list.having().filter(|(_, count)| *count > 0).map(|(field, count)| format!("{} {count}", field.as_str())).collect();
+    let having: Vec<String> =
+        list.having().filter(|(_, count)| *count > 0).map(|(field, count)| format!("{} {count}", field.as_str())).collect();
     line(format!("{} patients on {} lines: {}", list.count(), table.rows.len(), having.join(", ")));
     if dry_run {
         line("nothing was changed: this was a dry run".into());

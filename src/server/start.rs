@@ -9,7 +9,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Failure, Parts, Running, canary, continuity, control, dkim, housekeeping, now, observation, patients, resolver, rules};
+use super::{
+    Failure, Parts, Running, canary, continuity, control, dkim, housekeeping, now, observation, patients, resolver, rules,
+};
 use crate::config::{DkimKey, Settings, files, throwaway};
 use crate::deliver::{self, Deliver, Tally};
 use crate::lookup::Lookup;
@@ -98,7 +100,13 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let first = first_credential(&settings, &store, &vault).await?;
     let (stop, stopped) = watch::channel(false);
     let settings = Arc::new(settings);
-    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone(), reports: Arc::default(), patients: Arc::default() };
+    let parts = Parts {
+        store: store.clone(),
+        vault: vault.clone(),
+        settings: settings.clone(),
+        reports: Arc::default(),
+        patients: Arc::default(),
+    };
     patients::start(&parts);
     // Before the listeners: who sees a listener may give commands.
     control::listen(parts.clone(), &settings.store.folder, stopped.clone()).await?;

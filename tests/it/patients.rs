@@ -128,11 +128,18 @@ async fn the_list_is_kept_sealed_and_survives_a_restart() {
         let error = text(&refused.stderr);
         assert!(!refused.status.success() && error.contains("line 4, column `DOB`") && !error.contains("Whitcombe"), "{error}");
         let dry = wardpost(&["patients", "import", good.to_str().unwrap(), "--dry-run"], &config);
-        assert!(text(&dry.stdout).contains("3 patients on 3 lines") && text(&dry.stdout).contains("dry run"), "{}", text(&dry.stdout));
+        assert!(
+            text(&dry.stdout).contains("3 patients on 3 lines") && text(&dry.stdout).contains("dry run"),
+            "{}",
+            text(&dry.stdout)
+        );
         assert!(text(&wardpost(&["patients", "status"], &config).stdout).contains("patients  0"));
         assert!(wardpost(&["patients", "import", good.to_str().unwrap()], &config).status.success());
         let status = text(&wardpost(&["patients", "status"], &config).stdout);
-        assert!(status.contains("patients  3") && status.contains("birth-date 3") && status.contains("health    good"), "{status}");
+        assert!(
+            status.contains("patients  3") && status.contains("birth-date 3") && status.contains("health    good"),
+            "{status}"
+        );
         // Nothing of it stands anywhere in clear.
         let data = config.parent().unwrap().join("data");
         let kept = std::fs::read(data.join("patients.sealed")).unwrap();

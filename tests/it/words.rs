@@ -73,7 +73,8 @@ fn own_words_show_what_they_would_change() {
 fn an_explanation_says_why_and_what_would_change_it_and_shows_nobody() {
     let folder = Folder::new();
     let body = "Patient: Marisol Quintero\r\nDOB: 04/12/1961\r\nMRN: 00482913\r\nDiagnosis: type 2 diabetes mellitus (E11.9)\r\n";
-    std::fs::write(folder.0.join("phi.eml"), message("1@practice.example", "lab@elsewhere.example", "[secure] results", body)).unwrap();
+    std::fs::write(folder.0.join("phi.eml"), message("1@practice.example", "lab@elsewhere.example", "[secure] results", body))
+        .unwrap();
     let run = |more: &[&str]| {
         let mut arguments = vec!["explain", "phi.eml", "--offline"];
         arguments.extend(more);
@@ -103,10 +104,24 @@ fn an_explanation_says_why_and_what_would_change_it_and_shows_nobody() {
     // Without a subject tag, the identifiers alone decide.
     let config = "[transport]\nphi = \"authenticated\"\n";
     std::fs::write(folder.0.join("wardpost.toml"), config).unwrap();
-    std::fs::write(folder.0.join("phi.eml"), message("2@practice.example", "lab@elsewhere.example", "results", "Your refill for MRN 00482913 is ready: metformin 500 mg.")).unwrap();
+    std::fs::write(
+        folder.0.join("phi.eml"),
+        message(
+            "2@practice.example",
+            "lab@elsewhere.example",
+            "results",
+            "Your refill for MRN 00482913 is ready: metformin 500 mg.",
+        ),
+    )
+    .unwrap();
     let json: Value = serde_json::from_str(&run(&["--json", "--config", "wardpost.toml"])).unwrap();
     let recipient = &json["recipients"][0];
     assert_eq!((&recipient["action"], &recipient["level"]), (&"deliver".into(), &"authenticated".into()), "{json}");
     let without = recipient["without"].as_array().unwrap();
-    assert!(without.iter().any(|without| without["what"] == "the record number in line 1 of the letter" && without["level"] == "verified"), "{json}");
+    assert!(
+        without
+            .iter()
+            .any(|without| without["what"] == "the record number in line 1 of the letter" && without["level"] == "verified"),
+        "{json}"
+    );
 }
