@@ -269,7 +269,7 @@ pub fn phone(text: &str) -> Option<String> {
         Some(rest) if rest.len() == 10 => rest.to_owned(),
         _ => digits,
     };
-    let is_all_same = digits.bytes().skip(3).all(|b| Some(b) == digits.bytes().nth(3));
+    let is_all_same = digits.bytes().skip(3).all(|b| digits.as_bytes().get(3) == Some(&b));
     ((10..=15).contains(&digits.len()) && !is_all_same).then_some(digits)
 }
 

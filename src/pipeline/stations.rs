@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Refused;
-use super::gate::Gate;
+use super::gate::{Gate, Letter};
 use crate::audit::{self, Event, FindingCount};
 use crate::escrow;
 use crate::extract::{Extracted, Place};
@@ -534,7 +534,7 @@ impl Built {
 
     /// Puts a letter to the sender beside each copy that a rule asks about; both become true together. Where no way leads
     /// to the sender, the copy is held all the same.
-    pub(super) fn ask_sender(&mut self, letter: &(dyn Fn(&CopyRow, &str) -> Option<(NewBody, NewCopy)> + Send + Sync)) {
+    pub(super) fn ask_sender(&mut self, letter: &Letter) {
         for (id, ask) in std::mem::take(&mut self.asks) {
             let held = self.commit.copies.iter().find(|copy| copy.id == id).map(row_of);
             if let Some((body, copy)) = held.and_then(|row| letter(&row, &ask)) {
