@@ -34,7 +34,12 @@ pub enum Event {
     Recalled,
     /// A pseudonym was resolved, or sealed fields opened, for an auditor.
     Resolved,
+    /// An account or a client certificate was made; `sealed` names it and what it may send as.
+    AccessGranted,
+    AccessRevoked,
     Started,
+    /// A program asked what would become of mail to a domain.
+    Asked,
 }
 
 /// How often a kind was found; kinds are words of the scanner, never matched text.

@@ -21,6 +21,7 @@ pub(super) fn print(answer: Answer, json: bool, columns: &[&str]) -> Ended {
         Answer::Rows(rows) => output::rows(&rows, json, columns)?,
         Answer::Text(text) => println!("{}", text.trim_end_matches('\n')),
         Answer::Secret { label, secret } => output::secret(&label, &secret)?,
+        Answer::Files { .. } => return Err("this answer is of another version".into()),
         Answer::Refused(why) => return Err(why.into()),
     }
     Ok(ExitCode::SUCCESS)
@@ -119,7 +120,7 @@ pub fn audit_verify(config: Option<&Path>, file: Option<&Path>, head: Option<&Pa
         Some(path) => read(path)?,
         None => match ask(config, Request::AuditExport { from_seq: 1 })? {
             Answer::Text(text) => text.into_bytes(),
-            Answer::Rows(_) | Answer::Secret { .. } | Answer::Refused(_) => return Ok(ExitCode::FAILURE),
+            Answer::Rows(_) | Answer::Secret { .. } | Answer::Files { .. } | Answer::Refused(_) => return Ok(ExitCode::FAILURE),
         },
     };
     // A changed bit may leave no text behind; what is odd then fits no hash and no signature.
@@ -201,6 +202,68 @@ pub fn user_list(config: Option<&Path>, json: bool) -> Ended {
 
 pub fn user_revoke(config: Option<&Path>, name: String) -> Ended {
     print(ask(config, Request::UserRevoke { name })?, false, &[])
+}
+
+pub fn partners_list(config: Option<&Path>, json: bool) -> Ended {
+    let columns = ["domain", "level", "hosts", "review", "review_state", "last_contact", "host", "tls", "method", "chain_sha256"];
+    print(ask(config, Request::PartnersList)?, json, &columns)
+}
+
+pub fn token_add(config: Option<&Path>, name: String) -> Ended {
+    print(ask(config, Request::TokenAdd { name })?, false, &[])
+}
+
+pub fn token_list(config: Option<&Path>, json: bool) -> Ended {
+    print(ask(config, Request::TokenList)?, json, &["name", "created_at", "last_used_at", "last_peer"])
+}
+
+pub fn token_revoke(config: Option<&Path>, name: String) -> Ended {
+    print(ask(config, Request::TokenRevoke { name })?, false, &[])
+}
+
+const CERT_COLUMNS: [&str; 7] = ["name", "may_send_as", "bound_address", "valid_until", "days_left", "last_used_at", "last_peer"];
+
+/// What `certs issue` was asked for.
+pub struct CertWanted {
+    pub name: String,
+    pub send_as: Vec<String>,
+    pub bound_address: Option<String>,
+    pub days: u32,
+    pub messages_per_hour: Option<u32>,
+}
+
+/// Certificate and key go into new files that only their owner can read.
+pub fn cert_issue(config: Option<&Path>, wanted: CertWanted, folder: &Path) -> Ended {
+    // Before anything is issued: what could not be written would be lost.
+    for ending in ["pem", "key"] {
+        let path = folder.join(format!("{}.{ending}", wanted.name));
+        if path.exists() {
+            return Err(format!("{} is there already; choose another --folder or name", path.display()).into());
+        }
+    }
+    if !folder.is_dir() {
+        return Err(format!("{} is no folder", folder.display()).into());
+    }
+    let CertWanted { name, send_as, bound_address, days, messages_per_hour } = wanted;
+    let request = Request::CertIssue { name: name.clone(), send_as, bound_address, days, messages_per_hour };
+    let Answer::Files { files, about } = ask(config, request)? else { return Ok(ExitCode::FAILURE) };
+    for (file, text) in &files {
+        let path = folder.join(file);
+        output::private_file(&path, text).map_err(|error| {
+            format!("cannot write {}: {error}; revoke it with `wardpost certs revoke {name}` and issue it again", path.display())
+        })?;
+        println!("written to {}", path.display());
+    }
+    println!("{about}");
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn cert_list(config: Option<&Path>, json: bool) -> Ended {
+    print(ask(config, Request::CertList)?, json, &CERT_COLUMNS)
+}
+
+pub fn cert_revoke(config: Option<&Path>, name: String) -> Ended {
+    print(ask(config, Request::CertRevoke { name })?, false, &[])
 }
 
 const TLSRPT_COLUMNS: [&str; 7] = ["day", "domain", "policy_type", "result", "host", "reason", "sessions"];

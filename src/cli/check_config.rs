@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::Ended;
-use crate::config::{Settings, files};
+use crate::config::{Ocr, Settings, files};
 use crate::scan::Words;
 use crate::server;
 
@@ -44,9 +44,12 @@ pub fn run(config: Option<&Path>) -> Ended {
     }
     folders(&settings, &mut found);
     certificates(&settings, &mut found);
+    admin_certificate(&settings, &mut found);
     listeners(&settings, &mut found);
     rules(&settings, &mut found);
     routes(&settings, &mut found);
+    partners(&settings, &mut found);
+    pictures(&settings, &found);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(resolver(&settings, &mut found));
     if settings.levels.phi < crate::transport::Level::Authenticated {
@@ -83,6 +86,17 @@ fn folders(settings: &Settings, found: &mut Findings) {
             keys.display(),
             data.display()
         )),
+    }
+}
+
+/// Whether text on pictures will be read.
+fn pictures(settings: &Settings, found: &Findings) {
+    match (settings.ocr, crate::sandbox::tesseract()) {
+        (Ocr::Off, _) => found.note("text on pictures is not read: scan.ocr is \"off\""),
+        (Ocr::Auto, Some(program)) => found.good(&format!("text on pictures is read by {}", program.display())),
+        (Ocr::Auto, None) => {
+            found.note("text on pictures is not read: there is no tesseract in /usr/bin or /usr/local/bin");
+        }
     }
 }
 
@@ -125,11 +139,32 @@ fn certificates(settings: &Settings, found: &mut Findings) {
     }
 }
 
+/// Programs of the practice choose the name by which they ask, so only whether it can be served is looked at.
+fn admin_certificate(settings: &Settings, found: &mut Findings) {
+    let Some((chain, key)) = settings.admin.as_ref().and_then(|admin| admin.certificate.as_ref()) else { return };
+    let served = files::identity(chain, key).map_err(|error| error.to_string()).and_then(|identity| {
+        crate::web::server_config(identity.chain, identity.key)
+            .map_err(|error| format!("admin: {} and {} do not belong together ({error})", chain.display(), key.display()))
+    });
+    match served {
+        Ok(_) => found.good("admin: certificate and key belong together"),
+        Err(error) => found.problem(&error),
+    }
+}
+
 fn listeners(settings: &Settings, found: &mut Findings) {
     let all = settings.listeners.iter().map(|(kind, address)| (kind.as_str(), *address));
+    let legacy = settings.legacy.iter().map(|fence| ("legacy", fence.listen));
+    for (_, address) in legacy.clone() {
+        found.note(&format!(
+            "legacy: {address} takes mail WITHOUT ENCRYPTION: whoever listens in that network reads it; replace the device"
+        ));
+    }
     let all = all
+        .chain(legacy)
         .chain(settings.portal_listen.iter().map(|address| ("portal", *address)))
-        .chain([("metrics", settings.metrics_listen)]);
+        .chain([("metrics", settings.metrics_listen)])
+        .chain(settings.admin.iter().map(|admin| ("admin", admin.listen)));
     for (what, address) in all {
         match std::net::TcpListener::bind(address) {
             Ok(_) => found.good(&format!("{what}: {address} can be listened on")),
@@ -168,6 +203,21 @@ fn routes(settings: &Settings, found: &mut Findings) {
         match (route.host.as_str(), route.port).to_socket_addrs() {
             Ok(addresses) if addresses.len() > 0 => found.good(&format!("the route of {domain} leads to {}", route.host)),
             Ok(_) | Err(_) => found.problem(&format!("the route of {domain} leads to {}, which has no address", route.host)),
+        }
+    }
+}
+
+/// A review that is due is no reason to stop mail: it is somebody's task.
+fn partners(settings: &Settings, found: &mut Findings) {
+    for partner in &settings.partners {
+        let (domain, day) = (&partner.domain, partner.review.map(crate::mail::Timestamp::date).unwrap_or_default());
+        match server::Review::of(partner.review, server::now()) {
+            server::Review::Later => found.good(&format!("the pin of {domain} is to be reviewed on {day}")),
+            server::Review::Near => found.note(&format!("the pin of {domain} is to be reviewed on {day}, soon: ask the partner")),
+            server::Review::Passed => found.note(&format!(
+                "the review of the pin of {domain} was due on {day}: ask the partner whether hosts and keys still hold, then set a new date"
+            )),
+            server::Review::None => found.note(&format!("the pin of {domain} has no review date; set pin.review")),
         }
     }
 }

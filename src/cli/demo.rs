@@ -97,7 +97,7 @@ async fn account(running: &Running) -> Result<Account, Failure> {
     match server::answer(running.parts(), request, server::now()).await {
         Answer::Secret { secret, .. } => Ok(Account { name, password: secret }),
         Answer::Refused(why) => Err(why.into()),
-        Answer::Rows(_) | Answer::Text(_) => Err("no password came back".into()),
+        Answer::Rows(_) | Answer::Text(_) | Answer::Files { .. } => Err("no password came back".into()),
     }
 }
 

@@ -126,9 +126,18 @@ enum Verb {
     /// Accounts that may submit mail
     #[command(subcommand)]
     User(User),
+    /// Client certificates for mail servers that relay
+    #[command(subcommand)]
+    Certs(Certs),
     /// Reports about TLS to recipient domains (RFC 8460)
     #[command(subcommand)]
     Tlsrpt(Tlsrpt),
+    /// What was agreed with partners: pinned hosts and keys, when to review them, when they last proved themselves
+    #[command(subcommand)]
+    Partners(Partners),
+    /// Tokens for programs that ask over HTTP ([admin] in the configuration)
+    #[command(subcommand)]
+    Token(Token),
     /// The practice's own patients, kept as keyed hashes
     #[command(subcommand)]
     Patients(Patients),
@@ -138,6 +147,9 @@ enum Verb {
     /// Child process that reads attachments; started by the gateway
     #[command(hide = true)]
     ExtractWorker,
+    /// What starts the reader of pictures; for the gateway itself
+    #[command(hide = true)]
+    OcrWorker { program: PathBuf },
 }
 
 #[derive(Subcommand)]
@@ -250,8 +262,9 @@ enum Escrow {
 
 #[derive(Subcommand)]
 enum User {
-    /// Add an account; its password is shown once
+    /// Add an account; its password is shown once. Give each device one of its own
     Add {
+        /// Login name, such as ann@practice.example or ann-phone
         name: String,
         /// Address (user@domain) or domain (@domain) it may send as; repeatable
         #[arg(long, value_name = "ADDRESS")]
@@ -262,6 +275,7 @@ enum User {
         #[command(flatten)]
         configured: Configured,
     },
+    /// List accounts: what they may send as, when and from where they were last used
     List {
         #[arg(long)]
         json: bool,
@@ -269,6 +283,44 @@ enum User {
         configured: Configured,
     },
     /// Remove an account; open sessions cannot submit any more
+    Revoke {
+        name: String,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
+enum Certs {
+    /// Make a key and a certificate of the built-in authority; they are written once and kept nowhere else
+    Issue {
+        name: String,
+        /// Address (user@domain) or domain (@domain) it may send as; repeatable
+        #[arg(long, value_name = "ADDRESS")]
+        send_as: Vec<String>,
+        /// Where slips and reports go
+        #[arg(long, value_name = "ADDRESS")]
+        bound_address: Option<String>,
+        /// How long it is valid
+        #[arg(long, default_value_t = 397)]
+        days: u32,
+        /// Messages it may send within an hour
+        #[arg(long, value_name = "COUNT")]
+        messages_per_hour: Option<u32>,
+        /// Folder for NAME.pem and NAME.key
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// List certificates: what they may send, until when they are valid, when and from where they were last used
+    List {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Take a certificate's rights away; new connections send nothing with it
     Revoke {
         name: String,
         #[command(flatten)]
@@ -292,6 +344,38 @@ enum Tlsrpt {
         now: bool,
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
+enum Partners {
+    List {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
+enum Token {
+    /// Make a token; it is shown once
+    Add {
+        name: String,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    List {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Void a token at once
+    Revoke {
+        name: String,
         #[command(flatten)]
         configured: Configured,
     },
@@ -361,6 +445,7 @@ enum Keys {
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    crate::observe::watch_panics(false);
     let result = match arguments.verb {
         Verb::Serve { configured, restored } => serve::run(configured.config.as_deref(), restored),
         Verb::Demo { once } => demo::run(once),
@@ -402,8 +487,18 @@ pub fn run() -> ExitCode {
         }
         Verb::User(User::List { json, configured }) => admin::user_list(configured.config.as_deref(), json),
         Verb::User(User::Revoke { name, configured }) => admin::user_revoke(configured.config.as_deref(), name),
+        Verb::Certs(Certs::Issue { name, send_as, bound_address, days, messages_per_hour, folder, configured }) => {
+            let wanted = admin::CertWanted { name, send_as, bound_address, days, messages_per_hour };
+            admin::cert_issue(configured.config.as_deref(), wanted, &folder)
+        }
+        Verb::Certs(Certs::List { json, configured }) => admin::cert_list(configured.config.as_deref(), json),
+        Verb::Certs(Certs::Revoke { name, configured }) => admin::cert_revoke(configured.config.as_deref(), name),
         Verb::Tlsrpt(Tlsrpt::Show { json, configured }) => admin::tlsrpt_show(configured.config.as_deref(), json),
         Verb::Tlsrpt(Tlsrpt::Send { now, json, configured }) => admin::tlsrpt_send(configured.config.as_deref(), now, json),
+        Verb::Partners(Partners::List { json, configured }) => admin::partners_list(configured.config.as_deref(), json),
+        Verb::Token(Token::Add { name, configured }) => admin::token_add(configured.config.as_deref(), name),
+        Verb::Token(Token::List { json, configured }) => admin::token_list(configured.config.as_deref(), json),
+        Verb::Token(Token::Revoke { name, configured }) => admin::token_revoke(configured.config.as_deref(), name),
         Verb::Patients(Patients::Import { file, dry_run, configured }) => {
             patients::import(configured.config.as_deref(), &file, dry_run)
         }
@@ -411,6 +506,7 @@ pub fn run() -> ExitCode {
         Verb::Patients(Patients::Forget { configured }) => patients::forget(configured.config.as_deref()),
         Verb::Keys(Keys::Dkim { domain, selector, folder }) => keys::dkim(&domain, &selector, &folder),
         Verb::ExtractWorker => return crate::sandbox::worker_main(),
+        Verb::OcrWorker { program } => return crate::sandbox::ocr_main(&program),
     };
     match result {
         Ok(code) => code,

@@ -30,6 +30,7 @@ pub fn run(config: Option<&Path>, restored: bool) -> Ended {
                 "relay" => "SMTP with STARTTLS, for listed mail servers",
                 "submission" => "SMTP with STARTTLS, for mail programs",
                 "submissions" => "SMTP over TLS, for mail programs (preferred)",
+                "legacy" => "SMTP WITHOUT ENCRYPTION, for one old device; replace it",
                 "portal" => "HTTPS, for recipients",
                 _ => "HTTP: /metrics, /health, /ready",
             };

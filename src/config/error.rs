@@ -114,11 +114,79 @@ mod tests {
     /// What the README shows can be copied.
     #[test]
     fn the_examples_of_the_readme_are_configurations() {
-        let readme = include_str!("../../README.md");
-        let blocks: Vec<&str> = readme.split("```toml").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        assert!(blocks.len() >= 2);
-        for block in blocks {
-            parse("README.md", block).unwrap_or_else(|error| panic!("{error}\n{block}"));
+        for (page, blocks_min) in [
+            (include_str!("../../README.md"), 2),
+            (include_str!("../../docs/clients/copiers.md"), 1),
+            (include_str!("../../docs/clients/mail-servers.md"), 1),
+            (include_str!("../../docs/clients/clouds.md"), 2),
+        ] {
+            let blocks: Vec<&str> = page.split("```toml").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+            assert!(blocks.len() >= blocks_min);
+            for block in blocks {
+                parse("a page", block).unwrap_or_else(|error| panic!("{error}\n{block}"));
+            }
+        }
+    }
+
+    fn check(text: &str) -> Result<(), String> {
+        super::super::Settings::of(parse("x", text).unwrap(), std::path::Path::new("/tmp"))
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    }
+
+    /// What a listener without encryption may be: private, fenced, and never wide.
+    #[test]
+    fn a_legacy_listener_is_private_and_fenced() {
+        let legacy = |listen: &str, addresses: &str, recipients: &str, rest: &str| {
+            check(&format!(
+                "[[legacy]]\nname = \"copier\"\nlisten = \"{listen}\"\naddresses = [{addresses}]\n\
+                 sender = \"copier@practice.example\"\nrecipients = [{recipients}]\n{rest}\n"
+            ))
+        };
+        let (copier, own) = ("\"192.168.1.20\"", "\"@practice.example\"");
+        for listen in ["192.168.1.5:2526", "127.0.0.1:2526", "[fd00::5]:2526", "10.0.0.1:25"] {
+            assert_eq!(legacy(listen, copier, own, ""), Ok(()), "{listen}");
+        }
+        for (listen, addresses, recipients, rest) in [
+            ("0.0.0.0:2526", copier, own, ""),
+            ("[::]:2526", copier, own, ""),
+            ("192.0.2.5:2526", copier, own, ""),
+            ("192.168.1.5:2526", "\"192.0.2.20\"", own, ""),
+            ("192.168.1.5:2526", "\"192.168.0.0/16\"", own, ""),
+            ("192.168.1.5:2526", "", own, ""),
+            ("192.168.1.5:2526", copier, "", ""),
+            ("192.168.1.5:2526", copier, "\"*\"", ""),
+            ("192.168.1.5:2526", copier, own, "messages_per_hour = 0"),
+        ] {
+            assert!(legacy(listen, addresses, recipients, rest).is_err(), "{listen} {addresses} {recipients} {rest}");
+        }
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/clients/copiers.md")).unwrap();
+        let block = text.split("```toml").nth(1).unwrap().split("```").next().unwrap().to_owned();
+        assert_eq!(check(&block), Ok(()), "the recipe");
+        assert!(check(&format!("{block}{block}")).is_err(), "two of one name");
+    }
+
+    /// A provider's range comes only with what tells its customers apart.
+    #[test]
+    fn shared_ranges_need_a_tenant_or_a_token() {
+        let network = |addresses: &str, rest: &str| {
+            check(&format!(
+                "[[network]]\nname = \"cloud\"\naddresses = [\"{addresses}\"]\nsender_domains = [\"practice.example\"]\n{rest}\n"
+            ))
+        };
+        let tenant = "tenants = [\"72f988bf-86f1-41af-91ab-2d7cd011db47\"]";
+        for addresses in ["40.92.0.0/15", "40.107.1.0/24", "104.47.0.0/17", "209.85.128.0/17", "2a01:111:f400::/48"] {
+            assert_eq!(network(addresses, tenant), Ok(()), "{addresses}");
+            assert!(network(addresses, "").is_err(), "{addresses}");
+        }
+        for (addresses, rest) in [
+            ("40.0.0.0/8", tenant),
+            ("203.0.113.0/24", tenant),
+            ("40.92.0.0/15", "tenants = [\"not a tenant\"]"),
+            ("40.92.0.0/15", "tenants = [\"72f988bf-86f1-41af-91ab-2d7cd011db47\"]\ntls = \"optional\""),
+            ("40.92.0.0/15", "token_file = \"/nowhere/token\""),
+        ] {
+            assert!(network(addresses, rest).is_err(), "{addresses} {rest}");
         }
     }
 
@@ -177,7 +245,7 @@ mod tests {
         for section in sections {
             let (head, body) = section.split_once(']').unwrap();
             let head = head.trim_start_matches('[');
-            let probe = if ["network", "pin", "route", "group", "dkim"].contains(&head) {
+            let probe = if ["network", "client_certificate", "legacy", "pin", "route", "group", "dkim"].contains(&head) {
                 format!("[[{head}]]\nzzz_unknown = 1\n")
             } else {
                 format!("[{head}]\nzzz_unknown = 1\n")

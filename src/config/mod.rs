@@ -15,8 +15,8 @@ pub mod throwaway;
 mod units;
 
 pub use error::Error;
-pub use raw::{NoticeMode, Raw};
-pub use settings::{DEFAULT_POLICY, DkimKey, Settings, words};
+pub use raw::{NoticeMode, Ocr, Raw};
+pub use settings::{Admin, DEFAULT_POLICY, DkimKey, Partner, Settings, words};
 pub use units::{Bytes, Span};
 
 /// Parses the text of a configuration file. `file` is named in errors.

@@ -15,6 +15,8 @@ pub struct Raw {
     pub keys: Keys,
     pub smtp: Smtp,
     pub network: Vec<Network>,
+    pub client_certificate: Vec<ClientCertificate>,
+    pub legacy: Vec<Legacy>,
     pub dns: Dns,
     pub transport: Transport,
     pub pin: Vec<Pin>,
@@ -22,10 +24,12 @@ pub struct Raw {
     pub next_hop: Option<NextHop>,
     pub queue: Queue,
     pub policy: Policy,
+    pub scan: Scan,
     pub group: Vec<Group>,
     pub dkim: Vec<Dkim>,
     pub portal: Portal,
     pub metrics: Metrics,
+    pub admin: Admin,
     pub tlsrpt: Tlsrpt,
 }
 
@@ -34,6 +38,21 @@ pub struct Raw {
 pub struct Server {
     pub name: Option<String>,
     pub own_domains: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scan {
+    pub ocr: Ocr,
+}
+
+/// Whether an installed `tesseract` reads the text on pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ocr {
+    #[default]
+    Auto,
+    Off,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -73,6 +92,50 @@ pub struct Network {
     pub bound_address: Option<String>,
     #[serde(default)]
     pub tls: NetworkTls,
+    #[serde(default)]
+    pub max_message: Option<Bytes>,
+    #[serde(default)]
+    pub max_recipients: Option<usize>,
+    #[serde(default)]
+    pub messages_per_hour: Option<u32>,
+    #[serde(default)]
+    pub tenants: Vec<String>,
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+}
+
+/// A mail server that is known by its own certificate.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificate {
+    pub name: String,
+    pub sha256: Vec<String>,
+    pub sender_domains: Vec<String>,
+    #[serde(default)]
+    pub bound_address: Option<String>,
+    #[serde(default)]
+    pub max_message: Option<Bytes>,
+    #[serde(default)]
+    pub max_recipients: Option<usize>,
+    #[serde(default)]
+    pub messages_per_hour: Option<u32>,
+}
+
+/// A listener in clear for devices without TLS.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Legacy {
+    pub name: String,
+    pub listen: String,
+    pub addresses: Vec<String>,
+    pub sender: String,
+    pub recipients: Vec<String>,
+    #[serde(default)]
+    pub max_message: Option<Bytes>,
+    #[serde(default)]
+    pub max_recipients: Option<usize>,
+    #[serde(default)]
+    pub messages_per_hour: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -114,6 +177,9 @@ pub struct Pin {
     pub ca: Option<PathBuf>,
     #[serde(default)]
     pub certificate_sha256: Vec<String>,
+    /// When somebody is to ask the partner whether all of this still holds.
+    #[serde(default)]
+    pub review: Option<String>,
 }
 
 /// A host that is dialled instead of the MX. Must prove itself by certificate name or pin.
@@ -209,6 +275,16 @@ pub struct Metrics {
     pub listen: Option<String>,
     pub hosts: Vec<String>,
     pub bearer_token_file: Option<PathBuf>,
+}
+
+/// The HTTP interface for the practice's own programs.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    pub listen: Option<String>,
+    pub hosts: Vec<String>,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -14,7 +14,7 @@ use super::raw::{self, NetworkTls, Raw};
 use super::{Error, NoticeMode};
 use crate::deliver::{self, FixedRoute, RouteProof};
 use crate::lookup;
-use crate::mail::{AddressPattern, Domain, Mailbox};
+use crate::mail::{AddressPattern, Domain, Mailbox, Tenancy, Timestamp};
 use crate::observe::Event;
 use crate::pipeline;
 use crate::policy::{Group, NamedLevels};
@@ -34,6 +34,8 @@ pub struct Settings {
     pub store: store::Settings,
     pub listeners: Vec<(ListenerKind, SocketAddr)>,
     pub smtp_in: Arc<smtp_in::Settings>,
+    /// Listeners in clear for old devices.
+    pub legacy: Vec<Arc<smtp_in::Legacy>>,
     /// Chain and key files; `None`: throw-away.
     pub smtp_certificate: Option<(PathBuf, PathBuf)>,
     pub lookup: lookup::Settings,
@@ -49,6 +51,8 @@ pub struct Settings {
     pub words: Vec<(String, String)>,
     /// Their folder.
     pub words_folder: Option<PathBuf>,
+    /// Whether an installed `tesseract` reads the text on pictures.
+    pub ocr: super::Ocr,
     pub dkim: Vec<DkimKey>,
     pub portal: portal::Settings,
     pub portal_listen: Vec<SocketAddr>,
@@ -56,11 +60,33 @@ pub struct Settings {
     pub metrics_listen: SocketAddr,
     pub metrics_hosts: Vec<String>,
     pub metrics_token: Option<Zeroizing<String>>,
+    /// `None`: nothing is answered over HTTP.
+    pub admin: Option<Admin>,
+    /// What was agreed with partners, by domain.
+    pub partners: Vec<Partner>,
     pub release_hold_after: Duration,
     /// Who reports about TLS; `None`: nobody does, and nothing is counted.
     pub tlsrpt: Option<tlsrpt::Settings>,
     /// What deserves a line in the log at every start.
     pub notes: Vec<Event>,
+}
+
+/// The HTTP interface for the practice's own programs.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    pub listen: SocketAddr,
+    pub hosts: Vec<String>,
+    /// Chain and key files; always there beyond loopback.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// One `[[pin]]`, with what is not for the transport to know.
+#[derive(Clone, Debug)]
+pub struct Partner {
+    pub domain: Domain,
+    pub pin: Pin,
+    /// The day on which somebody is to ask whether the agreement still holds.
+    pub review: Option<Timestamp>,
 }
 
 /// One key of a sender domain, PKCS#8.
@@ -157,6 +183,7 @@ impl Settings {
                 "is not loopback; set metrics.bearer_token_file, or listen on 127.0.0.1",
             ));
         }
+        are_named_once(&raw)?;
         for network in raw.network.iter().filter(|network| network.tls == NetworkTls::Optional) {
             notes.push(Event::TlsOptionalNetwork { name: network.name.clone() });
         }
@@ -165,7 +192,8 @@ impl Settings {
             keys,
             store: store::Settings { folder: data, body_file_bytes: 128 * 1024 },
             listeners,
-            smtp_in: Arc::new(smtp_in_settings(&raw, &server_name, &own_domains)?),
+            legacy: raw.legacy.iter().map(|raw| legacy(raw).map(Arc::new)).collect::<Result<Vec<_>, _>>()?,
+            smtp_in: Arc::new(smtp_in_settings(&raw, base, &server_name, &own_domains)?),
             smtp_certificate: pair("smtp", raw.smtp.certificate.as_deref(), raw.smtp.key.as_deref(), base)?,
             gate: pipeline::Settings {
                 server_name: server_name.as_str().to_owned(),
@@ -180,10 +208,13 @@ impl Settings {
             dictionaries: named_texts(&raw.policy.dictionaries, base)?,
             words: raw.policy.words.as_deref().map(|folder| words(&beside(base, folder))).transpose()?.unwrap_or_default(),
             words_folder: raw.policy.words.as_deref().map(|folder| beside(base, folder)),
+            ocr: raw.scan.ocr,
             dkim: raw.dkim.iter().map(|dkim| dkim_key(dkim, base)).collect::<Result<Vec<_>, _>>()?,
             portal_listen: addresses("portal.listen", raw.portal.listen.as_deref(), "127.0.0.1:8443")?,
             portal_certificate: pair("portal", raw.portal.certificate.as_deref(), raw.portal.key.as_deref(), base)?,
             portal,
+            admin: admin(&raw.admin, base)?,
+            partners: partners(&raw.pin, base)?,
             metrics_listen,
             metrics_hosts: raw.metrics.hosts.clone(),
             metrics_token,
@@ -258,7 +289,7 @@ fn listeners(smtp: &raw::Smtp) -> Result<Vec<(ListenerKind, SocketAddr)>, Error>
     Ok(out)
 }
 
-fn smtp_in_settings(raw: &Raw, name: &Domain, own: &[Domain]) -> Result<smtp_in::Settings, Error> {
+fn smtp_in_settings(raw: &Raw, base: &Path, name: &Domain, own: &[Domain]) -> Result<smtp_in::Settings, Error> {
     let mut settings = smtp_in::Settings { name: name.clone(), ..smtp_in::Settings::default() };
     settings.postmaster = own.first().and_then(|own| Mailbox::parse(&format!("postmaster@{own}")).ok());
     if let Some(size) = raw.smtp.max_message {
@@ -280,61 +311,213 @@ fn smtp_in_settings(raw: &Raw, name: &Domain, own: &[Domain]) -> Result<smtp_in:
     settings.limits.connections_max = raw.smtp.max_connections.unwrap_or(20_000);
     settings.limits.connections_per_source_max = raw.smtp.max_connections_per_client.unwrap_or(300);
     for network in &raw.network {
-        settings.networks.push(self::network(network)?);
+        settings.networks.push(self::network(network, base)?);
+    }
+    for pin in &raw.client_certificate {
+        settings.pinned.push(client_certificate(pin)?);
     }
     Ok(settings)
 }
 
-fn network(raw: &raw::Network) -> Result<smtp_in::Network, Error> {
+fn network(raw: &raw::Network, base: &Path) -> Result<smtp_in::Network, Error> {
     let key = |field: &str| format!("network.{field} of `{}`", raw.name);
-    let addresses = raw
-        .addresses
-        .iter()
-        .map(|text| {
-            let cidr =
-                smtp_in::Cidr::parse(text).map_err(|error| Error::value(key("addresses"), text.clone(), error.to_string()))?;
-            let widest = if cidr.address().is_ipv4() { 24 } else { 64 };
-            if cidr.prefix() < widest {
-                return Err(Error::value(
-                    key("addresses"),
-                    text.clone(),
-                    format!("is wider than /{widest}: an address alone would let too many in; list the servers one by one"),
-                ));
-            }
-            let is_whole = cidr.prefix() == if cidr.address().is_ipv4() { 32 } else { 128 };
-            if !is_whole && !is_private(cidr.address()) {
-                return Err(Error::value(
-                    key("addresses"),
-                    text.clone(),
-                    "is a range of public addresses, and who has which of them changes; list the servers one by one",
-                ));
-            }
-            if let Some(provider) = provider_of(cidr.address()) {
-                return Err(Error::value(
-                    key("addresses"),
-                    text.clone(),
-                    format!("belongs to {provider}, whose other customers send from there, too; relay through a mail server of your own, or use accounts"),
-                ));
-            }
-            Ok(cidr)
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let tenancy = tenancy(raw, base)?;
+    if !tenancy.is_empty() && raw.tls == NetworkTls::Optional {
+        return Err(Error::value(key("tls"), "optional", "is not for mail that comes over the internet; leave it out"));
+    }
+    let addresses = senders(&key("addresses"), &raw.addresses, !tenancy.is_empty())?;
     if addresses.is_empty() || raw.sender_domains.is_empty() {
         return Err(Error::value(key("sender_domains"), "", "a network needs addresses and the sender domains it is bound to"));
     }
-    let may_send_as = raw
-        .sender_domains
-        .iter()
-        .map(|text| Ok(AddressPattern::Domain(domain(&key("sender_domains"), text)?)))
-        .collect::<Result<Vec<_>, Error>>()?;
-    let bound_address = raw.bound_address.as_deref().map(|text| mailbox(&key("bound_address"), text)).transpose()?;
     Ok(smtp_in::Network {
         name: raw.name.clone(),
         addresses,
-        may_send_as,
-        bound_address,
+        may_send_as: own_senders(&key("sender_domains"), &raw.sender_domains)?,
+        bound_address: raw.bound_address.as_deref().map(|text| mailbox(&key("bound_address"), text)).transpose()?,
         tls_optional: raw.tls == NetworkTls::Optional,
+        quota: quota(&key(""), raw.max_message, raw.max_recipients, raw.messages_per_hour)?,
+        tenancy,
     })
+}
+
+fn own_senders(key: &str, domains: &[String]) -> Result<Vec<AddressPattern>, Error> {
+    domains.iter().map(|text| Ok(AddressPattern::Domain(domain(key, text)?))).collect()
+}
+
+/// Zero would stop the client without saying so.
+fn quota(
+    key: &str,
+    max_message: Option<super::units::Bytes>,
+    recipients_max: Option<usize>,
+    messages_per_hour: Option<u32>,
+) -> Result<smtp_in::Quota, Error> {
+    if recipients_max == Some(0) || messages_per_hour == Some(0) || max_message.as_ref().is_some_and(|size| size.0 == 0) {
+        return Err(Error::value(key, "0", "lets nothing through; remove the section instead"));
+    }
+    Ok(smtp_in::Quota { messages_per_hour, recipients_max, message_bytes_max: max_message.map(|size| size.0) })
+}
+
+/// Addresses of machines that may send without a password. Ranges that a provider shares among its customers only where
+/// each message shows whose it is.
+fn senders(key: &str, addresses: &[String], shows_tenant: bool) -> Result<Vec<smtp_in::Cidr>, Error> {
+    let check = |text: &String| {
+        let cidr = smtp_in::Cidr::parse(text).map_err(|error| Error::value(key, text.clone(), error.to_string()))?;
+        let provider = provider_of(&cidr);
+        if provider.is_some() && shows_tenant {
+            return Ok(cidr);
+        }
+        let widest = if cidr.address().is_ipv4() { 24 } else { 64 };
+        if cidr.prefix() < widest {
+            return Err(Error::value(
+                key,
+                text.clone(),
+                format!("is wider than /{widest}: an address alone would let too many in; list the servers one by one"),
+            ));
+        }
+        if let Some(provider) = provider {
+            return Err(Error::value(
+                key,
+                text.clone(),
+                format!(
+                    "belongs to {provider}, whose other customers send from there, too; say with `tenants` or `token_file` \
+                     how your mail is told from theirs, or use a certificate or accounts"
+                ),
+            ));
+        }
+        let is_whole = cidr.prefix() == if cidr.address().is_ipv4() { 32 } else { 128 };
+        if !is_whole && !is_private(cidr.address()) {
+            return Err(Error::value(
+                key,
+                text.clone(),
+                "is a range of public addresses, and who has which of them changes; list the servers one by one",
+            ));
+        }
+        Ok(cidr)
+    };
+    addresses.iter().map(check).collect()
+}
+
+/// Shortest token: nobody guesses 128 bits, and 22 characters of base64 hold them.
+const TOKEN_CHARS_MIN: usize = 22;
+
+fn tenancy(raw: &raw::Network, base: &Path) -> Result<Vec<Tenancy>, Error> {
+    let key = format!("network.tenants of `{}`", raw.name);
+    let (mut ids, mut domains) = (Vec::new(), Vec::new());
+    for text in &raw.tenants {
+        let lower = text.trim().to_ascii_lowercase();
+        if is_guid(&lower) {
+            ids.push(lower);
+        } else if Domain::parse(&lower).is_ok() {
+            domains.push(lower);
+        } else {
+            return Err(Error::value(
+                key,
+                text.clone(),
+                "is neither a tenant's id such as 00000000-0000-0000-0000-000000000000 nor its domain",
+            ));
+        }
+    }
+    let mut tenancy = Vec::new();
+    if !ids.is_empty() {
+        tenancy.push(Tenancy::MicrosoftTenant(ids));
+    }
+    if !domains.is_empty() {
+        tenancy.push(Tenancy::OriginatorOrg(domains));
+    }
+    if let Some(path) = &raw.token_file {
+        let path = beside(base, path);
+        let token = Zeroizing::new(files::read_secret(&path)?);
+        if token.chars().count() < TOKEN_CHARS_MIN || !token.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(Error::file(
+                &path,
+                format!("is too easy to guess; write {TOKEN_CHARS_MIN} characters or more, as from `openssl rand -hex 20`"),
+            ));
+        }
+        tenancy.push(Tenancy::Token(pipeline::token_hash(&token)));
+    }
+    Ok(tenancy)
+}
+
+fn is_guid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+        && groups.iter().all(|group| group.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn client_certificate(raw: &raw::ClientCertificate) -> Result<smtp_in::Pinned, Error> {
+    let key = |field: &str| format!("client_certificate.{field} of `{}`", raw.name);
+    if raw.sha256.is_empty() || raw.sender_domains.is_empty() {
+        return Err(Error::value(key("sha256"), "", "a certificate needs its SHA-256 and the sender domains it is bound to"));
+    }
+    Ok(smtp_in::Pinned {
+        name: raw.name.clone(),
+        sha256: raw.sha256.iter().map(|text| fingerprint(&key("sha256"), text)).collect::<Result<Vec<_>, _>>()?,
+        may_send_as: own_senders(&key("sender_domains"), &raw.sender_domains)?,
+        bound_address: raw.bound_address.as_deref().map(|text| mailbox(&key("bound_address"), text)).transpose()?,
+        quota: quota(&key(""), raw.max_message, raw.max_recipients, raw.messages_per_hour)?,
+    })
+}
+
+/// What an old device may send, unless its section says otherwise.
+const LEGACY_MESSAGE_BYTES_MAX: u64 = 25 << 20;
+const LEGACY_RECIPIENTS_MAX: usize = 10;
+const LEGACY_MESSAGES_PER_HOUR: u32 = 60;
+
+fn legacy(raw: &raw::Legacy) -> Result<smtp_in::Legacy, Error> {
+    let key = |field: &str| format!("legacy.{field} of `{}`", raw.name);
+    let listen = address(&key("listen"), &raw.listen)?;
+    if !is_private(listen.ip()) {
+        return Err(Error::value(
+            key("listen"),
+            raw.listen.clone(),
+            "is not a private address: what comes in here is not encrypted and must not cross the internet; \
+             write this machine's address in the network of the device",
+        ));
+    }
+    let addresses = senders(&key("addresses"), &raw.addresses, false)?;
+    if let Some(public) = addresses.iter().find(|block| !is_private(block.address())) {
+        return Err(Error::value(
+            key("addresses"),
+            public.to_string(),
+            "is not a private address: passwordless mail in clear is for devices in the same building only",
+        ));
+    }
+    let recipients = raw
+        .recipients
+        .iter()
+        .map(|text| AddressPattern::parse(text).map_err(|error| Error::value(key("recipients"), text.clone(), error.to_string())))
+        .collect::<Result<Vec<_>, _>>()?;
+    if addresses.is_empty() || recipients.is_empty() {
+        return Err(Error::value(
+            key("recipients"),
+            "",
+            "a legacy listener needs the devices' addresses and whom they may write to",
+        ));
+    }
+    let mut quota = quota(&key(""), raw.max_message, raw.max_recipients, raw.messages_per_hour)?;
+    quota.message_bytes_max.get_or_insert(LEGACY_MESSAGE_BYTES_MAX);
+    quota.recipients_max.get_or_insert(LEGACY_RECIPIENTS_MAX);
+    quota.messages_per_hour.get_or_insert(LEGACY_MESSAGES_PER_HOUR);
+    let sender = mailbox(&key("sender"), &raw.sender)?;
+    Ok(smtp_in::Legacy { name: raw.name.clone(), listen, addresses, sender, recipients, quota })
+}
+
+/// Quotas and records go by name.
+fn are_named_once(raw: &Raw) -> Result<(), Error> {
+    let names = raw.network.iter().map(|network| &network.name);
+    let names =
+        names.chain(raw.client_certificate.iter().map(|pin| &pin.name)).chain(raw.legacy.iter().map(|legacy| &legacy.name));
+    let mut seen = std::collections::HashSet::new();
+    for name in names {
+        if name.is_empty() || name.contains(':') || !seen.insert(name) {
+            return Err(Error::value(
+                "name",
+                name.clone(),
+                "of a [[network]], [[client_certificate]] or [[legacy]] is empty, has a colon, or stands twice",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Outbound ranges that providers publish for all their customers together.
@@ -358,10 +541,12 @@ const SHARED_BY_CUSTOMERS: [(&str, &str); 17] = [
     ("Google", "216.239.32.0/19"),
 ];
 
-fn provider_of(address: IpAddr) -> Option<&'static str> {
+fn provider_of(block: &smtp_in::Cidr) -> Option<&'static str> {
     SHARED_BY_CUSTOMERS
         .iter()
-        .find(|(_, range)| smtp_in::Cidr::parse(range).is_ok_and(|range| range.contains(address)))
+        .find(|(_, range)| {
+            smtp_in::Cidr::parse(range).is_ok_and(|range| range.contains(block.address()) && range.prefix() <= block.prefix())
+        })
         .map(|(provider, _)| *provider)
 }
 
@@ -420,6 +605,38 @@ fn lookup_settings(
         deadline: raw.dns.deadline.map_or(Duration::from_secs(15), |span| span.0),
         ..lookup::Settings::default()
     })
+}
+
+fn admin(raw: &raw::Admin, base: &Path) -> Result<Option<Admin>, Error> {
+    let Some(listen) = raw.listen.as_deref() else { return Ok(None) };
+    let listen = address("admin.listen", listen)?;
+    let certificate = pair("admin", raw.certificate.as_deref(), raw.key.as_deref(), base)?;
+    if !listen.ip().is_loopback() && certificate.is_none() {
+        return Err(Error::value(
+            "admin.listen",
+            listen.to_string(),
+            "is not loopback, and tokens must not cross a network in clear; set admin.certificate and admin.key, or listen on 127.0.0.1",
+        ));
+    }
+    Ok(Some(Admin { listen, hosts: raw.hosts.clone(), certificate }))
+}
+
+fn partners(raw: &[raw::Pin], base: &Path) -> Result<Vec<Partner>, Error> {
+    let mut partners: Vec<Partner> = Vec::new();
+    for typed in raw {
+        let (domain, pin) = self::pin(typed, base)?;
+        if partners.iter().any(|partner| partner.domain == domain) {
+            return Err(Error::value("pin.domain", domain.to_string(), "has two pins; keep one of them"));
+        }
+        let review = typed.review.as_deref().map(|text| {
+            let problem =
+                || Error::value(format!("pin.review of `{domain}`"), text, "is no date; write for example \"2027-06-30\"");
+            Timestamp::of_date(text).ok_or_else(problem)
+        });
+        partners.push(Partner { review: review.transpose()?, domain, pin });
+    }
+    partners.sort_by(|a, b| a.domain.cmp(&b.domain));
+    Ok(partners)
 }
 
 fn pin(raw: &raw::Pin, base: &Path) -> Result<(Domain, Pin), Error> {

@@ -23,6 +23,7 @@ use crate::audit;
 use crate::escrow::Notice;
 use crate::lookup::Lookup;
 use crate::mail::{Domain, Reply};
+use crate::policy::Lane;
 use crate::queue::Outcome;
 use crate::transport::tlsrpt::ResultType;
 use crate::transport::{
@@ -262,7 +263,7 @@ impl Attempts {
         contents: &impl Contents,
     ) -> Hosted {
         let hop = dial.hop;
-        let Some(_slot) = self.pool.slot(&hop.host, hop.port).await else {
+        let Some(_slot) = self.pool.slot(&hop.host, hop.port, transaction.lane).await else {
             return Hosted::Ended(HopEnd::Silent(Reason::Timeout));
         };
         let key = key_of(dial);
@@ -391,7 +392,7 @@ impl Attempts {
     }
 
     async fn notify_proven(&self, dial: &Dial<'_>, evidence: &DomainEvidence, notice: &Notice) -> Hosted {
-        let Some(_slot) = self.pool.slot(&dial.hop.host, dial.hop.port).await else {
+        let Some(_slot) = self.pool.slot(&dial.hop.host, dial.hop.port, Lane::First).await else {
             return Hosted::Ended(HopEnd::Silent(Reason::Timeout));
         };
         match self.connect(dial, evidence).await {
@@ -406,7 +407,7 @@ impl Attempts {
     }
 
     async fn notify_unproven(&self, hop: &Hop, notice: &Notice) -> Hosted {
-        let Some(_slot) = self.pool.slot(&hop.host, hop.port).await else {
+        let Some(_slot) = self.pool.slot(&hop.host, hop.port, Lane::First).await else {
             return Hosted::Ended(HopEnd::Silent(Reason::Timeout));
         };
         let unproven = unproven_plan(&hop.host);
@@ -429,7 +430,7 @@ impl Attempts {
     }
 
     async fn notify_in_clear(&self, hop: &Hop, notice: &Notice) -> Hosted {
-        let Some(_slot) = self.pool.slot(&hop.host, hop.port).await else {
+        let Some(_slot) = self.pool.slot(&hop.host, hop.port, Lane::First).await else {
             return Hosted::Ended(HopEnd::Silent(Reason::Timeout));
         };
         let mut channel = match self.open(hop).await {
@@ -586,6 +587,7 @@ async fn fixed_evidence(domain: &Domain, route: &FixedRoute) -> DomainEvidence {
     let host = MxHost { preference: 0, name: name.clone(), addresses, tlsa: Evidence::Absent(Denial::Claimed) };
     DomainEvidence {
         domain: domain.clone(),
+        alias_of: None,
         mx: Evidence::Present((vec![host], Security::Secure)),
         sts: Evidence::Absent(Denial::Claimed),
         pin: Some(Pin { level: Level::Authenticated, hosts: vec![name], certificates, ca_pem }),

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::content::{Content, LineLaw};
 use crate::mail::{Mailbox, Notify, Reply};
+use crate::policy::Lane;
 use crate::smtp::data::DataWriter;
 use crate::smtp::reply::ReplyReader;
 use crate::transport::Reason;
@@ -117,6 +118,7 @@ pub enum RequireTls {
 /// One mail transaction: one reverse-path, one recipient.
 #[derive(Clone, Debug)]
 pub struct Transaction<'a> {
+    pub lane: Lane,
     /// `None`: the null reverse-path.
     pub reverse_path: Option<&'a Mailbox>,
     pub recipient: &'a Mailbox,

@@ -16,7 +16,7 @@ use super::fallback::{self, Parcels, notice_of, record_of};
 use super::history::{History, Seen};
 use super::settings::{NoticeMode, Settings};
 use super::weather::Shown;
-use super::worker::{Uncertain, now};
+use super::worker::now;
 use crate::audit::{Event, Record};
 use crate::escrow::Why;
 use crate::mail::{BodyId, Domain, Mailbox, Notify, Reply, Timestamp};
@@ -42,7 +42,6 @@ pub(super) struct Finish {
     parcels: Arc<Parcels>,
     attempts: Arc<Attempts>,
     history: Arc<History>,
-    uncertain: Uncertain,
     alarmed: Mutex<Option<Instant>>,
 }
 
@@ -69,7 +68,7 @@ impl Finish {
         attempts: Arc<Attempts>,
         history: Arc<History>,
     ) -> Finish {
-        Finish { settings, store, vault, parcels, attempts, history, uncertain: Uncertain::default(), alarmed: Mutex::default() }
+        Finish { settings, store, vault, parcels, attempts, history, alarmed: Mutex::default() }
     }
 
     pub(super) fn parcels(&self) -> Arc<Parcels> {
@@ -103,29 +102,32 @@ impl Finish {
         // In foul weather of our own it is not the domain that lost something.
         let is_ours = attempted.shown == Some(Shown::Gone) && self.attempts.weather.suspicion().is_some();
         let seen = Seen::of(&attempted).filter(|_| !is_ours);
+        let next_at = self.message_ended(row, open, body, &attempted).await;
+        // Only now: until the outcome is written, a crash would have the message sent once more.
         self.history.saw(&row.copy.domain, attempted.shown, seen, now()).await;
+        next_at
+    }
+
+    async fn message_ended(&self, row: &CopyRow, open: &OpenCopy, body: Arc<Sealed>, attempted: &Attempted) -> Option<Timestamp> {
         let is_uncertain = attempted.outcome == Outcome::Uncertain;
-        if let (true, Some(host)) = (is_uncertain, &attempted.host) {
-            self.uncertain.note(row.copy.id, host.clone());
-        }
+        let may_have = may_have(row, attempted);
         match self.next(row, open, &attempted.outcome) {
-            Next::Delivered => self.delivered(row, open, &attempted).await,
+            Next::Delivered => self.delivered(row, open, attempted).await,
             Next::Again { at, reason } => {
                 let outcome = if is_uncertain { "uncertain" } else { "delayed" };
-                self.late(row, open, &attempted, reason, outcome, at).await
+                self.late(row, open, attempted, reason, outcome, at).await
             }
             Next::Bounced { reason } => {
-                let host = self.uncertain.of(row.copy.id);
-                let uncertain = is_uncertain.then_some(Finding::Uncertain { host: host.as_ref().map(Domain::as_str) });
-                self.bounced(row, open, &attempted, reason, uncertain).await
+                let uncertain = is_uncertain.then_some(Finding::Uncertain { host: may_have.map(Domain::as_str) });
+                self.bounced(row, open, attempted, reason, uncertain).await
             }
-            Next::Portal(portal) => match self.uncertain.of(row.copy.id) {
+            Next::Portal(portal) => match may_have {
                 // What may have arrived is not put into the portal as if it had not.
                 Some(host) => {
                     let uncertain = Finding::Uncertain { host: Some(host.as_str()) };
-                    self.bounced(row, open, &attempted, portal.reason(), Some(uncertain)).await
+                    self.bounced(row, open, attempted, portal.reason(), Some(uncertain)).await
                 }
-                None => self.out_of_reach(row, open, body, &attempted, portal.reason()).await,
+                None => self.out_of_reach(row, open, body, attempted, portal.reason()).await,
             },
         }
     }
@@ -207,6 +209,7 @@ impl Finish {
         };
         let requirement = Requirement { require_tls: require_tls == RequireTls::Yes, ..facts.requirement };
         let transaction = Transaction {
+            lane: row.copy.class.lane(),
             reverse_path: reverse_path.as_ref(),
             recipient: &recipient,
             smtputf8: facts.smtputf8,
@@ -217,8 +220,8 @@ impl Finish {
             envid: &envid,
         };
         let contents = SealedContents { open, id: row.copy.body, body };
-        let prefer = self.uncertain.of(row.copy.id);
-        Some(self.attempts.deliver(&requirement, way, &transaction, &contents, prefer.as_ref()).await)
+        let prefer = row.uncertain_host.as_ref();
+        Some(self.attempts.deliver(&requirement, way, &transaction, &contents, prefer).await)
     }
 
     async fn delivered(&self, row: &CopyRow, open: &OpenCopy, attempted: &Attempted) -> Option<Timestamp> {
@@ -244,7 +247,6 @@ impl Finish {
             }
         }
         commit.records.push(record);
-        self.uncertain.forget(row.copy.id);
         if row.copy.kind == CopyKind::TlsReport {
             metrics().tls_report("mail");
         }
@@ -314,6 +316,10 @@ impl Finish {
         let at = now();
         let mut commit = settled(row, CopyState::Queued { next_at }, at, Some(reason));
         (commit.bodies, commit.copies, commit.delay_told) = (with.bodies, with.copies, with.delay_told);
+        if let (Outcome::Uncertain, Some(host)) = (&attempted.outcome, &attempted.host) {
+            // Kept with the state: after a restart too it is asked first, and the copy never becomes a parcel.
+            commit.uncertain.push((row.copy.id, host.clone()));
+        }
         commit.records.push(self.record(row, Event::Delayed, attempted, Some(reason), at));
         metrics().delivery(kind_word(row.copy.kind), outcome, "none");
         metrics().refusal(reason.as_str());
@@ -345,7 +351,6 @@ impl Finish {
             commit.bodies.push(body);
             commit.copies.push(copy);
         }
-        self.uncertain.forget(row.copy.id);
         self.count_end(row, reason);
         self.commit(commit).await;
         None
@@ -515,6 +520,12 @@ pub fn refuse(vault: &Vault, settings: &Settings, row: &CopyRow, reason: Reason,
         commit.copies.push(copy);
     }
     commit
+}
+
+/// The host that may have the message: it did not answer the final dot, now or in an earlier attempt.
+fn may_have<'a>(row: &'a CopyRow, attempted: &'a Attempted) -> Option<&'a Domain> {
+    let now = attempted.host.as_ref().filter(|_| attempted.outcome == Outcome::Uncertain);
+    now.or(row.uncertain_host.as_ref())
 }
 
 fn settled(row: &CopyRow, to: CopyState, at: Timestamp, reason: Option<Reason>) -> Commit {

@@ -11,7 +11,7 @@ use super::attempt::Attempted;
 use super::settings::Settings;
 use super::weather::Shown;
 use crate::mail::{Domain, Timestamp};
-use crate::observe;
+use crate::observe::{self, Event};
 use crate::queue::Outcome;
 use crate::store::{self, Handle};
 use crate::transport::{Level, Reason, RefusalKind};
@@ -106,11 +106,13 @@ pub(super) struct History {
     settings: Arc<Settings>,
     store: Handle,
     noted: Mutex<HashMap<Domain, (Standing, Instant)>>,
+    /// Domains that fell short, with what they had shown: told of once more when they show it again.
+    short: Mutex<HashMap<Domain, Standing>>,
 }
 
 impl History {
     pub(super) fn new(settings: Arc<Settings>, store: Handle) -> History {
-        History { settings, store, noted: Mutex::default() }
+        History { settings, store, noted: Mutex::default(), short: Mutex::default() }
     }
 
     /// Writes down what a domain showed, and tells if it is less than before.
@@ -119,18 +121,21 @@ impl History {
         if self.settings.routes.contains_key(domain) || self.settings.default_hop.is_some() {
             return;
         }
-        if let Err(error) = self.write_down(domain, shown, seen, now).await {
-            observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+        match self.write_down(domain, shown, seen, now).await {
+            Ok(news) => news.iter().for_each(observe::log),
+            Err(error) => observe::log(&Event::StoreFailed { what: error.to_string() }),
         }
     }
 
+    /// Returns what is to be told.
     async fn write_down(
         &self,
         domain: &Domain,
         shown: Option<Shown>,
         seen: Option<Seen>,
         now: Timestamp,
-    ) -> Result<(), store::Error> {
+    ) -> Result<Vec<Event>, store::Error> {
+        let mut news = Vec::new();
         let standing = match seen {
             Some(Seen::Proven(Level::Authenticated)) => Some(Standing::Authenticated),
             Some(Seen::Proven(Level::Verified)) => Some(Standing::Verified),
@@ -142,8 +147,12 @@ impl History {
             Some(Seen::Violated(_) | Seen::Short(_)) => true,
             Some(Seen::Proven(_)) | None => standing.is_some_and(|standing| !self.is_noted(domain, standing)),
         };
+        let recovered = standing.and_then(|standing| self.recovered(domain, standing));
+        if let (Some(_), Some(standing)) = (recovered, standing) {
+            news.push(Event::DomainBetter { domain: domain.clone(), was: "worse", now: standing.as_str() });
+        }
         if !is_news {
-            return Ok(());
+            return Ok(news);
         }
         let was = self.store.standing(domain).await?;
         let was = was.filter(|(_, at)| now.since_ms(*at) < EXPECTED_MS).and_then(|(word, _)| Standing::parse(&word));
@@ -151,9 +160,15 @@ impl History {
             && let Some(reason) = falls_short(was, seen)
             && self.store.note_alarm(domain, now, TELL_EVERY_MS).await?
         {
-            observe::log(&observe::Event::DomainWorse { domain: domain.clone(), was: was.as_str(), reason: reason.as_str() });
+            news.push(Event::DomainWorse { domain: domain.clone(), was: was.as_str(), reason: reason.as_str() });
+            self.fell_short(domain, was);
         }
-        let Some(standing) = standing.filter(|standing| !self.is_noted(domain, *standing)) else { return Ok(()) };
+        if let (Some(was), Some(standing), None) = (was, standing, recovered)
+            && standing > was
+        {
+            news.push(Event::DomainBetter { domain: domain.clone(), was: was.as_str(), now: standing.as_str() });
+        }
+        let Some(standing) = standing.filter(|standing| !self.is_noted(domain, *standing)) else { return Ok(news) };
         self.store.note_starttls(domain, now).await?;
         // STARTTLS alone takes nothing back: the message may have asked for no more.
         let is_kept = standing == Standing::StartTls && was.is_some_and(|was| was > Standing::StartTls);
@@ -165,7 +180,20 @@ impl History {
             noted.clear();
         }
         noted.insert(domain.clone(), (standing, Instant::now()));
-        Ok(())
+        Ok(news)
+    }
+
+    fn fell_short(&self, domain: &Domain, was: Standing) {
+        let mut short = self.short.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if short.len() < NOTED_MAX {
+            short.insert(domain.clone(), was);
+        }
+    }
+
+    /// What the domain had shown before it fell short, now that it shows as much.
+    fn recovered(&self, domain: &Domain, standing: Standing) -> Option<Standing> {
+        let mut short = self.short.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if short.get(domain).is_some_and(|was| standing >= *was) { short.remove(domain) } else { None }
     }
 
     fn is_noted(&self, domain: &Domain, standing: Standing) -> bool {
@@ -201,5 +229,36 @@ mod tests {
         for (was, seen, is_worse) in cases {
             assert_eq!(falls_short(was, seen).is_some(), is_worse, "{was:?} {seen:?}");
         }
+    }
+    #[tokio::test]
+    async fn what_a_domain_gains_and_wins_back_is_told_once_and_a_first_sight_never() {
+        use crate::vault::Vault;
+        let folder = std::env::temp_dir().join(format!("wardpost-history-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let store_settings = store::Settings { folder: folder.clone(), body_file_bytes: 1024 };
+        let store = Handle::open(store_settings, Arc::new(Vault::ephemeral())).unwrap();
+        let name = Domain::parse("gateway.example").unwrap();
+        let settings = Settings::new(name, Arc::new(rustls::RootCertStore::empty()));
+        let history = History::new(Arc::new(settings), store.clone());
+        let domain = Domain::parse("p.example").unwrap();
+        let proven = |level| Some(Seen::Proven(level));
+        let steps: [(Option<Seen>, &[&str]); 8] = [
+            (proven(Level::Verified), &[]),
+            (proven(Level::Authenticated), &["domain-better domain=p.example was=verified now=authenticated"]),
+            (proven(Level::Authenticated), &[]),
+            (Some(Seen::Violated(Reason::TlsaInvalid)), &["domain-worse domain=p.example was=authenticated reason=tlsa-invalid"]),
+            (Some(Seen::Violated(Reason::TlsaInvalid)), &[]),
+            // Less than it had is no recovery.
+            (proven(Level::Verified), &[]),
+            (proven(Level::Authenticated), &["domain-better domain=p.example was=worse now=authenticated"]),
+            (proven(Level::Authenticated), &[]),
+        ];
+        for (n, (seen, expected)) in steps.into_iter().enumerate() {
+            let at = Timestamp::from_secs(1_700_000_000 + n as i64 * 60);
+            let news = history.write_down(&domain, Some(Shown::StartTls), seen, at).await.unwrap();
+            assert_eq!(news.iter().map(Event::text).collect::<Vec<_>>(), expected, "step {n}");
+        }
+        store.close().await;
+        let _ = std::fs::remove_dir_all(&folder);
     }
 }

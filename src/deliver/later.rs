@@ -267,6 +267,7 @@ impl Later {
         let envid: String = dice.iter().map(|byte| format!("{byte:02x}")).collect();
         let notify = needs.notify;
         let transaction = Transaction {
+            lane: crate::policy::Lane::Bulk,
             reverse_path: reverse_path.as_ref(),
             recipient: &recipient,
             smtputf8: needs.smtputf8,

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::channel::{Channel, Proven};
 use crate::mail::Domain;
+use crate::policy::Lane;
 use crate::transport::{PlanHash, Reason, TlsClient};
 
 /// How connections are kept.
@@ -70,9 +71,33 @@ struct Parked {
 struct State {
     idle: HashMap<Key, Vec<Parked>>,
     idle_count: usize,
-    slots: HashMap<(Domain, u16), Arc<Semaphore>>,
+    slots: HashMap<(Domain, u16), Slots>,
     dead: HashMap<SocketAddr, (Instant, Reason)>,
     tls: HashMap<PlanHash, (Arc<TlsClient>, Instant, Instant)>,
+}
+
+/// How many may talk to one host at a time, in all and of runs.
+#[derive(Clone)]
+struct Slots {
+    all: Arc<Semaphore>,
+    bulk: Arc<Semaphore>,
+}
+
+impl Slots {
+    fn of(max: usize) -> Slots {
+        Slots { all: Arc::new(Semaphore::new(max)), bulk: Arc::new(Semaphore::new(bulk_share(max))) }
+    }
+}
+
+/// The part of so many places that runs of many may take: the rest is free for what comes one by one.
+pub(super) fn bulk_share(max: usize) -> usize {
+    (max - max / 4).min(max.saturating_sub(1)).max(1)
+}
+
+/// A host's slot, free again when dropped.
+pub struct Slot {
+    _all: OwnedSemaphorePermit,
+    _bulk: Option<OwnedSemaphorePermit>,
 }
 
 pub struct Pool {
@@ -94,19 +119,25 @@ impl Pool {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Waits for one of the host's slots; `None` if they stay taken too long.
-    pub async fn slot(&self, host: &Domain, port: u16) -> Option<OwnedSemaphorePermit> {
-        let semaphore = {
+    /// Waits for one of the host's slots; `None` if they stay taken too long. Runs of many leave a quarter of them free.
+    pub async fn slot(&self, host: &Domain, port: u16, lane: Lane) -> Option<Slot> {
+        let Slots { all, bulk } = {
             let mut state = self.state();
             if state.slots.len() > HOSTS_MAX {
                 let full = self.settings.per_host_max;
-                state.slots.retain(|_, slots| slots.available_permits() < full);
+                state.slots.retain(|_, slots| slots.all.available_permits() < full);
             }
-            let slots =
-                state.slots.entry((host.clone(), port)).or_insert_with(|| Arc::new(Semaphore::new(self.settings.per_host_max)));
-            Arc::clone(slots)
+            let slots = state.slots.entry((host.clone(), port)).or_insert_with(|| Slots::of(self.settings.per_host_max));
+            slots.clone()
         };
-        tokio::time::timeout(self.settings.wait_max, semaphore.acquire_owned()).await.ok()?.ok()
+        let take = async {
+            let bulk = match lane {
+                Lane::First => None,
+                Lane::Bulk => Some(bulk.acquire_owned().await.ok()?),
+            };
+            Some(Slot { _all: all.acquire_owned().await.ok()?, _bulk: bulk })
+        };
+        tokio::time::timeout(self.settings.wait_max, take).await.ok()?
     }
 
     /// A kept connection that the peer has confirmed to be clean. Others that are found on the way are closed.

@@ -149,7 +149,7 @@ impl Attempts {
         };
         let (mut proofs, mut ends) = (Vec::new(), Vec::new());
         for hop in hops.iter().take(HOSTS_MAX) {
-            let Some(_slot) = self.pool.slot(&hop.host, hop.port).await else {
+            let Some(_slot) = self.pool.slot(&hop.host, hop.port, crate::policy::Lane::First).await else {
                 ends.push(HopEnd::Silent(Reason::Timeout));
                 continue;
             };

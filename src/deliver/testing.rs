@@ -50,6 +50,7 @@ impl AskWay for Table {
         Box::pin(async move {
             found.unwrap_or_else(|| DomainEvidence {
                 domain: domain.clone(),
+                alias_of: None,
                 mx: Evidence::Unknown(crate::transport::Why::ServFail),
                 sts: Evidence::Absent(Denial::Claimed),
                 pin: None,
@@ -157,6 +158,7 @@ pub fn evidence(of: &str, hosts: &[usize]) -> DomainEvidence {
         .collect();
     DomainEvidence {
         domain: domain(of),
+        alias_of: None,
         mx: Evidence::Present((hosts, Security::Insecure)),
         sts: Evidence::Absent(Denial::Claimed),
         pin: None,
@@ -194,6 +196,7 @@ pub fn with_sts(mut evidence: DomainEvidence, mx: &str) -> DomainEvidence {
 
 pub fn to<'a>(recipient: &'a Mailbox, from: &'a Mailbox) -> Transaction<'a> {
     Transaction {
+        lane: crate::policy::Lane::First,
         reverse_path: Some(from),
         recipient,
         smtputf8: false,

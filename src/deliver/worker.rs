@@ -5,7 +5,7 @@
 //! everything they entail in one transaction; they share the sync of whatever else is being committed.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -17,12 +17,13 @@ use super::fallback::Parcels;
 use super::finish::{Finish, ROOM_EVERY, with_room};
 use super::history::History;
 use super::later::{self, Later};
-use super::pool::Pool;
+use super::pool::{Pool, bulk_share};
 use super::settings::Settings;
 use super::tally::Tally;
 use super::weather::Weather;
 use crate::mail::{CopyId, Domain, Timestamp};
 use crate::observe;
+use crate::policy::Lane;
 use crate::store::{Commit, CopyRow, Handle, Settle};
 use crate::vault::Vault;
 
@@ -38,6 +39,8 @@ const ASK_AT_LEAST: Duration = Duration::from_secs(30);
 const LANE_FULL_WAIT: Duration = Duration::from_secs(2);
 /// How long a copy whose attempt panicked waits: if the copy is the cause, it must not keep us busy.
 const PANIC_WAIT: Duration = Duration::from_secs(300);
+/// One place in so many is a run's, even if others wait.
+const BULK_TURN: u32 = 8;
 /// How long a stop waits for attempts under way.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
@@ -46,7 +49,8 @@ pub struct Deliver;
 
 /// The running room. Dropping it leaves attempts to end by themselves; [`Running::stop`] waits for them.
 pub struct Running {
-    warm: mpsc::Sender<CopyRow>,
+    first: mpsc::Sender<CopyRow>,
+    bulk: mpsc::Sender<CopyRow>,
     stop: watch::Sender<bool>,
     dispatcher: JoinHandle<()>,
     later: JoinHandle<()>,
@@ -61,6 +65,8 @@ struct Shared {
     pool: Arc<Pool>,
     tally: Arc<Tally>,
     fast: Arc<Semaphore>,
+    /// The part of `fast` that runs of many may take.
+    bulk: Arc<Semaphore>,
     slow: Arc<Semaphore>,
     /// A slow attempt has given up its fast place.
     freed: Notify,
@@ -68,6 +74,7 @@ struct Shared {
 
 /// An attempt is over.
 struct Done {
+    lane: Lane,
     domain: Domain,
     /// When the copy is due again, if it is.
     next_at: Option<Timestamp>,
@@ -104,6 +111,7 @@ impl Deliver {
         let finish = Finish::new(Arc::clone(&settings), store.clone(), vault, parcels, attempts, history);
         let shared = Arc::new(Shared {
             fast: Arc::new(Semaphore::new(settings.attempts_max)),
+            bulk: Arc::new(Semaphore::new(bulk_share(settings.attempts_max))),
             slow: Arc::new(Semaphore::new(settings.slow_max)),
             freed: Notify::new(),
             settings,
@@ -112,11 +120,12 @@ impl Deliver {
             pool,
             tally,
         });
-        let (warm, warm_rows) = mpsc::channel(shared.settings.warm_max.max(1));
+        let (first, first_rows) = mpsc::channel(shared.settings.warm_max.max(1));
+        let (bulk, bulk_rows) = mpsc::channel(shared.settings.warm_max.max(1));
         let (stop, stopped) = watch::channel(false);
         let later = tokio::spawn(later::run(later, stopped.clone()));
-        let dispatcher = tokio::spawn(dispatch(Arc::clone(&shared), warm_rows, stopped));
-        Running { warm, stop, dispatcher, later, shared }
+        let dispatcher = tokio::spawn(dispatch(Arc::clone(&shared), first_rows, bulk_rows, stopped));
+        Running { first, bulk, stop, dispatcher, later, shared }
     }
 }
 
@@ -124,8 +133,11 @@ impl Running {
     /// Where the pipeline hands over copies that it has just committed as in flight. It takes a permit before the
     /// commit, so that a copy is either handed over or left queued in the store.
     #[must_use]
-    pub fn warm(&self) -> mpsc::Sender<CopyRow> {
-        self.warm.clone()
+    pub fn warm(&self, lane: Lane) -> mpsc::Sender<CopyRow> {
+        match lane {
+            Lane::First => self.first.clone(),
+            Lane::Bulk => self.bulk.clone(),
+        }
     }
 
     /// The maker of parcels, for releases and new codes.
@@ -160,20 +172,20 @@ impl Running {
 
 /// The copies that wait for one domain.
 #[derive(Default)]
-struct Lane {
+struct Waiting {
     running: usize,
     waiting: VecDeque<CopyRow>,
 }
 
 /// All lanes, and the order in which those with work and room take their turns.
 #[derive(Default)]
-struct Lanes {
-    lanes: HashMap<Domain, Lane>,
+struct ByDomain {
+    lanes: HashMap<Domain, Waiting>,
     turns: VecDeque<Domain>,
     waiting: usize,
 }
 
-impl Lanes {
+impl ByDomain {
     /// Takes a row in, or gives it back if its lane is full.
     fn push(&mut self, mut row: CopyRow, per_domain_max: usize) -> Option<CopyRow> {
         let domain = row.copy.domain.clone();
@@ -230,20 +242,118 @@ impl Lanes {
     }
 }
 
-async fn dispatch(shared: Arc<Shared>, mut warm: mpsc::Receiver<CopyRow>, mut stopped: watch::Receiver<bool>) {
+/// What waits of one lane: in memory, on its way from the pipeline, and in the store from `ask_at` on.
+struct Side {
+    lane: Lane,
+    /// Attempts for one domain at a time.
+    per_domain_max: usize,
+    waiting_max: usize,
+    lanes: ByDomain,
+    warm: mpsc::Receiver<CopyRow>,
+    ask_at: Instant,
+}
+
+impl Side {
+    fn of(lane: Lane, settings: &Settings, warm: mpsc::Receiver<CopyRow>) -> Side {
+        let per_domain_max = match lane {
+            Lane::First => settings.per_domain_max,
+            Lane::Bulk => bulk_share(settings.per_domain_max),
+        };
+        let waiting_max = settings.attempts_max.saturating_mul(4).max(CLAIM_MAX);
+        Side { lane, per_domain_max, waiting_max, lanes: ByDomain::default(), warm, ask_at: Instant::now() }
+    }
+
+    fn has_room(&self) -> bool {
+        self.lanes.waiting < self.waiting_max
+    }
+
+    fn pop(&mut self) -> Option<CopyRow> {
+        self.lanes.pop(self.per_domain_max)
+    }
+
+    fn take_in(&mut self, shared: &Shared, row: CopyRow) {
+        if let Some(row) = self.lanes.push(row, self.per_domain_max) {
+            give_back(shared, vec![row]);
+        }
+    }
+
+    /// Claims what is due; sets when to ask again.
+    async fn claim(&mut self, shared: &Shared) {
+        let max = self.waiting_max.saturating_sub(self.lanes.waiting).min(CLAIM_MAX);
+        let rows = match shared.store.claim_of(self.lane, now(), max).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+                self.ask_at = Instant::now() + ASK_AT_LEAST;
+                return;
+            }
+        };
+        let is_full = rows.len() >= max;
+        let per_domain_max = self.per_domain_max;
+        let back: Vec<CopyRow> = rows.into_iter().filter_map(|row| self.lanes.push(row, per_domain_max)).collect();
+        if !back.is_empty() {
+            give_back(shared, back);
+        }
+        self.ask_at = if is_full {
+            Instant::now()
+        } else {
+            let latest = Instant::now() + ASK_AT_LEAST;
+            match shared.store.next_due(self.lane).await {
+                Ok(Some(next_at)) => latest.min(instant_of(next_at)),
+                Ok(None) | Err(_) => latest,
+            }
+        };
+    }
+
+    fn left(&mut self) -> Vec<CopyRow> {
+        self.warm.close();
+        let mut left = self.lanes.drain();
+        while let Ok(row) = self.warm.try_recv() {
+            left.push(row);
+        }
+        left
+    }
+}
+
+/// Which lane goes next: always the first, but for every eighth place, so that runs go on whatever comes.
+fn next_of(
+    first: &mut Side,
+    bulk: &mut Side,
+    places: &Arc<Semaphore>,
+    turn: &mut u32,
+) -> Option<(CopyRow, Option<OwnedSemaphorePermit>)> {
+    let is_bulks_turn = *turn % BULK_TURN == BULK_TURN - 1;
+    if !is_bulks_turn && let Some(row) = first.pop() {
+        *turn = turn.wrapping_add(1);
+        return Some((row, None));
+    }
+    if let Ok(place) = Arc::clone(places).try_acquire_owned()
+        && let Some(row) = bulk.pop()
+    {
+        *turn = 0;
+        return Some((row, Some(place)));
+    }
+    first.pop().map(|row| (row, None))
+}
+
+async fn dispatch(
+    shared: Arc<Shared>,
+    first: mpsc::Receiver<CopyRow>,
+    bulk: mpsc::Receiver<CopyRow>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let settings = Arc::clone(&shared.settings);
-    let waiting_max = settings.attempts_max.saturating_mul(4).max(CLAIM_MAX);
+    let mut first = Side::of(Lane::First, &settings, first);
+    let mut bulk = Side::of(Lane::Bulk, &settings, bulk);
     let due = shared.store.due_signal();
     let (done, mut over) = mpsc::unbounded_channel::<Done>();
-    let mut lanes = Lanes::default();
-    let mut ask_at = Instant::now();
     let mut sweep_at = Instant::now() + settings.pool.idle_max;
+    let mut turn = 0;
     loop {
-        while let Ok(permit) = Arc::clone(&shared.fast).try_acquire_owned() {
-            let Some(row) = lanes.pop(settings.per_domain_max) else { break };
-            tokio::spawn(attempt(Arc::clone(&shared), row, permit, done.clone()));
+        while let Ok(place) = Arc::clone(&shared.fast).try_acquire_owned() {
+            let Some((row, bulk_place)) = next_of(&mut first, &mut bulk, &shared.bulk, &mut turn) else { break };
+            tokio::spawn(attempt(Arc::clone(&shared), row, (place, bulk_place), done.clone()));
         }
-        let has_room = lanes.waiting < waiting_max;
         tokio::select! {
             biased;
             changed = stopped.changed() => {
@@ -252,67 +362,34 @@ async fn dispatch(shared: Arc<Shared>, mut warm: mpsc::Receiver<CopyRow>, mut st
                 }
             }
             Some(done) = over.recv() => {
-                lanes.done(&done.domain, settings.per_domain_max);
+                let side = if done.lane == Lane::Bulk { &mut bulk } else { &mut first };
+                side.lanes.done(&done.domain, side.per_domain_max);
                 if let Some(next_at) = done.next_at {
-                    ask_at = ask_at.min(instant_of(next_at));
+                    side.ask_at = side.ask_at.min(instant_of(next_at));
                 }
             }
             () = shared.freed.notified() => {}
-            row = warm.recv(), if has_room => match row {
-                Some(row) => take_in(&shared, &mut lanes, row),
+            row = first.warm.recv(), if first.has_room() => match row {
+                Some(row) => first.take_in(&shared, row),
                 // Every sender is gone: so is `Running`.
                 None => break,
             },
-            () = due.notified(), if has_room => ask_at = Instant::now(),
-            () = tokio::time::sleep_until(ask_at), if has_room => {
-                let free = (waiting_max - lanes.waiting).min(CLAIM_MAX);
-                ask_at = claim(&shared, &mut lanes, free).await;
-            }
+            () = due.notified() => (first.ask_at, bulk.ask_at) = (Instant::now(), Instant::now()),
+            () = tokio::time::sleep_until(first.ask_at), if first.has_room() => first.claim(&shared).await,
+            row = bulk.warm.recv(), if bulk.has_room() => match row {
+                Some(row) => bulk.take_in(&shared, row),
+                None => break,
+            },
+            () = tokio::time::sleep_until(bulk.ask_at), if bulk.has_room() => bulk.claim(&shared).await,
             () = tokio::time::sleep_until(sweep_at) => {
                 shared.pool.sweep();
                 sweep_at = Instant::now() + settings.pool.idle_max;
             }
         }
     }
-    warm.close();
-    let mut left = lanes.drain();
-    while let Ok(row) = warm.try_recv() {
-        left.push(row);
-    }
+    let mut left = first.left();
+    left.extend(bulk.left());
     release(&shared.store, left).await;
-}
-
-fn take_in(shared: &Shared, lanes: &mut Lanes, row: CopyRow) {
-    if let Some(row) = lanes.push(row, shared.settings.per_domain_max) {
-        give_back(shared, vec![row]);
-    }
-}
-
-/// Claims what is due; says when to ask again.
-async fn claim(shared: &Shared, lanes: &mut Lanes, max: usize) -> Instant {
-    let rows = match shared.store.claim(now(), max).await {
-        Ok(rows) => rows,
-        Err(error) => {
-            observe::log(&observe::Event::StoreFailed { what: error.to_string() });
-            return Instant::now() + ASK_AT_LEAST;
-        }
-    };
-    let is_full = rows.len() >= max;
-    let mut back = Vec::new();
-    for row in rows {
-        back.extend(lanes.push(row, shared.settings.per_domain_max));
-    }
-    if !back.is_empty() {
-        give_back(shared, back);
-    }
-    if is_full {
-        return Instant::now();
-    }
-    let latest = Instant::now() + ASK_AT_LEAST;
-    match shared.store.next_due().await {
-        Ok(Some(next_at)) => latest.min(instant_of(next_at)),
-        Ok(None) | Err(_) => latest,
-    }
 }
 
 /// Gives claimed copies back to the store, untried, because their lane is full. Beside the dispatcher: a full disk
@@ -353,20 +430,25 @@ fn untried(row: &CopyRow, wait: Duration) -> Commit {
 }
 
 /// Runs one attempt in a task of its own, so that a panic costs that attempt and no more.
-async fn attempt(shared: Arc<Shared>, row: CopyRow, fast: OwnedSemaphorePermit, done: mpsc::UnboundedSender<Done>) {
-    let domain = row.copy.domain.clone();
+async fn attempt(
+    shared: Arc<Shared>,
+    row: CopyRow,
+    places: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+    done: mpsc::UnboundedSender<Done>,
+) {
+    let (lane, domain) = (row.copy.class.lane(), row.copy.domain.clone());
     let (copy, generation, reason) = (row.copy.id, row.generation, row.last_reason.clone());
     let mut work = tokio::spawn({
         let shared = Arc::clone(&shared);
         async move { shared.finish.run(row).await }
     });
-    let mut permit = Some(fast);
+    let mut permit = (Some(places.0), places.1);
     let ended = tokio::select! {
         ended = &mut work => ended,
         () = tokio::time::sleep(shared.settings.slow_after) => {
             // A host that takes its time must not keep others from theirs.
             if let Ok(slow) = Arc::clone(&shared.slow).try_acquire_owned() {
-                permit = Some(slow);
+                permit = (Some(slow), None);
                 shared.freed.notify_one();
             }
             work.await
@@ -382,7 +464,7 @@ async fn attempt(shared: Arc<Shared>, row: CopyRow, fast: OwnedSemaphorePermit, 
     };
     drop(permit);
     // The dispatcher has ended only at a stop.
-    let _ = done.send(Done { domain, next_at });
+    let _ = done.send(Done { lane, domain, next_at });
 }
 
 /// Puts a copy back whose attempt ended without an outcome.
@@ -406,26 +488,4 @@ pub(super) fn now() -> Timestamp {
 fn instant_of(at: Timestamp) -> Instant {
     let ms = u64::try_from(at.since_ms(now())).unwrap_or(0);
     Instant::now() + Duration::from_millis(ms).min(ASK_AT_LEAST)
-}
-
-/// Hosts that may have a message whose end was not answered: the next attempt asks them first.
-#[derive(Default)]
-pub(super) struct Uncertain(Mutex<HashMap<CopyId, Domain>>);
-
-impl Uncertain {
-    pub(super) fn note(&self, copy: CopyId, host: Domain) {
-        self.map().insert(copy, host);
-    }
-
-    pub(super) fn of(&self, copy: CopyId) -> Option<Domain> {
-        self.map().get(&copy).cloned()
-    }
-
-    pub(super) fn forget(&self, copy: CopyId) {
-        self.map().remove(&copy);
-    }
-
-    fn map(&self) -> std::sync::MutexGuard<'_, HashMap<CopyId, Domain>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }

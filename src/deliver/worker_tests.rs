@@ -247,7 +247,7 @@ async fn queued_and_warm_copies_are_delivered_and_recorded_with_their_proof() {
     let mut facts = office.facts("sam@patient.example");
     facts.notify.success = true;
     let (body, warm) = office.copy(&facts, CopyState::InFlight);
-    let permit = running.warm().reserve_owned().await.unwrap();
+    let permit = running.warm(crate::policy::Lane::First).reserve_owned().await.unwrap();
     let warm_body = Some(Arc::clone(&body.sealed));
     office.store.commit(Commit { bodies: vec![body], copies: vec![warm.clone()], ..Commit::default() }).await.unwrap();
     permit.send(CopyRow {
@@ -257,6 +257,7 @@ async fn queued_and_warm_copies_are_delivered_and_recorded_with_their_proof() {
         last_reason: None,
         delay_told: false,
         changed_at: now(),
+        uncertain_host: None,
         warm_body,
     });
     let received = office.wait(0, 2).await;
@@ -524,4 +525,56 @@ async fn a_copy_that_does_not_open_is_held_for_a_person() {
     .await;
     within(running.stop()).await;
     assert_eq!(office.world.sinks[0].connection_count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_arrived_never_becomes_a_parcel_even_after_a_restart() {
+    let mut office = Office::new().await;
+    office.world.settings.schedule = Schedule { steps_ms: vec![3_600_000], normal_budget_ms: 600_000, ..Schedule::default() };
+    office.world.sinks[0].times(1, When::Content(None), Step::KeepAndDrop);
+    let copy = office.queue(&office.facts("pat@patient.example")).await;
+    let running = office.start();
+    office.wait(0, 1).await;
+    within(running.stop()).await;
+    let row = office.store.copy(copy.id).await.unwrap().unwrap();
+    assert!(matches!(row.copy.state, CopyState::Queued { .. }), "{:?}", row.copy.state);
+    // Another process, the same host without TLS, and no time left.
+    office.world.sinks[0].set_tls(None);
+    office.world.settings.schedule = Schedule { steps_ms: vec![5], normal_budget_ms: 0, ..Schedule::default() };
+    let to = CopyState::Queued { next_at: now() };
+    let due = store::Settle { copy: copy.id, generation: row.generation, to, at: now(), reason: None };
+    office.store.commit(Commit { settles: vec![due], ..Commit::default() }).await.unwrap();
+    let running = office.start();
+    let report = office.wait(1, 1).await.remove(0);
+    within(running.stop()).await;
+    assert_eq!(office.state(&copy).await, CopyState::Bounced);
+    assert!(String::from_utf8(report.content).unwrap().contains("may or may not have arrived"));
+    assert!(office.store.parcels(false, 10).await.unwrap().is_empty());
+}
+
+/// However many wait, a message that comes alone waits only for those that are under way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_many_keeps_no_single_message_waiting() {
+    const RUN: u64 = 600;
+    const AT_ONCE: usize = 4;
+    let mut office = Office::new().await;
+    office.world.settings.attempts_max = AT_ONCE;
+    let mut run = Commit::default();
+    for n in 0..RUN {
+        let mut facts = office.facts(&format!("p{n}@patient.example"));
+        facts.class = Class::Bulk;
+        let (body, copy) = office.copy(&facts, CopyState::Queued { next_at: now() });
+        run.bodies.push(body);
+        run.copies.push(copy);
+    }
+    office.store.commit(run).await.unwrap();
+    let running = office.start();
+    office.wait(0, 20).await;
+    office.queue(&office.facts("single@patient.example")).await;
+    let before = office.world.sinks[0].message_count();
+    let all = office.wait(0, RUN + 1).await;
+    let at = all.iter().position(|message| message.recipients[0].address == "single@patient.example").unwrap() as u64;
+    // Those under way, those begun while the store was asked, and one claim.
+    assert!(at <= before + 6 * AT_ONCE as u64, "{at} came before it, {before} when it was queued");
+    within(running.stop()).await;
 }

@@ -120,21 +120,20 @@ pub fn spoken_forms(text: &str) -> Vec<Code> {
 /// As [`spoken_forms`] for all texts of one message: rows of exactly nine of all of them come before any window, so that
 /// a table of numbers hides no code that stands behind it.
 #[must_use]
-pub fn spoken_in<'t>(texts: impl Iterator<Item = &'t str> + Clone) -> Vec<Code> {
+pub fn spoken_in<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<Code> {
     let mut seen = std::collections::HashSet::new();
     let mut out = Vec::new();
+    let rows: Vec<Zeroizing<Vec<u8>>> = texts.flat_map(rows_of_digits).collect();
     for is_exact in [true, false] {
-        for text in texts.clone() {
-            for row in rows_of_digits(text).iter().filter(|row| (row.len() == DIGITS) == is_exact) {
-                for window in row.windows(DIGITS) {
-                    if out.len() == SPOKEN_FORMS_MAX {
-                        return out;
-                    }
-                    if let Ok(digits) = <[u8; DIGITS]>::try_from(window)
-                        && seen.insert(digits)
-                    {
-                        out.push(Code(Zeroizing::new(digits)));
-                    }
+        for row in rows.iter().filter(|row| (row.len() == DIGITS) == is_exact) {
+            for window in row.windows(DIGITS) {
+                if out.len() == SPOKEN_FORMS_MAX {
+                    return out;
+                }
+                if let Ok(digits) = <[u8; DIGITS]>::try_from(window)
+                    && seen.insert(digits)
+                {
+                    out.push(Code(Zeroizing::new(digits)));
                 }
             }
         }
@@ -154,18 +153,25 @@ fn rows_of_digits(text: &str) -> Vec<Zeroizing<Vec<u8>>> {
             row.clear();
         }
     };
-    for c in text.chars() {
-        if let Some(digit) = digit_of(c) {
-            row.push(digit);
-            gap = 0;
-        } else {
-            gap += 1;
-            if !is_separator(c) || gap > SEPARATORS_MAX {
-                end(&mut row);
+    // Most of a text is far from any digit: outside of a row only what could begin one is looked at.
+    let may_begin = |byte: u8| byte.is_ascii_digit() || !byte.is_ascii();
+    let mut rest = text;
+    while let Some(begin) = rest.bytes().position(may_begin) {
+        let mut left = rest.get(begin..).unwrap_or_default().chars();
+        for c in left.by_ref() {
+            if let Some(digit) = digit_of(c) {
+                row.push(digit);
+                gap = 0;
+            } else {
+                gap += 1;
+                if row.is_empty() || !is_separator(c) || gap > SEPARATORS_MAX {
+                    break;
+                }
             }
         }
+        end(&mut row);
+        rest = left.as_str();
     }
-    end(&mut row);
     rows
 }
 

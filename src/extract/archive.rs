@@ -62,7 +62,9 @@ pub(super) fn entry(archive: &mut ZipArchive<Cursor<&[u8]>>, index: usize, fuel:
 
 /// What a member holds, by its content; archives inside go one level deeper.
 pub(super) fn member(name: &str, content: &[u8], fuel: &mut Fuel, out: &mut AttachmentText) {
-    out.texts.push((TextKind::Name, spoken(name)));
+    if !name.is_empty() {
+        out.texts.push((TextKind::Name, spoken(name)));
+    }
     if content.is_empty() {
         return;
     }
@@ -77,6 +79,17 @@ pub(super) fn member(name: &str, content: &[u8], fuel: &mut Fuel, out: &mut Atta
     out.texts.append(&mut inner.texts);
     out.unreadable.append(&mut inner.unreadable);
     out.images.append(&mut inner.images);
+}
+
+/// A member whose bytes are not taken off the fuel yet.
+pub(super) fn burned_member(name: &str, content: &[u8], fuel: &mut Fuel, out: &mut AttachmentText) {
+    match fuel.parts.checked_sub(1).filter(|_| fuel.burn(content.len())) {
+        Some(parts) => {
+            fuel.parts = parts;
+            member(name, content, fuel, out);
+        }
+        None => out.unreadable.push(UnreadableWhy::TooLarge),
+    }
 }
 
 /// Unpacks everything into nothing, to see whether it stays within the fuel. Declared sizes are not believed.

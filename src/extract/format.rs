@@ -1,3 +1,5 @@
+use super::{cms, compound, gzip, tar, tnef};
+
 /// What a file is, by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -15,22 +17,26 @@ pub enum Format {
     Pptx,
     /// Text, spreadsheet or presentation of OpenDocument.
     OpenDocument,
-    /// The spreadsheet format before 2007.
-    Xls,
+    /// A compound file: Office before 2007, Outlook's saved messages.
+    Ole,
+    /// Outlook's winmail.dat.
+    Tnef,
     Pdf,
     Zip,
+    Gzip,
+    Tar,
     Image,
     /// A message as a file.
     Message,
-    /// A detached signature: bytes about the letter, no text.
-    Signature,
-    /// Sealed for the recipient (S/MIME, an office file with a password).
+    /// S/MIME: signed or sealed.
+    Cms,
+    /// Said to be sealed for the recipient.
     Sealed,
     Unknown,
 }
 
 impl Format {
-    pub const ALL: [Format; 21] = [
+    pub const ALL: [Format; 24] = [
         Format::Text,
         Format::Delimited,
         Format::Html,
@@ -44,12 +50,15 @@ impl Format {
         Format::Xlsx,
         Format::Pptx,
         Format::OpenDocument,
-        Format::Xls,
+        Format::Ole,
+        Format::Tnef,
         Format::Pdf,
         Format::Zip,
+        Format::Gzip,
+        Format::Tar,
         Format::Image,
         Format::Message,
-        Format::Signature,
+        Format::Cms,
         Format::Sealed,
         Format::Unknown,
     ];
@@ -64,9 +73,12 @@ impl Format {
                 | Format::Xlsx
                 | Format::Pptx
                 | Format::OpenDocument
-                | Format::Xls
+                | Format::Ole
+                | Format::Tnef
                 | Format::Pdf
                 | Format::Zip
+                | Format::Gzip
+                | Format::Tar
         )
     }
 
@@ -78,10 +90,10 @@ impl Format {
         if let Some(format) = by_magic(bytes) {
             return format;
         }
-        if media_type.ends_with("pkcs7-signature") && bytes.first() == Some(&0x30) {
-            return Format::Signature;
+        if bytes.first() == Some(&0x30) && cms::read(bytes).is_some() {
+            return Format::Cms;
         }
-        if media_type.ends_with("pkcs7-mime") {
+        if media_type.ends_with("pkcs7-mime") || media_type == "application/pgp-encrypted" && !is_text(bytes) {
             return Format::Sealed;
         }
         if !is_text(bytes) {
@@ -105,16 +117,17 @@ fn by_magic(bytes: &[u8]) -> Option<Format> {
     if starts(b"{\\rtf") {
         return Some(Format::Rtf);
     }
-    if starts(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1") {
-        // Names of streams are UTF-16: a password-protected office file has a stream of this name.
-        if find(bytes, &wide("EncryptedPackage")).is_some() {
-            return Some(Format::Sealed);
-        }
-        return Some(if find(bytes, &wide("Workbook")).is_some() || find(bytes, &wide("Book")).is_some() {
-            Format::Xls
-        } else {
-            Format::Unknown
-        });
+    if starts(&compound::MAGIC) {
+        return Some(Format::Ole);
+    }
+    if starts(&tnef::SIGNATURE) {
+        return Some(Format::Tnef);
+    }
+    if starts(&gzip::MAGIC) {
+        return Some(Format::Gzip);
+    }
+    if tar::is_tar(bytes) {
+        return Some(Format::Tar);
     }
     let is_image = starts(b"\x89PNG\r\n\x1a\n")
         || starts(b"\xff\xd8\xff")
@@ -122,6 +135,8 @@ fn by_magic(bytes: &[u8]) -> Option<Format> {
         || starts(b"GIF89a")
         || starts(b"II*\0")
         || starts(b"MM\0*")
+        || starts(b"\xd7\xcd\xc6\x9a")
+        || (starts(b"\x01\0\0\0") && bytes.get(40..44) == Some(b" EMF"))
         || (starts(b"BM") && bytes.len() > 26 && !is_text(bytes))
         || (starts(b"RIFF") && bytes.get(8..12) == Some(b"WEBP"))
         || (bytes.get(4..8) == Some(b"ftyp")
@@ -190,7 +205,7 @@ fn by_text(bytes: &[u8], media_type: &str, extension: &str) -> Format {
         || matches!(extension, "htm" | "html" | "xhtml")
     {
         Format::Html
-    } else if head.starts_with("<?xml") || extension == "xml" {
+    } else if head.starts_with("<?xml") || head.starts_with("<svg") || extension == "xml" {
         Format::Xml
     } else if (head.starts_with('{') || head.starts_with('[')) && serde_json::from_str::<serde::de::IgnoredAny>(start).is_ok() {
         Format::Json
@@ -250,10 +265,6 @@ pub(super) fn decode(bytes: &[u8]) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
     }
-}
-
-fn wide(text: &str) -> Vec<u8> {
-    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
 pub(super) fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {

@@ -9,18 +9,31 @@
 //!
 //! Must not be here: findings (`scan`), processes, files, the decision what to do with an unreadable part.
 //!
-//! Reading order: `read` → `format` → `html`, `delimited`, `structured` → `office`, `pdf`, `rtf`, `archive` → `worker`.
+//! Reading order: `read` → `format` → `html`, `delimited`, `structured`, `uuencode`, `cms` → `office`, `pdf`, `rtf` →
+//! `archive`, `gzip`, `tar` → `tnef` with `mapi` and `lzfu` → `compound`, `ole`, `word`, `slides` → `worker`.
 
 mod archive;
+mod cms;
+mod compound;
 mod delimited;
 mod format;
+mod gzip;
 mod html;
 mod image;
+mod little;
+mod lzfu;
+mod mapi;
 mod office;
+mod ole;
 mod pdf;
 mod read;
 mod rtf;
+mod slides;
 mod structured;
+mod tar;
+mod tnef;
+mod uuencode;
+mod word;
 pub mod worker;
 
 pub use format::Format;
@@ -36,6 +49,8 @@ pub struct Extracted {
     pub images: Vec<Image>,
     /// A limit was passed that ordinary mail does not come near.
     pub limits_exceeded: bool,
+    /// Pictures on which text was looked for.
+    recognised: u32,
 }
 
 /// Numbers only: the texts are the message.
@@ -234,8 +249,16 @@ impl AttachmentText {
 /// Reads the document formats: in a sandboxed child, or in this process.
 pub trait ReadAttachment: Send + Sync {
     fn read(&self, format: Format, bytes: &[u8], fuel: Fuel) -> AttachmentText;
+
+    /// The text on a picture, where a program for that is at hand. The picture stays one whatever comes of it.
+    fn recognise(&self, _picture: &[u8]) -> Option<String> {
+        None
+    }
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod old_office_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests;

@@ -9,6 +9,9 @@ use zip::ZipArchive;
 
 use super::{AttachmentText, Format, Fuel, TextKind, UnreadableWhy, image};
 
+/// Endings of pictures in a package; drawings can hold words like any other.
+const PICTURES: [&str; 12] = [".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".emf", ".wmf", ".wdp", ".heic"];
+
 /// Cells in one row that are written; more is no table a person reads.
 const COLUMNS_MAX: usize = 1_024;
 
@@ -75,7 +78,7 @@ fn inside(format: Format, name: &str) -> Inside {
         _ => matches!(lower.as_str(), "content.xml" | "styles.xml"),
     } || matches!(lower.as_str(), "docprops/core.xml" | "docprops/custom.xml" | "meta.xml")
         || (is_xml && (lower.contains("/charts/chart") || lower.contains("/diagrams/data")));
-    let is_picture = [".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"].iter().any(|end| lower.ends_with(end));
+    let is_picture = PICTURES.iter().any(|end| lower.ends_with(end));
     if is_text {
         Inside::Text
     } else if is_picture && !lower.starts_with("thumbnails/") && !lower.starts_with("docprops/") {
@@ -148,9 +151,16 @@ fn xml_text(content: &[u8]) -> Option<String> {
             Event::CData(inner) => out.push_str(&inner),
             Event::GeneralRef(inner) => out.push_str(&reference(&inner)),
             Event::Eof => return Some(out),
+            // An entity of one's own could stand for any text, or for a great deal of it.
+            Event::DocType(declared) if declares_entities(&declared) => return None,
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
         }
     }
+}
+
+/// Whether a document type says what `&name;` stands for.
+pub(super) fn declares_entities(declared: &str) -> bool {
+    declared.contains("<!ENTITY")
 }
 
 /// Text of an event; references come as events of their own.

@@ -3,15 +3,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{
     AttachmentText, Extracted, Format, Fuel, HeaderField, Image, Picture, Place, ReadAttachment, Text, TextKind, Unreadable,
-    UnreadableWhy, archive, delimited, format, html, image, office, pdf, rtf, structured,
+    UnreadableWhy, archive, cms, delimited, format, gzip, html, image, office, ole, pdf, rtf, structured, tar, tnef, uuencode,
 };
 use crate::message::{Message, Part, PartPath};
+
+/// Pictures of one message on which text is looked for: each takes seconds.
+const RECOGNISED_MAX: u32 = 3;
+/// Smaller pictures have no room for a name and a finding.
+const WORDS_PIXELS: u64 = 20_000;
 
 /// Reads every text of a message. Pure: the same bytes and fuel give the same result, given a reader that does.
 #[must_use]
 pub fn read(message: &Message, attachments: &dyn ReadAttachment, fuel: Fuel) -> Extracted {
-    let mut out = Extracted::default();
     let mut fuel = fuel;
+    read_with(message, attachments, &mut fuel)
+}
+
+fn read_with(message: &Message, attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> Extracted {
+    let mut out = Extracted::default();
     for problem in message.problems() {
         if problem.makes_unreadable() {
             out.unreadable.push(Unreadable { part: problem.part.clone(), why: UnreadableWhy::MimeProblem });
@@ -22,7 +31,7 @@ pub fn read(message: &Message, attachments: &dyn ReadAttachment, fuel: Fuel) -> 
     for part in message.parts() {
         headers(part, &mut out);
         if part.children.is_empty() {
-            leaf(message, part, attachments, &cids, &mut fuel, &mut out);
+            leaf(message, part, attachments, &cids, fuel, &mut out);
         }
     }
     for gap in message.gaps() {
@@ -111,6 +120,11 @@ fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: 
     if format == Format::Image {
         let picture = image::picture(&bytes);
         let inline = cids.shows(part);
+        let is_worth_it = out.recognised < RECOGNISED_MAX && picture.pixels.is_none_or(|pixels| pixels >= WORDS_PIXELS);
+        if is_worth_it && let Some(content) = attachments.recognise(&bytes).filter(|text| fuel.burn(text.len())) {
+            out.texts.push(Text { place: Place::Attachment(part.path.clone()), content });
+        }
+        out.recognised += u32::from(is_worth_it);
         out.images.push(with_place(picture, &part.path, inline));
         return;
     }
@@ -119,11 +133,7 @@ fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: 
         return;
     }
     if format.is_document() {
-        let read = attachments.read(format, &bytes, *fuel);
-        if let Some(left) = read.fuel_left {
-            *fuel = left;
-        }
-        take(read, part, &place, out);
+        take(by_reader(format, &bytes, attachments, fuel), part, &place, out);
         return;
     }
     // Text of whatever kind: in the charset the part declares, when it is one that readers show as text.
@@ -138,8 +148,16 @@ fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: 
     } else {
         format::decode(&bytes)
     };
-    let read = textual(format, &text, &bytes, fuel);
+    let read = textual(format, &text, &bytes, attachments, fuel);
     take(read, part, &place, out);
+}
+
+fn by_reader(format: Format, bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
+    let read = attachments.read(format, bytes, *fuel);
+    if let Some(left) = read.fuel_left {
+        *fuel = left;
+    }
+    read
 }
 
 fn take(read: AttachmentText, part: &Part, place: &Place, out: &mut Extracted) {
@@ -170,8 +188,8 @@ fn with_place(picture: Picture, part: &PartPath, inline: bool) -> Image {
     }
 }
 
-/// The formats that are text already.
-fn textual(format: Format, text: &str, bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
+/// The formats that are text already, or that hold a message.
+fn textual(format: Format, text: &str, bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
     let content = match format {
         Format::Html => {
             let read = html::text(text);
@@ -182,46 +200,123 @@ fn textual(format: Format, text: &str, bytes: &[u8], fuel: &mut Fuel) -> Attachm
                 .collect();
             return AttachmentText { texts, ..AttachmentText::default() };
         }
+        Format::Text => return plain(text, attachments, fuel),
         Format::Delimited => delimited::text(text),
         Format::Json => structured::json(text),
-        Format::Xml => structured::xml(text),
+        Format::Xml => {
+            // Entities of the file's own are not expanded here, but are by whoever shows it.
+            let why = office::declares_entities(text).then_some(UnreadableWhy::Damaged);
+            return AttachmentText {
+                texts: vec![(TextKind::Content, structured::xml(text))],
+                unreadable: why.into_iter().collect(),
+                ..AttachmentText::default()
+            };
+        }
         Format::Hl7 => structured::hl7(text),
         Format::Calendar | Format::Card => structured::folded_lines(text),
-        Format::Text => text.to_owned(),
-        Format::Message => return message_file(bytes, fuel),
-        Format::Signature => return AttachmentText::default(),
+        Format::Message => return message_file(bytes, attachments, fuel),
+        Format::Cms => {
+            return match cms::read(bytes) {
+                Some(cms::Cms::Signed(Some(inside))) => message_file(&inside, attachments, fuel),
+                // A signature: bytes about a letter, no text.
+                Some(cms::Cms::Signed(None)) => AttachmentText::default(),
+                Some(cms::Cms::Sealed) => AttachmentText::unreadable(UnreadableWhy::Encrypted),
+                Some(cms::Cms::Other) | None => AttachmentText::unreadable(UnreadableWhy::UnknownFormat),
+            };
+        }
         Format::Sealed => return AttachmentText::unreadable(UnreadableWhy::Encrypted),
-        Format::Unknown => return AttachmentText::unreadable(UnreadableWhy::UnknownFormat),
+        Format::Unknown => return AttachmentText::unreadable(unknown(bytes)),
         Format::Image => return AttachmentText { images: vec![image::picture(bytes)], ..AttachmentText::default() },
         Format::Rtf
         | Format::Docx
         | Format::Xlsx
         | Format::Pptx
         | Format::OpenDocument
-        | Format::Xls
+        | Format::Ole
+        | Format::Tnef
         | Format::Pdf
-        | Format::Zip => {
+        | Format::Zip
+        | Format::Gzip
+        | Format::Tar => {
             return AttachmentText::unreadable(UnreadableWhy::UnknownFormat);
         }
     };
     AttachmentText { texts: vec![(TextKind::Content, content)], ..AttachmentText::default() }
 }
 
-/// A message saved as a file: read like a message.
-fn message_file(bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
-    if fuel.depth == 0 {
-        return AttachmentText::unreadable(UnreadableWhy::TooDeep);
+/// Lines that begin a text sealed for its recipient (RFC 9580, section 6.2; RFC 7468, section 10; age).
+const SEALS: [&str; 4] =
+    ["-----BEGIN PGP MESSAGE-----", "-----BEGIN CMS-----", "-----BEGIN PKCS7-----", "-----BEGIN AGE ENCRYPTED FILE-----"];
+
+/// A text, and the files that programs find in it.
+fn plain(text: &str, attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
+    let mut out = AttachmentText { texts: vec![(TextKind::Content, text.to_owned())], ..AttachmentText::default() };
+    if text.contains("-----BEGIN ") && text.lines().any(|line| SEALS.contains(&line.trim())) {
+        out.unreadable.push(UnreadableWhy::Encrypted);
     }
-    let inner = Fuel { depth: fuel.depth - 1, ..*fuel };
+    for file in uuencode::files(text) {
+        if file.is_damaged {
+            out.unreadable.push(UnreadableWhy::Damaged);
+        }
+        let (Some(parts), Some(depth)) = (fuel.parts.checked_sub(1), fuel.depth.checked_sub(1)) else {
+            out.unreadable.push(if fuel.parts == 0 { UnreadableWhy::TooLarge } else { UnreadableWhy::TooDeep });
+            break;
+        };
+        if !fuel.burn(file.bytes.len()) {
+            out.unreadable.push(UnreadableWhy::TooLarge);
+            break;
+        }
+        out.texts.push((TextKind::Name, spoken(&file.name)));
+        if file.bytes.is_empty() {
+            continue;
+        }
+        (fuel.parts, fuel.depth) = (parts, depth);
+        let format = Format::of(&file.bytes, "", &file.name);
+        let mut inner = if format.is_document() {
+            by_reader(format, &file.bytes, attachments, fuel)
+        } else {
+            textual(format, &format::decode(&file.bytes), &file.bytes, attachments, fuel)
+        };
+        fuel.depth = depth + 1;
+        out.texts.append(&mut inner.texts);
+        out.unreadable.append(&mut inner.unreadable);
+        out.images.append(&mut inner.images);
+    }
+    out
+}
+
+/// Why a file of an unknown format stays unread: some say themselves that they are locked.
+fn unknown(bytes: &[u8]) -> UnreadableWhy {
+    // RAR 5: a first block of kind 4 means that even the names are encrypted (after checksum and size).
+    let is_locked_rar = bytes.starts_with(b"Rar!\x1a\x07\x01\0") && bytes.get(13) == Some(&4);
+    // RAR 4: the main block's flag for encrypted headers.
+    let is_locked_old_rar = bytes.starts_with(b"Rar!\x1a\x07\0") && bytes.get(10).is_some_and(|flags| flags & 0x80 != 0);
+    // OpenPGP, binary: a session key for a key or a pass phrase comes first (RFC 9580, section 4.3).
+    let is_pgp = matches!(bytes, [0x84 | 0x85, _, _, 2 | 3 | 6, ..] | [0xc1 | 0xc3, ..] | [0x8c, _, 4, ..]);
+    if is_locked_rar || is_locked_old_rar || is_pgp || bytes.starts_with(b"age-encryption.org/") {
+        UnreadableWhy::Encrypted
+    } else {
+        UnreadableWhy::UnknownFormat
+    }
+}
+
+/// A message saved as a file: read like a message, its attachments by the same reader.
+fn message_file(bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
+    let Some(depth) = fuel.depth.checked_sub(1) else { return AttachmentText::unreadable(UnreadableWhy::TooDeep) };
+    let Some(parts) = fuel.parts.checked_sub(1) else { return AttachmentText::unreadable(UnreadableWhy::TooLarge) };
+    (fuel.depth, fuel.parts) = (depth, parts);
     let message = crate::message::parse(crate::secret::Plaintext::new(bytes.to_vec()));
-    let read = read(&message, &InProcess, inner);
+    let read = read_with(&message, attachments, fuel);
+    fuel.depth = depth + 1;
+    let is_beyond = read.limits_exceeded && !read.unreadable.iter().any(|unreadable| unreadable.why.exceeds_limits());
+    let beyond = is_beyond.then_some(UnreadableWhy::TooDeep);
     AttachmentText {
         texts: read
             .texts
             .into_iter()
             .map(|text| (if matches!(text.place, Place::FileName(_)) { TextKind::Name } else { TextKind::Content }, text.content))
             .collect(),
-        unreadable: read.unreadable.into_iter().map(|unreadable| unreadable.why).collect(),
+        unreadable: read.unreadable.into_iter().map(|unreadable| unreadable.why).chain(beyond).collect(),
         images: read
             .images
             .into_iter()
@@ -258,11 +353,15 @@ impl ReadAttachment for InProcess {
 /// One file of any format, those inside it included.
 pub(super) fn document(format: Format, bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
     match format {
-        Format::Rtf => AttachmentText { texts: vec![(TextKind::Content, rtf::text(bytes))], ..AttachmentText::default() },
+        Format::Rtf => rtf::read(bytes, fuel),
         Format::Docx | Format::Pptx | Format::OpenDocument => office::read(format, bytes, fuel),
-        Format::Xlsx | Format::Xls => office::sheets(format, bytes, fuel),
+        Format::Xlsx => office::sheets(format, bytes, fuel),
+        Format::Ole => ole::read(bytes, fuel),
+        Format::Tnef => tnef::read(bytes, fuel),
         Format::Pdf => pdf::read(bytes, fuel),
         Format::Zip => archive::read(bytes, fuel),
+        Format::Gzip => gzip::read(bytes, fuel),
+        Format::Tar => tar::read(bytes, fuel),
         Format::Text
         | Format::Delimited
         | Format::Html
@@ -273,8 +372,8 @@ pub(super) fn document(format: Format, bytes: &[u8], fuel: &mut Fuel) -> Attachm
         | Format::Card
         | Format::Image
         | Format::Message
-        | Format::Signature
+        | Format::Cms
         | Format::Sealed
-        | Format::Unknown => textual(format, &format::decode(bytes), bytes, fuel),
+        | Format::Unknown => textual(format, &format::decode(bytes), bytes, &InProcess, fuel),
     }
 }

@@ -1,4 +1,8 @@
-//! Rich Text Format: control words out, text in its code page in; cells parted by tabs.
+//! Rich Text Format: control words out, text in its code page in; cells parted by tabs. Pictures and embedded files stand
+//! in it as hexadecimal digits.
+
+use super::little::Little;
+use super::{AttachmentText, Fuel, TextKind, UnreadableWhy, archive, compound, format, image};
 
 /// Destinations whose text no reader shows in the letter.
 const SILENT: [&str; 14] = [
@@ -21,18 +25,88 @@ const SILENT: [&str; 14] = [
 #[derive(Clone, Copy)]
 struct Group {
     silent: bool,
+    /// What its hexadecimal digits are.
+    holds: Option<Held>,
     /// Characters to drop after a `\u` (its plain-text stand-in).
     skip: usize,
+}
+
+/// What a group can hold beside text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Picture,
+    Object,
 }
 
 /// Groups inside groups; real files have about ten.
 const DEPTH_MAX: usize = 1_000;
 
-#[must_use]
-pub fn text(bytes: &[u8]) -> String {
+/// Text, pictures, and what is embedded.
+pub(super) fn read(bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
+    let (text, held) = parts(bytes);
+    let mut out = AttachmentText { texts: vec![(TextKind::Content, text)], ..AttachmentText::default() };
+    for (kind, content) in held {
+        match kind {
+            Held::Picture => out.images.push(image::picture(&content)),
+            Held::Object if fuel.depth == 0 => out.unreadable.push(UnreadableWhy::TooDeep),
+            Held::Object => match object(&content) {
+                Some((name, inside)) => archive::burned_member(&name, inside, fuel, &mut out),
+                None => out.unreadable.push(UnreadableWhy::UnknownFormat),
+            },
+        }
+        if out.unreadable.contains(&UnreadableWhy::TooLarge) {
+            break;
+        }
+    }
+    out
+}
+
+/// The file inside an embedded object (MS-OLEDS 2.2.5): a compound file, or the name and bytes of any other.
+fn object(content: &[u8]) -> Option<(String, &[u8])> {
+    let mut input = Little(content);
+    input.u32()?;
+    if input.u32()? != 2 {
+        return None;
+    }
+    let length = input.size()?;
+    let class = input.take(length)?.to_vec();
+    for _ in 0..2 {
+        let length = input.size()?;
+        input.take(length)?;
+    }
+    let length = input.size()?;
+    let native = input.0.get(..length).unwrap_or(input.0);
+    if native.starts_with(&compound::MAGIC) {
+        return Some((String::new(), native));
+    }
+    if !class.starts_with(b"Package") {
+        return None;
+    }
+    let mut input = Little(native);
+    input.u16()?;
+    let name = format::decode(input.until_zero()?);
+    input.until_zero()?;
+    input.u32()?;
+    let length = input.size()?;
+    input.take(length)?;
+    let length = input.size()?;
+    Some((name, input.take(length)?))
+}
+
+/// Pictures and objects in one file; more is no letter.
+const HELD_MAX: usize = 1_000;
+
+#[cfg(test)]
+fn text(bytes: &[u8]) -> String {
+    parts(bytes).0
+}
+
+fn parts(bytes: &[u8]) -> (String, Vec<(Held, Vec<u8>)>) {
+    let mut held: Vec<(Held, Vec<u8>)> = Vec::new();
+    let mut half: Option<u8> = None;
     let mut out = String::with_capacity(bytes.len() / 2);
     let mut groups: Vec<Group> = Vec::new();
-    let mut here = Group { silent: false, skip: 1 };
+    let mut here = Group { silent: false, holds: None, skip: 1 };
     let mut encoding = encoding_rs::WINDOWS_1252;
     let mut pending: Vec<u8> = Vec::new();
     let mut drop = 0usize;
@@ -52,6 +126,7 @@ pub fn text(bytes: &[u8]) -> String {
                 flush(&mut pending, encoding, &mut out);
                 if let Some(outer) = groups.pop() {
                     here = outer;
+                    half = None;
                 }
             }
             b'\\' => match bytes.get(at).copied() {
@@ -75,6 +150,15 @@ pub fn text(bytes: &[u8]) -> String {
                         here.silent = true;
                     }
                     star = false;
+                    let holds = match word {
+                        "pict" => Some(Held::Picture),
+                        "objdata" => Some(Held::Object),
+                        _ => None,
+                    };
+                    if let Some(kind) = holds.filter(|_| held.len() < HELD_MAX) {
+                        here.holds = Some(kind);
+                        held.push((kind, Vec::new()));
+                    }
                     match (word, number) {
                         ("ansicpg", Some(page)) => encoding = code_page(page),
                         ("uc", Some(count)) => here.skip = usize::try_from(count).unwrap_or(1).min(16),
@@ -96,7 +180,13 @@ pub fn text(bytes: &[u8]) -> String {
                         ("emdash" | "endash", _) if !here.silent => out.push('-'),
                         ("lquote" | "rquote", _) if !here.silent => out.push('\''),
                         ("ldblquote" | "rdblquote", _) if !here.silent => out.push('"'),
-                        ("bin", Some(length)) => at = at.saturating_add(usize::try_from(length).unwrap_or(0)),
+                        ("bin", Some(length)) => {
+                            let end = at.saturating_add(usize::try_from(length).unwrap_or(0));
+                            if let (Some(_), Some((_, content))) = (here.holds, held.last_mut()) {
+                                content.extend_from_slice(bytes.get(at..end.min(bytes.len())).unwrap_or_default());
+                            }
+                            at = end;
+                        }
                         _ => {}
                     }
                 }
@@ -120,12 +210,19 @@ pub fn text(bytes: &[u8]) -> String {
             },
             b'\r' | b'\n' => {}
             _ if drop > 0 => drop -= 1,
+            digit if here.holds.is_some() && digit.is_ascii_hexdigit() => {
+                let value = char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).unwrap_or_default();
+                match half.take() {
+                    None => half = Some(value),
+                    Some(high) => held.iter_mut().last().into_iter().for_each(|(_, content)| content.push(high << 4 | value)),
+                }
+            }
             _ if here.silent => {}
             other => pending.push(other),
         }
     }
     flush(&mut pending, encoding, &mut out);
-    out
+    (out, held)
 }
 
 /// A control word, its number, and where what follows begins (one blank belongs to it).
@@ -154,7 +251,7 @@ fn flush(pending: &mut Vec<u8>, encoding: &'static encoding_rs::Encoding, out: &
     }
 }
 
-fn code_page(page: i32) -> &'static encoding_rs::Encoding {
+pub(super) fn code_page(page: i32) -> &'static encoding_rs::Encoding {
     match page {
         1250 => encoding_rs::WINDOWS_1250,
         1251 => encoding_rs::WINDOWS_1251,
@@ -187,6 +284,24 @@ mod tests {
         ] {
             assert_eq!(text(rtf.as_bytes()), expected, "{rtf}");
         }
+    }
+
+    #[test]
+    fn pictures_and_embedded_files_are_found() {
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let name = |text: &str| [u32::try_from(text.len()).unwrap_or(0).to_le_bytes().as_slice(), text.as_bytes()].concat();
+        let package = [&[2, 0][..], b"notes.txt\0C:\\notes.txt\0", &[0, 0, 3, 0], &name("x\0"), &name("lupus words")].concat();
+        let native = [&1u32.to_le_bytes(), &2u32.to_le_bytes()[..], &name("Package\0"), &name(""), &name("")].concat();
+        let native = [native, u32::try_from(package.len()).unwrap_or(0).to_le_bytes().to_vec(), package].concat();
+        let file = format!(
+            "{{\\rtf1 before{{\\pict\\pngblip 8950 4e47\n}}{{\\object{{\\*\\objdata {}}}}}after{{\\object{{\\*\\objdata 01}}}}}}",
+            hex(&native)
+        );
+        let read = read(file.as_bytes(), &mut Fuel::default());
+        let texts: Vec<&str> = read.texts.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts, ["beforeafter", "notes.txt", "lupus words"]);
+        assert_eq!(read.images.iter().map(|picture| picture.size_bytes).collect::<Vec<_>>(), [4]);
+        assert_eq!(read.unreadable, [UnreadableWhy::UnknownFormat]);
     }
 
     #[test]

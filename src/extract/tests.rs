@@ -1,5 +1,6 @@
 use std::io::Write;
 
+use super::compound::Member;
 use super::*;
 use crate::message::parse;
 use crate::secret::Plaintext;
@@ -88,10 +89,8 @@ fn a_locked_archive_is_never_clean() {
     let read = document(Format::Zip, &bytes);
     assert_eq!(read.unreadable, [UnreadableWhy::Encrypted]);
     assert!(content(&read).contains("notes.txt"), "names stand in the open");
-    let ole =
-        [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec(), "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect()]
-            .concat();
-    assert_eq!(Format::of(&ole, "", "x.docx"), Format::Sealed);
+    let ole = compound::write(&[Member::Stream("EncryptedPackage", b"sealed"), Member::Stream("EncryptionInfo", b"how")]);
+    assert_eq!(document(Format::of(&ole, "", "x.docx"), &ole).unreadable, [UnreadableWhy::Encrypted]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
@@ -11,6 +11,8 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::rdata::CNAME;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::{Resolver, TokioResolver};
+use tokio::runtime::{Handle, Runtime};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::second::Second;
@@ -25,6 +27,12 @@ const TRY: Duration = Duration::from_secs(3);
 const TRIES: usize = 2;
 /// Aliases followed in one answer (the resolver itself stops at eight).
 const ALIASES_MAX: usize = 12;
+/// Two, so that one hostile zone does not stop every other question.
+const THREADS_COUNT: usize = 2;
+/// Rounds of hashing in a denial by NSEC3 (RFC 9276, section 3.2): beyond the first number it proves nothing, so the
+/// name counts as unsigned; beyond the second the answer is bogus. Nothing is hashed in either case.
+const NSEC3_INSECURE_ABOVE: u16 = 50;
+const NSEC3_BOGUS_ABOVE: u16 = 500;
 
 /// What is known after one question.
 #[derive(Debug)]
@@ -55,6 +63,8 @@ pub(super) struct Found {
 /// A validating stub resolver. Every answer has been checked against the trust anchor here, not elsewhere.
 pub(super) struct Dns {
     resolver: TokioResolver,
+    /// Where answers are validated, see [`threads`].
+    threads: Handle,
     second: Option<Second>,
     believes_second: AtomicBool,
 }
@@ -83,9 +93,13 @@ impl Dns {
         if anchors.is_empty() {
             return Err(Error::TrustAnchor);
         }
-        let resolver = builder.with_trust_anchor(Arc::new(anchors)).build().map_err(|_| Error::NoSystemResolver)?;
+        let resolver = builder
+            .with_trust_anchor(Arc::new(anchors))
+            .nsec3_iteration_limits(Some(NSEC3_INSECURE_ABOVE), Some(NSEC3_BOGUS_ABOVE))
+            .build()
+            .map_err(|_| Error::NoSystemResolver)?;
         let second = settings.second_source.map(|address| Second::new(address, options_timeout(settings))).transpose()?;
-        Ok(Dns { resolver, second, believes_second: AtomicBool::new(true) })
+        Ok(Dns { resolver, threads: threads()?, second, believes_second: AtomicBool::new(true) })
     }
 
     /// Asks for records of one type, through aliases.
@@ -105,9 +119,20 @@ impl Dns {
 
     /// One question, whatever comes with the answer.
     async fn ask_whole(&self, name: &Name, kind: RecordType, deadline: Instant) -> Answer {
-        match timeout_at(deadline, self.resolver.lookup(name.clone(), kind)).await {
-            Ok(Ok(lookup)) => found(name, kind, lookup.answers()),
-            Ok(Err(error)) => none_or_unknown(error),
+        let (resolver, asked) = (self.resolver.clone(), name.clone());
+        let mut work = JoinSet::new();
+        let look = async move {
+            match resolver.lookup(asked.clone(), kind).await {
+                Ok(lookup) => found(&asked, kind, lookup.answers()),
+                Err(error) => none_or_unknown(error),
+            }
+        };
+        work.spawn_on(look, &self.threads);
+        match timeout_at(deadline, work.join_next()).await {
+            Ok(Some(Ok(answer))) => answer,
+            // It panicked, or its threads could not be had.
+            Ok(Some(Err(_)) | None) => Answer::Unknown(Why::Other),
+            // With the set the work ends too, at its next pause.
             Err(_) => Answer::Unknown(Why::Timeout),
         }
     }
@@ -152,6 +177,19 @@ impl Dns {
     pub fn second(&self) -> Option<&Second> {
         self.second.as_ref()
     }
+}
+
+/// Threads of their own for all questions of the process. A zone can be made so that validating one answer keeps a
+/// processor busy (KeyTrap, CVE-2023-50387; CVE-2023-50868); the validator caps signatures and keys with one tag that it
+/// tries, and what is left of the work holds up other questions at most, never a session or a delivery. The asker's
+/// deadline runs on his own thread, so it holds whatever happens here.
+fn threads() -> Result<Handle, Error> {
+    static THREADS: OnceLock<Option<Runtime>> = OnceLock::new();
+    let made = THREADS.get_or_init(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(THREADS_COUNT).thread_name("wardpost-dns").enable_all().build().ok()
+    });
+    made.as_ref().map(|runtime| runtime.handle().clone()).ok_or(Error::Threads)
 }
 
 fn options_timeout(settings: &Settings) -> Duration {
@@ -270,6 +308,26 @@ mod tests {
     use hickory_resolver::proto::rr::rdata::{A, SOA};
 
     use super::*;
+
+    /// Validation that does not come back is somebody else's zone, and must not become everybody's wait.
+    #[tokio::test]
+    async fn threads_that_never_come_back_cost_the_asker_his_deadline_and_nothing_else() {
+        let busy = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (started, is_held) = tokio::sync::oneshot::channel();
+        busy.spawn(async move {
+            let _ = started.send(());
+            // As a validator that computes does, without a pause.
+            let _ = held.recv();
+        });
+        is_held.await.unwrap();
+        let mut dns = Dns::new(&Settings { resolver: Some("127.0.0.1:9".parse().unwrap()), ..Settings::default() }).unwrap();
+        dns.threads = busy.handle().clone();
+        let answer = dns.ask(&name("mx.example"), RecordType::A, Instant::now() + Duration::from_millis(20)).await;
+        assert!(matches!(answer, Answer::Unknown(Why::Timeout)), "{answer:?}");
+        drop(release);
+        busy.shutdown_background();
+    }
 
     fn name(text: &str) -> Name {
         absolute(text).unwrap()

@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +14,10 @@ use super::https::Https;
 use super::memory::{Forgotten, Memory};
 use super::sts_fetch::{self, policy_host};
 use super::{Clock, EVIDENCE_MAX, EVIDENCE_MIN, Settings, UNKNOWN_MAX, address_of};
-use crate::mail::Domain;
-use crate::observe;
+use crate::mail::{Domain, Timestamp};
+use crate::observe::{self, Event};
 use crate::transport::mta_sts::{CachedPolicy, parse_txt};
-use crate::transport::{Denial, DomainEvidence, Evidence, MxHost, Pin, Security, StsPolicy, TlsaRecord, TlsaSet, Why};
+use crate::transport::{Denial, DomainEvidence, Evidence, MxHost, Pin, Security, StsMode, StsPolicy, TlsaRecord, TlsaSet, Why};
 
 /// Hosts of one domain that are looked at, best preference first. A longer list is somebody's joke.
 const MX_HOSTS_MAX: usize = 16;
@@ -24,6 +25,8 @@ const ADDRESSES_MAX: usize = 16;
 const TLSA_RECORDS_MAX: usize = 64;
 /// Policies held beside the memory, in case that cannot keep them.
 const POLICIES_MAX: usize = 20_000;
+/// What is missing is told of once a day.
+const TELL_EVERY_MS: i64 = 24 * 3600 * 1000;
 
 /// Asks everything about one domain.
 pub(super) struct Gather {
@@ -31,6 +34,8 @@ pub(super) struct Gather {
     pub https: Https,
     pub memory: Box<dyn Memory>,
     pub policies: Mutex<HashMap<Domain, CachedPolicy>>,
+    /// When it was last told that a domain's policy cannot be asked for again.
+    pub told: Mutex<HashMap<Domain, Timestamp>>,
     pub clock: Clock,
     pub settings: Settings,
 }
@@ -68,7 +73,25 @@ impl Freshness {
     }
 }
 
-type Mx = (Evidence<(Vec<MxHost>, Security)>, bool, Freshness);
+/// What became of the question for the hosts.
+struct Mx {
+    hosts: Evidence<(Vec<MxHost>, Security)>,
+    /// As in [`DomainEvidence`].
+    alias_of: Option<Domain>,
+    is_nonexistent: bool,
+    fresh: Freshness,
+}
+
+impl Mx {
+    fn of(hosts: Evidence<(Vec<MxHost>, Security)>, fresh: Freshness) -> Mx {
+        Mx { hosts, alias_of: None, is_nonexistent: false, fresh }
+    }
+
+    /// No such domain, or none that takes mail.
+    fn none(denial: Denial, fresh: Freshness) -> Mx {
+        Mx { is_nonexistent: true, ..Mx::of(Evidence::Absent(denial), fresh) }
+    }
+}
 
 impl Gather {
     pub fn deadline(&self) -> Instant {
@@ -81,13 +104,14 @@ impl Gather {
         let pin = self.settings.pins.get(domain).cloned();
         let fixed = pin.as_ref().filter(|pin| !pin.hosts.is_empty());
         let (mx, sts) = tokio::join!(self.mx(domain, fixed, deadline), self.sts(domain, deadline));
-        let (mut mx, is_nonexistent, mx_fresh) = mx;
+        let Mx { mut hosts, alias_of, is_nonexistent, fresh: mx_fresh } = mx;
         let (sts, sts_fresh) = sts.unwrap_or_else(|Forgotten| {
             // A policy may hold that nobody can see now. Nothing is sent past it.
-            mx = Evidence::Unknown(Why::Other);
+            hosts = Evidence::Unknown(Why::Other);
             (Evidence::Unknown(Why::Other), Freshness::UNKNOWN)
         });
-        let evidence = DomainEvidence { domain: domain.clone(), mx, sts, pin, starttls_seen: false, is_nonexistent };
+        let evidence =
+            DomainEvidence { domain: domain.clone(), alias_of, mx: hosts, sts, pin, starttls_seen: false, is_nonexistent };
         (evidence, mx_fresh.and(sts_fresh).duration())
     }
 
@@ -96,31 +120,30 @@ impl Gather {
         if let Some(pin) = fixed {
             let names = pin.hosts.iter().enumerate().map(|(i, name)| (u16::try_from(i).unwrap_or(u16::MAX), name.clone()));
             let (hosts, fresh) = self.hosts(names.collect(), true, deadline).await;
-            return (Evidence::Present((hosts, Security::Insecure)), false, fresh);
+            return Mx::of(Evidence::Present((hosts, Security::Insecure)), fresh);
         }
-        let Some(name) = absolute(domain.as_str()) else {
-            return (Evidence::Absent(Denial::Claimed), true, Freshness::LONGEST);
-        };
+        let Some(name) = absolute(domain.as_str()) else { return Mx::none(Denial::Claimed, Freshness::LONGEST) };
         let answer = self.dns.ask(&name, RecordType::MX, deadline).await;
         let fresh = Freshness::of(&answer);
         match answer {
             Answer::Found(found) => {
                 let is_secure = found.security == Security::Secure;
                 let (hosts, hosts_fresh) = self.hosts(exchanges(&found.records), is_secure, deadline).await;
-                (Evidence::Present((hosts, found.security)), false, fresh.and(hosts_fresh))
+                let alias_of = found.alias_of.filter(|_| is_secure);
+                Mx { alias_of, ..Mx::of(Evidence::Present((hosts, found.security)), fresh.and(hosts_fresh)) }
             }
-            Answer::None { denial, is_nxdomain: true, .. } => (Evidence::Absent(denial), true, fresh),
+            Answer::None { denial, is_nxdomain: true, .. } => Mx::none(denial, fresh),
             // RFC 5321, section 5.1: without MX records the domain itself is the host.
             Answer::None { denial, is_nxdomain: false, .. } => {
                 let security = if denial == Denial::Proven { Security::Secure } else { Security::Insecure };
                 let (host, host_fresh) = self.host(0, domain.clone(), security == Security::Secure, deadline).await;
                 let fresh = fresh.and(host_fresh);
                 match host.addresses {
-                    Evidence::Absent(denial) => (Evidence::Absent(denial), true, fresh),
-                    Evidence::Present(_) | Evidence::Unknown(_) => (Evidence::Present((vec![host], security)), false, fresh),
+                    Evidence::Absent(denial) => Mx::none(denial, fresh),
+                    Evidence::Present(_) | Evidence::Unknown(_) => Mx::of(Evidence::Present((vec![host], security)), fresh),
                 }
             }
-            Answer::Unknown(why) => (Evidence::Unknown(why), false, fresh),
+            Answer::Unknown(why) => Mx::of(Evidence::Unknown(why), fresh),
         }
     }
 
@@ -232,17 +255,14 @@ impl Gather {
         let in_force = match fetched {
             Ok(policy) => {
                 let (cached, is_strange) = CachedPolicy::replace(held.as_ref(), policy, now);
-                if is_strange {
-                    observe::log(&observe::Event::SettingsNote {
-                        what: format!(
-                            "the MTA-STS policy of {domain} names only new hosts; the old one holds beside it for a day"
-                        ),
-                    });
-                }
+                self.tell(held.as_ref().and_then(|held| change(domain, &held.policy, &cached.policy, is_strange)));
                 self.remember(domain, &cached).await;
                 Some(cached)
             }
-            Err(_) => held,
+            Err(_) => {
+                self.tell(held.as_ref().and_then(|held| self.missing(domain, held, wanted.is_some(), &answer, now)));
+                held
+            }
         };
         Ok(match (in_force, wanted, answer) {
             (Some(cached), wanted, _) => {
@@ -263,6 +283,42 @@ impl Gather {
             // Records, but none that announces a policy.
             (None, None, Answer::Found(_)) => (Evidence::Absent(Denial::Claimed), fresh),
         })
+    }
+
+    /// What is to be told of a policy that holds although nobody can ask for it again, or nothing announces it any more:
+    /// a fault at the domain, or somebody who waits for it to run out. Once a day.
+    fn missing(&self, domain: &Domain, held: &CachedPolicy, is_wanted: bool, answer: &Answer, now: Timestamp) -> Option<Event> {
+        let is_gone = match answer {
+            Answer::Found(found) => parse_txt(&texts(&found.records)).is_none(),
+            Answer::None { .. } => true,
+            // Nobody knows; the next look may.
+            Answer::Unknown(_) => false,
+        };
+        if held.policy.mode == StsMode::None || !(is_wanted || is_gone) {
+            return None;
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_old = |at: &Timestamp| now.since_ms(*at) >= TELL_EVERY_MS || now < *at;
+        if told.get(domain).is_some_and(|at| !is_old(at)) {
+            return None;
+        }
+        if told.len() >= POLICIES_MAX {
+            told.retain(|_, at| !is_old(at));
+        }
+        if told.len() < POLICIES_MAX {
+            told.insert(domain.clone(), now);
+        }
+        let (domain, holds_until) = (domain.clone(), held.expires_at().to_string());
+        Some(match is_wanted {
+            true => Event::StsFetchFails { domain, holds_until },
+            false => Event::StsPolicyVanished { domain, holds_until },
+        })
+    }
+
+    fn tell(&self, event: Option<Event>) {
+        if let Some(event) = event.filter(|_| !self.settings.is_quiet) {
+            observe::log(&event);
+        }
     }
 
     async fn fetch(&self, domain: &Domain, id: &str, deadline: Instant) -> Result<StsPolicy, Why> {
@@ -304,6 +360,28 @@ impl Gather {
         }
         self.memory.put_sts(domain, cached).await;
     }
+}
+
+/// What is to be told of a policy that says something else than the one before. An `id` alone says nothing.
+fn change(domain: &Domain, was: &StsPolicy, now: &StsPolicy, is_strange: bool) -> Option<Event> {
+    let strength = |policy: &StsPolicy| match policy.mode {
+        StsMode::None => 0,
+        StsMode::Testing => 1,
+        StsMode::Enforce => 2,
+    };
+    let sorted = |policy: &StsPolicy| {
+        let mut mx = policy.mx.clone();
+        mx.sort();
+        mx
+    };
+    let what = match strength(now).cmp(&strength(was)) {
+        Ordering::Less => "weaker",
+        Ordering::Equal | Ordering::Greater if is_strange => "all-hosts",
+        Ordering::Greater => "stronger",
+        Ordering::Equal if sorted(now) != sorted(was) => "hosts",
+        Ordering::Equal => return None,
+    };
+    Some(Event::StsPolicyChanged { domain: domain.clone(), what, was: was.mode.as_str(), now: now.mode.as_str() })
 }
 
 /// MX hosts by preference; among equals in an order of chance (RFC 5321, section 5.1). A single `.` is a null MX and
@@ -373,6 +451,36 @@ pub(super) fn texts(records: &[RData]) -> Vec<String> {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_changed_policy_is_told_by_what_changed_and_a_new_id_alone_is_not() {
+        let policy = |id: &str, mode, mx: &[&str]| StsPolicy {
+            id: id.into(),
+            mode,
+            mx: mx.iter().map(|mx| (*mx).to_owned()).collect(),
+            max_age_secs: 86_400,
+        };
+        let domain = Domain::parse("p.example").unwrap();
+        let was = policy("1", StsMode::Enforce, &["a.example", "b.example"]);
+        let testing = policy("1", StsMode::Testing, &["a.example"]);
+        let cases = [
+            (&was, policy("2", StsMode::Enforce, &["b.example", "a.example"]), false, None),
+            (&was, policy("2", StsMode::Enforce, &["a.example"]), false, Some(("hosts", "info"))),
+            (&was, policy("2", StsMode::Enforce, &["evil.test"]), true, Some(("all-hosts", "warn"))),
+            (&was, policy("2", StsMode::Testing, &["evil.test"]), true, Some(("weaker", "warn"))),
+            (&was, policy("2", StsMode::None, &[]), false, Some(("weaker", "warn"))),
+            (&testing, policy("2", StsMode::Enforce, &["a.example"]), false, Some(("stronger", "info"))),
+        ];
+        for (was, now, is_strange, expected) in cases {
+            let event = change(&domain, was, &now, is_strange);
+            let told = event.map(|event| {
+                let severity = if event.severity() == observe::Severity::Info { "info" } else { "warn" };
+                let text = event.text();
+                (text.split("what=").nth(1).unwrap().split(' ').next().unwrap().to_owned(), severity)
+            });
+            assert_eq!(told, expected.map(|(what, severity)| (what.to_owned(), severity)), "{now:?}");
+        }
+    }
 
     #[test]
     fn evidence_lives_as_long_as_its_shortest_answer_and_the_unknown_hardly_at_all() {

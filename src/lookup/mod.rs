@@ -74,6 +74,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// A name whose signatures are known to be broken, for the self-test.
     pub bogus_name: Option<Domain>,
+    /// Whether changes of policies are told of; not by whoever only looks.
+    pub is_quiet: bool,
 }
 
 impl Default for Settings {
@@ -90,6 +92,7 @@ impl Default for Settings {
             own_addresses: Vec::new(),
             deadline: Duration::from_secs(30),
             bogus_name: None,
+            is_quiet: false,
         }
     }
 }
@@ -101,6 +104,8 @@ pub enum Error {
     TrustAnchor,
     #[error("the system names no DNS resolver; set dns.resolver to the address of one")]
     NoSystemResolver,
+    #[error("the threads for DNS could not be started")]
+    Threads,
     #[error("TLS could not be set up")]
     Tls,
     #[error(
@@ -153,6 +158,7 @@ impl Lookup {
             https: Https::new(&settings)?,
             memory: Box::new(memory),
             policies: Mutex::default(),
+            told: Mutex::default(),
             clock: Arc::new(clock),
             settings,
         };

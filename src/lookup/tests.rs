@@ -529,3 +529,60 @@ async fn a_parents_denials_take_nothing_away_below_its_cut() {
         }
     }
 }
+
+/// CVE-2023-50387: without bounds 300 keys would be tried with each of 300 signatures of each record set.
+#[tokio::test]
+async fn a_zone_of_colliding_keys_ends_unknown_after_a_bounded_number_of_questions() {
+    let zones = zone(zone(ZoneWorld::builder(), "trap.example", Signing::KeyTrap), "good.example", Signing::Nsec);
+    let zones = zones.start().await.unwrap();
+    let lookup = lookup_with(settings(&zones));
+    let (trap, good) = (domain("trap.example"), domain("good.example"));
+    let (trapped, fine) = tokio::join!(lookup.evidence(&trap), lookup.evidence(&good));
+    assert_eq!(shown(&trapped), "Bogus");
+    assert_eq!(shown(&fine), "Secure 1xSecure 1xmx.good.example");
+    // Each signature that is looked at asks for the keys of its signer; the others are not looked at.
+    let asked = zones.asked("trap.example", hickory_resolver::proto::rr::RecordType::DNSKEY);
+    assert!((1..=300).contains(&asked), "{asked}");
+}
+
+/// RFC 9276, section 3.2.
+#[tokio::test]
+async fn denials_with_many_rounds_prove_nothing_and_with_very_many_they_are_bogus() {
+    let mut builder = ZoneWorld::builder();
+    for rounds in [0, 50, 51, 500, 501] {
+        let name = format!("r{rounds}.example");
+        builder = builder.zone(&name, Signing::Nsec3Rounds(rounds)).record(&name, "MX", &format!("10 mx.{name}."));
+        builder = builder.record(&format!("mx.{name}"), "A", "127.0.0.9");
+    }
+    let zones = builder.start().await.unwrap();
+    let lookup = lookup_with(settings(&zones));
+    for (rounds, expected) in [
+        (0, "Secure 1xSecure Proven"),
+        (50, "Secure 1xSecure Proven"),
+        (51, "Secure 1xSecure Claimed"),
+        (500, "Secure 1xSecure Claimed"),
+        (501, "Secure 1xSecure Bogus"),
+    ] {
+        let evidence = lookup.evidence(&domain(&format!("r{rounds}.example"))).await;
+        assert_eq!(shown(&evidence), expected, "{rounds} rounds");
+    }
+}
+
+#[tokio::test]
+async fn a_domain_that_is_an_alias_is_known_by_both_names_only_if_every_step_is_proven() {
+    let zones = zone(zone(ZoneWorld::builder(), "good.example", Signing::Nsec), "plain.example", Signing::Unsigned)
+        .signed("shapes.example")
+        .record("alias.shapes.example", "CNAME", "good.example.")
+        .record("away.shapes.example", "CNAME", "plain.example.")
+        .start()
+        .await
+        .unwrap();
+    let lookup = lookup_with(settings(&zones));
+    for (name, expected) in
+        [("good.example", None), ("alias.shapes.example", Some("good.example")), ("away.shapes.example", None)]
+    {
+        let evidence = lookup.evidence(&domain(name)).await;
+        assert!(matches!(evidence.mx, Evidence::Present(_)), "{name}");
+        assert_eq!(evidence.alias_of.as_ref().map(Domain::as_str), expected, "{name}");
+    }
+}

@@ -16,6 +16,6 @@ mod time;
 pub use address::{AddressError, Domain, LocalPart, Mailbox, ReversePath};
 pub use envelope::{BodyKind, Envelope, ForwardPath, MailParams, Notify, RcptParams, Ret};
 pub use id::{BodyId, CopyId, IdError, ParcelId, QueueId};
-pub use principal::{AddressPattern, Principal, PrincipalKind};
+pub use principal::{AddressPattern, Principal, PrincipalKind, Tenancy};
 pub use status::{EnhancedCode, Persistence, Reply};
 pub use time::Timestamp;

@@ -10,6 +10,20 @@ pub struct Principal {
     pub may_send_as: Vec<AddressPattern>,
     /// Where slips and reports for this principal may go: its bound address in an own domain.
     pub bound_address: Option<Mailbox>,
+    /// What each message must show beside its sender; all of it. Empty: nothing.
+    pub tenancy: Vec<Tenancy>,
+}
+
+/// How one customer of a shared mail service is told from all others, who send from the same addresses. The service
+/// writes the field itself and takes away what a sender put there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tenancy {
+    /// `X-MS-Exchange-CrossTenant-Id` is one of these ids, in lower case.
+    MicrosoftTenant(Vec<String>),
+    /// `X-OriginatorOrg` is one of these domains, in lower case.
+    OriginatorOrg(Vec<String>),
+    /// `X-Wardpost-Token` has the value that the practice made its service write; kept as SHA-256.
+    Token([u8; 32]),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

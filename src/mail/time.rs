@@ -50,6 +50,37 @@ impl Timestamp {
         (year, month as u32, day as u32, (of_day / 3600) as u32, (of_day / 60 % 60) as u32, (of_day % 60) as u32)
     }
 
+    /// The first moment of a day written `2027-06-30` (RFC 3339, `full-date`), in UTC.
+    #[must_use]
+    pub fn of_date(text: &str) -> Option<Timestamp> {
+        let mut parts = text.split('-');
+        let mut part = |digits: usize| {
+            let part = parts.next()?;
+            (part.len() == digits && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<i64>().ok())?
+        };
+        let (year, month, day) = (part(4)?, part(2)?, part(2)?);
+        if parts.next().is_some() || !(1..=12).contains(&month) {
+            return None;
+        }
+        // The reverse of `civil`, for years of four digits.
+        let from_march = if month > 2 { month - 3 } else { month + 9 };
+        let year_from_march = year - i64::from(month <= 2);
+        let era = year_from_march.div_euclid(400);
+        let year_of_era = year_from_march.rem_euclid(400);
+        let day_of_year = (153 * from_march + 2) / 5 + day - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        let at = Timestamp::from_secs((era * 146_097 + day_of_era - 719_468) * 86_400);
+        // A day that the month does not have has become another.
+        (at.date() == text).then_some(at)
+    }
+
+    /// `2027-06-30`.
+    #[must_use]
+    pub fn date(self) -> String {
+        let (year, month, day, ..) = self.civil();
+        format!("{year:04}-{month:02}-{day:02}")
+    }
+
     /// Date and time for a header field (RFC 5322, section 3.3), in UTC.
     #[must_use]
     pub fn rfc5322(self) -> String {
@@ -89,6 +120,23 @@ mod tests {
         ] {
             assert_eq!(Timestamp::from_secs(secs).to_string(), iso);
             assert_eq!(Timestamp::from_secs(secs).rfc5322(), header);
+        }
+    }
+
+    #[test]
+    fn a_date_is_read_as_it_is_printed_and_no_other_day_is_guessed() {
+        for (text, secs) in [("1970-01-01", 0), ("2000-02-29", 951_782_400), ("2023-11-14", 1_699_920_000)] {
+            let at = Timestamp::of_date(text);
+            assert_eq!((at, at.map(Timestamp::date).as_deref()), (Some(Timestamp::from_secs(secs)), Some(text)));
+        }
+        for day in (0..60_000).step_by(7) {
+            let at = Timestamp::from_secs(day * 86_400);
+            assert_eq!(Timestamp::of_date(&at.date()), Some(at));
+        }
+        for wrong in
+            ["2027-02-29", "2027-13-01", "2027-00-10", "2027-1-1", "27-01-01", "2027-01-01T00", "2027-01-01-01", "+027-01-01", ""]
+        {
+            assert_eq!(Timestamp::of_date(wrong), None, "{wrong}");
         }
     }
 }

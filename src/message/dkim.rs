@@ -105,20 +105,19 @@ pub fn body_hash(body: &[u8]) -> [u8; 32] {
     let mut canonical = Vec::new();
     for line in body.split_inclusive(|b| *b == b'\n') {
         let text = line.strip_suffix(b"\n").map_or(line, |l| l.strip_suffix(b"\r").unwrap_or(l));
-        canonical.clear();
-        relaxed(text, &mut canonical);
-        if canonical.last() == Some(&b' ') {
-            canonical.pop();
-        }
-        if canonical.is_empty() {
+        let end = text.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
+        let text = text.get(..end).unwrap_or_default();
+        if text.is_empty() {
             empty_lines += 1;
             continue;
         }
         for _ in 0..std::mem::take(&mut empty_lines) {
             hash.update(b"\r\n");
         }
+        relaxed(text, &mut canonical);
+        canonical.extend_from_slice(b"\r\n");
         hash.update(&canonical);
-        hash.update(b"\r\n");
+        canonical.clear();
     }
     let mut out = [0; 32];
     out.copy_from_slice(hash.finish().as_ref());
@@ -127,6 +126,10 @@ pub fn body_hash(body: &[u8]) -> [u8; 32] {
 
 /// Runs of blanks and tabs become one blank.
 fn relaxed(text: &[u8], out: &mut Vec<u8>) {
+    // Most lines have no such runs.
+    if memchr::memchr(b'\t', text).is_none() && memchr::memmem::find(text, b"  ").is_none() {
+        return out.extend_from_slice(text);
+    }
     let mut was_blank = false;
     for byte in text {
         let is_blank = matches!(byte, b' ' | b'\t');

@@ -62,7 +62,45 @@ pub enum Event {
         peer: std::net::IpAddr,
     },
     SessionPanicked,
+    /// Somewhere in the program; `at` is a file and line of the source, never what was being read.
+    Panicked {
+        at: String,
+    },
+    /// A task that has to run as long as the gateway does has ended: the gateway ends, too.
+    TaskEnded {
+        what: &'static str,
+    },
+    /// A certificate, of our own or of a client, has few days left or none.
+    CertificateExpires {
+        name: String,
+        days: i64,
+    },
+    /// A client showed a certificate that is not known, or is known and has expired.
+    ClientCertificateRefused {
+        peer: std::net::IpAddr,
+        why: &'static str,
+    },
+    /// A listener takes mail in clear from old devices.
+    LegacyListener {
+        name: String,
+        address: std::net::SocketAddr,
+    },
+    /// An old device sent a message in clear.
+    LegacyMessage {
+        name: String,
+        peer: std::net::IpAddr,
+    },
+    /// A client has used up what it may send in an hour.
+    QuotaUsedUp {
+        name: String,
+    },
     StoreFailed {
+        what: String,
+    },
+    /// A row of the store cannot be read and was set aside.
+    RowDamaged {
+        kind: &'static str,
+        id: String,
         what: String,
     },
     /// The self-test of the resolver failed: until it passes, no DNS answer counts as proven.
@@ -82,6 +120,41 @@ pub enum Event {
         domain: Domain,
         was: &'static str,
         reason: &'static str,
+    },
+    /// A domain shows more than it did, or again what it did.
+    DomainBetter {
+        domain: Domain,
+        was: &'static str,
+        now: &'static str,
+    },
+    /// A new MTA-STS policy is in force: `hosts`, `all-hosts` (none of the old ones), `stronger`, `weaker`.
+    StsPolicyChanged {
+        domain: Domain,
+        what: &'static str,
+        was: &'static str,
+        now: &'static str,
+    },
+    /// The policy host could not be asked, and the policy that is remembered holds until then.
+    StsFetchFails {
+        domain: Domain,
+        holds_until: String,
+    },
+    /// The domain announces no policy any more while the one that is remembered holds.
+    StsPolicyVanished {
+        domain: Domain,
+        holds_until: String,
+    },
+    /// An agreement with a partner is to be looked at: `near` or `passed`.
+    PinReviewDue {
+        domain: Domain,
+        review: String,
+        state: &'static str,
+    },
+    /// A program asked over HTTP what would become of mail to a domain.
+    CheckAsked {
+        token: String,
+        peer: std::net::IpAddr,
+        domain: Domain,
     },
     /// A parcel left by SMTP after all, or is kept for good because nobody knows whether it did.
     SentLater {
@@ -159,11 +232,25 @@ impl Event {
             Event::RelayDenied { .. } => "relay-denied",
             Event::TlsHandshakeFailed { .. } => "tls-handshake-failed",
             Event::SessionPanicked => "session-panicked",
+            Event::Panicked { .. } => "panicked",
+            Event::TaskEnded { .. } => "task-ended",
+            Event::CertificateExpires { .. } => "certificate-expires",
+            Event::ClientCertificateRefused { .. } => "client-certificate-refused",
+            Event::LegacyListener { .. } => "legacy-listener",
+            Event::LegacyMessage { .. } => "legacy-message",
+            Event::QuotaUsedUp { .. } => "quota-used-up",
             Event::StoreFailed { .. } => "store-failed",
+            Event::RowDamaged { .. } => "row-damaged",
             Event::ResolverDoesNotValidate { .. } => "resolver-does-not-validate",
             Event::ResolverValidatesAgain => "resolver-validates-again",
             Event::SecondSourceFails { .. } => "second-source-fails",
             Event::DomainWorse { .. } => "domain-worse",
+            Event::DomainBetter { .. } => "domain-better",
+            Event::StsPolicyChanged { .. } => "sts-policy-changed",
+            Event::StsFetchFails { .. } => "sts-fetch-fails",
+            Event::StsPolicyVanished { .. } => "sts-policy-vanished",
+            Event::PinReviewDue { .. } => "pin-review-due",
+            Event::CheckAsked { .. } => "check-asked",
             Event::SentLater { .. } => "sent-later",
             Event::CanaryFailed { .. } => "canary-failed",
             Event::OwnNetworkSuspected { .. } => "own-network-suspected",
@@ -195,6 +282,11 @@ impl Event {
             | Event::RelayDenied { .. }
             | Event::TlsHandshakeFailed { .. }
             | Event::SentLater { .. }
+            | Event::DomainBetter { .. }
+            | Event::CheckAsked { .. }
+            | Event::StsPolicyChanged { what: "hosts" | "stronger", .. }
+            | Event::ClientCertificateRefused { .. }
+            | Event::LegacyMessage { .. }
             | Event::TlsReport { .. }
             | Event::PatientListChanged { .. }
             | Event::Stopping => Severity::Info,
@@ -202,14 +294,24 @@ impl Event {
             | Event::ResolverValidatesAgain
             | Event::SecondSourceFails { .. }
             | Event::DomainWorse { .. }
+            | Event::StsPolicyChanged { .. }
+            | Event::StsFetchFails { .. }
+            | Event::StsPolicyVanished { .. }
+            | Event::PinReviewDue { .. }
             | Event::NoSlipRoute { .. }
             | Event::DkimKeyNotInDns { .. }
             | Event::TestSetting { .. }
             | Event::TlsOptionalNetwork { .. }
+            | Event::LegacyListener { .. }
+            | Event::CertificateExpires { .. }
+            | Event::QuotaUsedUp { .. }
             | Event::SettingsNote { .. } => Severity::Warn,
             Event::SessionPanicked
+            | Event::Panicked { .. }
+            | Event::TaskEnded { .. }
             | Event::StoreFailed { .. }
             | Event::PatientListUnreadable { .. }
+            | Event::RowDamaged { .. }
             | Event::ResolverDoesNotValidate { .. }
             | Event::CanaryFailed { .. }
             | Event::OwnNetworkSuspected { .. } => Severity::Error,
@@ -283,8 +385,26 @@ impl Event {
             | Event::ResolverDoesNotValidate { what }
             | Event::SecondSourceFails { what }
             | Event::CanaryFailed { what } => vec![("what", what.clone())],
+            Event::RowDamaged { kind, id, what } => {
+                vec![("kind", (*kind).into()), ("id", id.clone()), ("what", what.clone())]
+            }
             Event::DomainWorse { domain, was, reason } => {
                 vec![("domain", domain.to_string()), ("was", (*was).into()), ("reason", (*reason).into())]
+            }
+            Event::DomainBetter { domain, was, now } => {
+                vec![("domain", domain.to_string()), ("was", (*was).into()), ("now", (*now).into())]
+            }
+            Event::StsPolicyChanged { domain, what, was, now } => {
+                vec![("domain", domain.to_string()), ("what", (*what).into()), ("was", (*was).into()), ("now", (*now).into())]
+            }
+            Event::StsFetchFails { domain, holds_until } | Event::StsPolicyVanished { domain, holds_until } => {
+                vec![("domain", domain.to_string()), ("holds_until", holds_until.clone())]
+            }
+            Event::PinReviewDue { domain, review, state } => {
+                vec![("domain", domain.to_string()), ("review", review.clone()), ("state", (*state).into())]
+            }
+            Event::CheckAsked { token, peer, domain } => {
+                vec![("token", token.clone()), ("peer", peer.to_string()), ("domain", domain.to_string())]
             }
             Event::SentLater { parcel, domain, outcome } => {
                 vec![("parcel", parcel.to_string()), ("domain", domain.to_string()), ("outcome", (*outcome).into())]
@@ -299,7 +419,13 @@ impl Event {
             }
             Event::PatientListUnreadable { what } => vec![("what", what.clone())],
             Event::TestSetting { key } => vec![("key", (*key).into())],
-            Event::TlsOptionalNetwork { name } => vec![("name", name.clone())],
+            Event::TlsOptionalNetwork { name } | Event::QuotaUsedUp { name } => vec![("name", name.clone())],
+            Event::Panicked { at } => vec![("at", at.clone())],
+            Event::TaskEnded { what } => vec![("what", (*what).into())],
+            Event::CertificateExpires { name, days } => vec![("name", name.clone()), ("days", days.to_string())],
+            Event::ClientCertificateRefused { peer, why } => vec![("peer", peer.to_string()), ("why", (*why).into())],
+            Event::LegacyListener { name, address } => vec![("name", name.clone()), ("address", address.to_string())],
+            Event::LegacyMessage { name, peer } => vec![("name", name.clone()), ("peer", peer.to_string())],
         }
     }
 }

@@ -21,14 +21,20 @@ pub struct Metrics {
     events: IntCounterVec,
     tls_reports: IntCounterVec,
     queue: IntGaugeVec,
+    pin_reviews: IntGaugeVec,
+    api: IntCounterVec,
     pub connections_open: IntGauge,
     pub queue_oldest_age_seconds: IntGauge,
     pub scan_seconds: Histogram,
     pub accept_seconds: Histogram,
     pub commit_batch: Histogram,
-    pub panics: IntCounter,
+    pub panics: super::Panics,
     pub messages_accepted: IntCounter,
     pub headers_dropped: IntCounter,
+    /// Messages of old devices that came in clear over a legacy listener.
+    pub legacy_messages: IntCounter,
+    /// Seconds since 1970; 0: there is none.
+    pub certificate_expires: IntGauge,
     /// Seconds since 1970; 0 until the first proof.
     pub canary_last_proved: IntGauge,
     pub resolver_validates: IntGauge,
@@ -71,6 +77,12 @@ impl Metrics {
         let queue = IntGaugeVec::new(Opts::new("wardpost_queue_copies", "Copies in the store that are not finished"), &["state"])
             .expect("constant names");
         registry.register(Box::new(queue.clone())).expect("each name once");
+        let pin_reviews = IntGaugeVec::new(
+            Opts::new("wardpost_pin_reviews", "Agreements with partners by the state of their review"),
+            &["state"],
+        )
+        .expect("constant names");
+        registry.register(Box::new(pin_reviews.clone())).expect("each name once");
         let build = IntGaugeVec::new(Opts::new("wardpost_build_info", "Version of the running program"), &["version"])
             .expect("constant names");
         registry.register(Box::new(build.clone())).expect("each name once");
@@ -113,6 +125,12 @@ impl Metrics {
                 "wardpost_patients_imported_timestamp_seconds",
                 "When the list of own patients was imported; 0: there is none",
             ),
+            pin_reviews,
+            api: counters(
+                "wardpost_api_requests_total",
+                "Requests of programs over HTTP, by how they were answered",
+                &["answer"],
+            ),
             tls_reports: counters(
                 "wardpost_tlsrpt_reports_total",
                 "Reports about TLS (RFC 8460) by how they ended",
@@ -128,8 +146,13 @@ impl Metrics {
                 "Commits written in one transaction",
                 vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0],
             ),
-            panics: counter("wardpost_panics_total", "Tasks that panicked; must be 0"),
+            panics: super::Panics(counter("wardpost_panics_total", "Panics; must be 0")),
             messages_accepted: counter("wardpost_smtp_messages_accepted_total", "Messages answered 250 after the sync"),
+            legacy_messages: counter("wardpost_smtp_legacy_messages_total", "Messages that came in clear over a legacy listener"),
+            certificate_expires: gauge(
+                "wardpost_certificate_expires_timestamp_seconds",
+                "When the first of the own and the issued client certificates expires",
+            ),
             headers_dropped: counter("wardpost_message_header_fields_dropped_total", "Header fields that the rewrite left out"),
             registry,
         }
@@ -181,6 +204,14 @@ impl Metrics {
     #[must_use]
     pub fn events_of(&self, event: &'static str, severity: &'static str) -> u64 {
         self.events.with_label_values(&[event, severity]).get()
+    }
+    /// `passed`, `near`, `later` or `none`.
+    pub fn pin_reviews(&self, state: &'static str, pins: i64) {
+        self.pin_reviews.with_label_values(&[state]).set(pins);
+    }
+    /// `answered`, `refused` (no token), `wrong` (no domain), `busy` or `too-many`.
+    pub fn api(&self, answer: &'static str) {
+        self.api.with_label_values(&[answer]).inc();
     }
     pub fn queue(&self, state: &'static str, copies: i64) {
         self.queue.with_label_values(&[state]).set(copies);

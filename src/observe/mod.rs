@@ -7,6 +7,8 @@
 
 mod log;
 mod metrics;
+mod panic;
 
 pub use log::{Event, Severity, log};
 pub use metrics::{Metrics, metrics};
+pub use panic::{Panics, watch_panics};

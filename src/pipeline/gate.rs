@@ -3,13 +3,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{Semaphore, mpsc};
 
+use super::runs::Runs;
 use super::stations::Built;
 use super::{OwnPatients, Refused};
 use crate::extract::ReadAttachment;
-use crate::mail::Domain;
+use crate::mail::{Domain, Envelope, Principal, Timestamp};
 use crate::message::dkim;
 use crate::observe::{self, metrics};
-use crate::policy::Policy;
+use crate::policy::{Lane, Policy};
 use crate::scan::Scanner;
 use crate::store::{self, CopyRow, NewBody, NewCopy};
 use crate::vault::Vault;
@@ -48,8 +49,14 @@ pub struct Gate {
     pool: Arc<Semaphore>,
     pub patients: Arc<OwnPatients>,
     letter: Option<Box<Letter>>,
-    /// To the delivery workers, from memory; a full lane means the store hands the copy over later.
-    warm: Option<mpsc::Sender<CopyRow>>,
+    runs: Runs,
+    warm: Option<Warm>,
+}
+
+/// To the delivery workers, from memory, by lane; a full one means the store hands the copy over later.
+pub struct Warm {
+    pub first: mpsc::Sender<CopyRow>,
+    pub bulk: mpsc::Sender<CopyRow>,
 }
 
 impl Gate {
@@ -59,7 +66,7 @@ impl Gate {
         vault: Arc<Vault>,
         store: store::Handle,
         attachments: Box<dyn ReadAttachment>,
-        warm: Option<mpsc::Sender<CopyRow>>,
+        warm: Option<Warm>,
     ) -> Gate {
         let pool = Arc::new(Semaphore::new(settings.scans_at_once.max(1)));
         Gate {
@@ -72,6 +79,7 @@ impl Gate {
             pool,
             patients: Arc::default(),
             letter: None,
+            runs: Runs::default(),
             warm,
         }
     }
@@ -82,6 +90,12 @@ impl Gate {
         self.patients = patients;
         self.letter = Some(letter);
         self
+    }
+
+    /// Whether a message waits behind those that come one by one.
+    pub(super) fn is_run(&self, principal: &Principal, envelope: &Envelope, at: Timestamp) -> bool {
+        let sender = self.vault.pseudonym("sender", &format!("{}\0{}", principal.name, envelope.from));
+        self.runs.note(sender, envelope.to.len(), at)
     }
 
     /// Puts scanner and rules in force; messages under way keep theirs. Until the first ones are here, every submission
@@ -138,8 +152,12 @@ impl Gate {
 
     /// Makes everything true at once, synced, then hands what may go now to the workers from memory.
     pub(super) async fn keep(&self, mut built: Built) -> Result<(), Refused> {
-        let permits = self.warm.as_ref().and_then(|warm| warm.try_reserve_many(built.due_now()).ok());
-        let rows = if permits.is_some() { built.hand_over() } else { Vec::new() };
+        let mut warm = Vec::new();
+        for (lane, sender) in self.warm.iter().flat_map(|warm| [(Lane::First, &warm.first), (Lane::Bulk, &warm.bulk)]) {
+            if let Ok(permits) = sender.try_reserve_many(built.due_now(lane)) {
+                warm.extend(permits.zip(built.hand_over(lane)));
+            }
+        }
         let held = built.held();
         if let Some(letter) = &self.letter {
             built.ask_sender(letter);
@@ -154,7 +172,7 @@ impl Gate {
         for (message, copy) in held {
             observe::log(&observe::Event::Held { message, copy });
         }
-        for (permit, row) in permits.into_iter().flatten().zip(rows) {
+        for (permit, row) in warm {
             permit.send(row);
         }
         Ok(())

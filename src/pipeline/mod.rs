@@ -7,6 +7,7 @@
 mod examine;
 mod gate;
 mod own;
+mod runs;
 mod stations;
 
 use std::future::Future;
@@ -14,9 +15,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use examine::{Examined, Examiner, refusal};
-pub use gate::{Dkim, Gate, Letter, Settings, Signers};
+pub use gate::{Dkim, Gate, Letter, Settings, Signers, Warm};
 pub use own::OwnPatients;
-pub use stations::{facts, other_patients};
+pub use stations::{facts, other_patients, token_hash};
 
 use crate::message;
 use crate::observe::metrics;
@@ -32,7 +33,8 @@ pub struct Submission {
     pub envelope: Envelope,
     pub principal: Principal,
     pub peer: IpAddr,
-    /// `TLSv1.3` or `TLSv1.2`; `None` only for a listed network with `tls = "optional"`.
+    /// `TLSv1.3` or `TLSv1.2`; `None` only for a listed network with `tls = "optional"` and for a legacy
+    /// listener.
     pub tls: Option<&'static str>,
     pub content: Plaintext,
     pub received_at: Timestamp,
@@ -51,6 +53,8 @@ pub enum Refused {
     Policy { message: QueueId },
     /// From or Sender is not the principal's.
     FromNotAllowed,
+    /// Another customer of the same mail service, or nobody can tell whose it is.
+    ForeignTenant,
     /// The header section breaks RFC 5322 in a way that could hide content or recipients.
     HeaderInvalid { what: &'static str },
     /// Another recipient's address stands in the finished header section.
@@ -96,6 +100,7 @@ fn read_and_decide(gate: &Gate, submission: Submission) -> Result<Built, Refused
     let message = message::parse(content);
     stations::is_well_formed(&message)?;
     stations::is_from_its_sender(&message, &principal)?;
+    stations::is_from_its_tenant(&message, &principal)?;
     stations::is_no_loop(gate, &message)?;
 
     let patients = gate.patients.in_force();
@@ -116,7 +121,8 @@ fn read_and_decide(gate: &Gate, submission: Submission) -> Result<Built, Refused
         gate.patients.count(!findings.patients.is_empty(), received_at);
     }
 
-    let arrival = stations::Arrival { gate, envelope: &envelope, principal: &principal, received_at, tls };
+    let is_run = gate.is_run(&principal, &envelope, received_at);
+    let arrival = stations::Arrival { gate, envelope: &envelope, principal: &principal, received_at, tls, is_run };
     let mut built = Built::new(gate, &arrival, &message, &facts, &decision);
     if decision.rejects_all() {
         return Ok(built.refuse());

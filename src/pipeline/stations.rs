@@ -7,11 +7,11 @@ use super::gate::{Gate, Letter};
 use crate::audit::{self, Event, FindingCount};
 use crate::escrow;
 use crate::extract::{Extracted, Place};
-use crate::mail::{BodyId, CopyId, Domain, Envelope, Mailbox, Principal, QueueId, Timestamp};
+use crate::mail::{BodyId, CopyId, Domain, Envelope, Mailbox, Principal, QueueId, Tenancy, Timestamp};
 use crate::message::{self, Message, dkim};
 use crate::observe::metrics;
 use crate::patients::{self, Patients};
-use crate::policy::{Action, Decision, MessageFacts, OtherPatient, Policy, Verdict};
+use crate::policy::{Action, Class, Decision, Lane, MessageFacts, OtherPatient, Policy, Verdict};
 use crate::queue::{CopyFacts, CopyKind, CopyState, pack};
 use crate::scan::{Findings, Leg, OwnPatient};
 use crate::secret::{Key, Pseudonym, Role, Sealed};
@@ -58,6 +58,36 @@ pub(super) fn is_from_its_sender(message: &Message, principal: &Principal) -> Re
         }
     }
     Ok(())
+}
+
+/// Each message from a mail service that many customers share shows whose it is, exactly once. The fields never leave:
+/// the rewrite knows none of them.
+pub(super) fn is_from_its_tenant(message: &Message, principal: &Principal) -> Result<(), Refused> {
+    let only = |name: &str| {
+        let mut fields = message.header().all(name);
+        match (fields.next(), fields.next()) {
+            (Some(field), None) => Some(field.decoded().trim().to_owned()),
+            _ => None,
+        }
+    };
+    let is_one_of = |name: &str, allowed: &[String]| {
+        only(name).is_some_and(|value| allowed.iter().any(|own| own.eq_ignore_ascii_case(&value)))
+    };
+    let is_shown = principal.tenancy.iter().all(|tenancy| match tenancy {
+        Tenancy::MicrosoftTenant(ids) => is_one_of("X-MS-Exchange-CrossTenant-Id", ids),
+        Tenancy::OriginatorOrg(domains) => is_one_of("X-OriginatorOrg", domains),
+        // Hashes are compared: how long that takes says nothing of the token.
+        Tenancy::Token(hash) => only("X-Wardpost-Token").is_some_and(|value| token_hash(&value) == *hash),
+    });
+    if is_shown { Ok(()) } else { Err(Refused::ForeignTenant) }
+}
+
+/// What is kept of a token that a mail service writes into our messages.
+#[must_use]
+pub fn token_hash(token: &str) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes()).as_ref());
+    out
 }
 
 pub(super) fn is_no_loop(gate: &Gate, message: &Message) -> Result<(), Refused> {
@@ -269,6 +299,15 @@ pub(super) struct Arrival<'a> {
     pub principal: &'a Principal,
     pub received_at: Timestamp,
     pub tls: Option<&'static str>,
+    /// Part of a run of many.
+    pub is_run: bool,
+}
+
+impl Arrival<'_> {
+    /// What a rule calls urgent stays urgent; anything else in a run waits behind what comes one by one.
+    fn class(&self, verdict: &Verdict) -> Class {
+        if self.is_run { verdict.class.in_a_run() } else { verdict.class }
+    }
 }
 
 /// Everything that has to be kept for one submission.
@@ -414,7 +453,7 @@ impl Built {
             smtputf8: envelope.params.smtputf8,
             requirement: verdict.requirement,
             action: if verdict.action == Action::Hold { verdict.after_hold } else { verdict.action },
-            class: verdict.class,
+            class: arrival.class(verdict),
             rules: verdict.rules.clone(),
             held_by: verdict.held_by.as_ref().map(|held| held.rule.clone()),
             is_asked: verdict.held_by.as_ref().is_some_and(|held| held.ask.is_some()),
@@ -436,7 +475,7 @@ impl Built {
             recipient: gate.vault.pseudonym("mailbox", &to.mailbox.folded()),
             message_id: self.message_id_pseudonym.clone(),
             domain: to.mailbox.domain().clone(),
-            class: verdict.class,
+            class: arrival.class(verdict),
             header: pack::seal_header(&key, gate.vault.nonce(), id, body.id, &header),
             facts: pack::seal_facts(&key, gate.vault.nonce(), id, body.id, &facts),
             wrap: gate.vault.wrap(id.as_bytes(), &[&body.key, &key]),
@@ -528,8 +567,8 @@ impl Built {
     }
 
     /// Copies that may go at once.
-    pub(super) fn due_now(&self) -> usize {
-        self.commit.copies.iter().filter(|copy| matches!(copy.state, CopyState::Queued { .. })).count()
+    pub(super) fn due_now(&self, lane: Lane) -> usize {
+        self.commit.copies.iter().filter(|copy| is_due(copy, lane)).count()
     }
 
     /// Puts a letter to the sender beside each copy that a rule asks about; both become true together. Where no way leads
@@ -551,12 +590,12 @@ impl Built {
     }
 
     /// Marks the copies that go to the workers from memory as claimed, and gives the rows to hand over.
-    pub(super) fn hand_over(&mut self) -> Vec<CopyRow> {
+    pub(super) fn hand_over(&mut self, lane: Lane) -> Vec<CopyRow> {
         let body = self.own_body.clone();
         self.commit
             .copies
             .iter_mut()
-            .filter(|copy| matches!(copy.state, CopyState::Queued { .. }))
+            .filter(|copy| is_due(copy, lane))
             .map(|copy| {
                 copy.state = CopyState::InFlight;
                 CopyRow {
@@ -566,6 +605,7 @@ impl Built {
                     last_reason: None,
                     delay_told: false,
                     changed_at: copy.received_at,
+                    uncertain_host: None,
                     warm_body: body.clone(),
                 }
             })
@@ -584,6 +624,10 @@ fn row_of(copy: &NewCopy) -> CopyRow {
         changed_at: copy.received_at,
         warm_body: None,
     }
+}
+
+fn is_due(copy: &NewCopy, lane: Lane) -> bool {
+    matches!(copy.state, CopyState::Queued { .. }) && copy.class.lane() == lane
 }
 
 /// One trace field of ours, without `for` and without internal names or addresses (RFC 5321, section 4.4).

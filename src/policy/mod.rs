@@ -16,4 +16,4 @@ pub use decide::{Facts, MessageFacts, OtherPatient, decide};
 pub use load::{Example, ExampleAttachment, ExamplePatient, LoadError, Made, NamedLevels, load};
 pub use rule::{Condition, Group, LevelName, Policy, Rule};
 pub use split::{Outgoing, split};
-pub use verdict::{Action, Audience, Class, Decision, Held, Verdict};
+pub use verdict::{Action, Audience, Class, Decision, Held, Lane, Verdict};

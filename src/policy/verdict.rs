@@ -30,6 +30,34 @@ impl Action {
 pub enum Class {
     Urgent,
     Normal,
+    /// One of many: it waits behind everything else.
+    Bulk,
+}
+
+/// What never waits for the other: messages one by one, and runs of many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    First,
+    Bulk,
+}
+
+impl Class {
+    /// As part of a run of many.
+    #[must_use]
+    pub fn in_a_run(self) -> Class {
+        match self {
+            Class::Urgent => Class::Urgent,
+            Class::Normal | Class::Bulk => Class::Bulk,
+        }
+    }
+
+    #[must_use]
+    pub fn lane(self) -> Lane {
+        match self {
+            Class::Urgent | Class::Normal => Lane::First,
+            Class::Bulk => Lane::Bulk,
+        }
+    }
 }
 
 /// Whom the copy's To field shows.

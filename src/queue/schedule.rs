@@ -45,7 +45,7 @@ impl Schedule {
     pub fn budget_end(&self, class: Class, received_at: Timestamp) -> Timestamp {
         received_at.plus_ms(match class {
             Class::Urgent => self.urgent_budget_ms,
-            Class::Normal => self.normal_budget_ms,
+            Class::Normal | Class::Bulk => self.normal_budget_ms,
         })
     }
 

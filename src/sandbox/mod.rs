@@ -7,12 +7,14 @@
 //!
 //! Must not be here: file formats (`extract`), what an unreadable part means (`policy`).
 //!
-//! Reading order: `pool` (the parent) → `child` → `extract::worker` (the frames between them).
+//! Reading order: `pool` (the parent) → `child` → `extract::worker` (the frames between them) → `ocr`.
 
 mod child;
+mod ocr;
 mod pool;
 
 pub use child::{Protection, worker_main};
+pub use ocr::{OCR_ARGUMENT, ocr_main, tesseract};
 pub use pool::{Pool, Settings};
 
 /// The hidden argument that makes the program a reader of documents.

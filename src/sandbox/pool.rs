@@ -20,6 +20,8 @@ pub struct Settings {
     pub children: usize,
     /// Wall time for one document.
     pub deadline: Duration,
+    /// A `tesseract` that reads the text on pictures.
+    pub ocr: Option<PathBuf>,
 }
 
 impl Settings {
@@ -34,6 +36,7 @@ impl Settings {
             arguments: vec![WORKER_ARGUMENT.to_owned()],
             children,
             deadline: Duration::from_secs(10),
+            ocr: None,
         })
     }
 }
@@ -61,7 +64,7 @@ struct Worker {
 }
 
 /// A child that is dropped is ended and waited for, so none stays behind.
-struct Reaped(Child);
+pub(super) struct Reaped(pub(super) Child);
 
 impl Drop for Reaped {
     fn drop(&mut self) {
@@ -73,7 +76,7 @@ impl Drop for Reaped {
 
 /// Does `work`; if that takes longer than `deadline`, kills the child, which ends the work: its pipes close.
 /// Says whether it came to that.
-fn under_deadline<T>(child: &mut Reaped, deadline: Duration, work: impl FnOnce() -> T) -> (bool, T) {
+pub(super) fn under_deadline<T>(child: &mut Reaped, deadline: Duration, work: impl FnOnce() -> T) -> (bool, T) {
     let timed_out = &AtomicBool::new(false);
     let (done, waiting) = mpsc::channel::<()>();
     let result = std::thread::scope(|scope| {
@@ -113,13 +116,19 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a slot, then takes a child that is ready or starts one.
-    fn take(&self) -> io::Result<Worker> {
+    /// Waits for a slot.
+    fn slot(&self) -> MutexGuard<'_, State> {
         let mut state = self.state();
         while state.busy >= self.settings.children.max(1) {
             state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.busy += 1;
+        state
+    }
+
+    /// Waits for a slot, then takes a child that is ready or starts one.
+    fn take(&self) -> io::Result<Worker> {
+        let mut state = self.slot();
         let ready = state.ready.pop();
         drop(state);
         match ready {
@@ -149,6 +158,14 @@ impl ReadAttachment for Pool {
         });
         // The next child starts now, so that the next document does not wait for it.
         self.release(Worker::start(&self.settings).ok());
+        text
+    }
+
+    fn recognise(&self, picture: &[u8]) -> Option<String> {
+        let tesseract = self.settings.ocr.as_deref()?;
+        drop(self.slot());
+        let text = super::ocr::recognise(&self.settings.program, tesseract, picture);
+        self.release(None);
         text
     }
 }
@@ -223,6 +240,7 @@ mod tests {
             arguments: vec!["-c".into(), script],
             children: 1,
             deadline: Duration::from_millis(deadline_ms),
+            ocr: None,
         };
         Pool::start(settings).unwrap()
     }
@@ -265,6 +283,7 @@ mod tests {
                 arguments: vec![argument.into()],
                 children: 1,
                 deadline: Duration::from_secs(10),
+                ocr: None,
             };
             assert!(Pool::start(settings).is_err(), "{program}");
         }

@@ -71,6 +71,7 @@ pub enum Role {
     Record,
     Cache,
     Patients,
+    Authority,
 }
 
 impl Role {
@@ -87,6 +88,7 @@ impl Role {
             Role::Record => 9,
             Role::Cache => 10,
             Role::Patients => 20,
+            Role::Authority => 11,
         }
     }
 }

@@ -152,6 +152,7 @@ async fn listen(shows: Shows) -> Result<(Sink, DomainEvidence), Failure> {
     let addresses = Evidence::Present((vec![Ipv4Addr::LOCALHOST.into()], security));
     let evidence = DomainEvidence {
         domain,
+        alias_of: None,
         mx: Evidence::Present((vec![MxHost { preference: 0, name: host, addresses, tlsa }], security)),
         sts: Evidence::Absent(Denial::Claimed),
         pin: None,
@@ -190,6 +191,7 @@ async fn send(
     let mailbox = |text: &str| Mailbox::parse(text).map_err(|error| Problem::CouldNotRun(error.to_string()));
     let (recipient, sender) = (mailbox(RECIPIENT)?, mailbox("canary@canary.invalid")?);
     let transaction = Transaction {
+        lane: crate::policy::Lane::First,
         reverse_path: Some(&sender),
         recipient: &recipient,
         smtputf8: false,

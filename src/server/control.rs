@@ -2,21 +2,23 @@
 //! functions in the command's own process while it does not. So there is one writer of the store, always.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
+use super::access;
 use super::check::Checker;
-use super::{patients, proof};
+use super::{admin_api, partners, patients, proof};
 use crate::audit;
 use crate::config::Settings;
 use crate::deliver;
-use crate::mail::{AddressPattern, CopyId, Domain, Mailbox, QueueId, Timestamp};
+use crate::mail::{CopyId, Domain, Mailbox, QueueId, Timestamp};
 use crate::pipeline::OwnPatients;
 use crate::queue::{CopyFacts, CopyState, pack};
 use crate::secret::Role;
-use crate::store::{self, Commit, CopyRow, ParcelRow, Settle, UserRow};
+use crate::store::{self, Commit, CopyRow, ParcelRow, Settle, TokenRow};
 use crate::tlsrpt::{Reporter, Sent};
 use crate::transport;
 use crate::vault::Vault;
@@ -27,6 +29,9 @@ pub const SOCKET: &str = "control.sock";
 const REQUEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Rows that one listing shows.
 const ROWS_MAX: usize = 10_000;
+/// When a listing of the queue was last recorded.
+static LISTED_AT: AtomicI64 = AtomicI64::new(0);
+const LISTED_EVERY_MS: i64 = 60_000;
 
 /// What an administrator may ask.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -64,6 +69,16 @@ pub enum Request {
         message: String,
         recipient: String,
     },
+    /// What was agreed with partners.
+    PartnersList,
+    /// A token for programs that ask over HTTP.
+    TokenAdd {
+        name: String,
+    },
+    TokenList,
+    TokenRevoke {
+        name: String,
+    },
     UserAdd {
         name: String,
         send_as: Vec<String>,
@@ -80,6 +95,18 @@ pub enum Request {
     },
     PatientsStatus,
     PatientsForget,
+    /// A key and a client certificate of the built-in authority, for a server that relays.
+    CertIssue {
+        name: String,
+        send_as: Vec<String>,
+        bound_address: Option<String>,
+        days: u32,
+        messages_per_hour: Option<u32>,
+    },
+    CertList,
+    CertRevoke {
+        name: String,
+    },
     /// What has been counted for reports about TLS.
     TlsrptShow,
     /// Sends the reports of the days that are over; with `now` also of today so far.
@@ -98,6 +125,11 @@ pub enum Answer {
     Secret {
         label: String,
         secret: String,
+    },
+    /// Files that only the asker may have, by name, and a sentence about them.
+    Files {
+        files: Vec<(String, String)>,
+        about: String,
     },
     Refused(String),
 }
@@ -132,11 +164,12 @@ async fn respond(parts: &Parts, request: Request, now: Timestamp) -> Result<Answ
         Request::QueueRelease { copy, refuse, reason } => release(parts, &copy, refuse, &reason, now).await,
         Request::EscrowList { all } => escrow_list(parts, all).await,
         Request::EscrowCode { message, recipient } => escrow_code(parts, &message, &recipient, now).await,
-        Request::UserAdd { name, send_as, bound_address } => user_add(parts, name, send_as, bound_address, now).await,
-        Request::UserList => user_list(parts).await,
-        Request::UserRevoke { name } => match parts.store.remove_user(&name).await.map_err(text)? {
+        Request::PartnersList => Ok(Answer::Rows(partners::list(parts, now).await)),
+        Request::TokenAdd { name } => token_add(parts, name, now).await,
+        Request::TokenList => token_list(parts).await,
+        Request::TokenRevoke { name } => match parts.store.remove_token(&name).await.map_err(text)? {
             true => Ok(Answer::Text(format!("{name} is revoked"))),
-            false => Err(format!("there is no user `{name}`; `wardpost user list` shows all")),
+            false => Err(format!("there is no token `{name}`; `wardpost token list` shows all")),
         },
         Request::PatientsImport { csv, dry_run } => {
             let parts = parts.clone();
@@ -145,12 +178,21 @@ async fn respond(parts: &Parts, request: Request, now: Timestamp) -> Result<Answ
         }
         Request::PatientsStatus => Ok(Answer::Rows(vec![patients::status(parts, now)?])),
         Request::PatientsForget => patients::forget(parts).map(Answer::Text),
+        Request::UserAdd { name, send_as, bound_address } => access::user_add(parts, name, send_as, bound_address, now).await,
+        Request::UserList => access::user_list(parts).await,
+        Request::UserRevoke { name } => access::user_revoke(parts, &name, now).await,
+        Request::CertIssue { name, send_as, bound_address, days, messages_per_hour } => {
+            let wanted = access::Wanted { name, send_as, bound_address, days, messages_per_hour };
+            access::cert_issue(parts, wanted, now).await
+        }
+        Request::CertList => access::cert_list(parts, now).await,
+        Request::CertRevoke { name } => access::cert_revoke(parts, &name, now).await,
         Request::TlsrptShow => tlsrpt_show(parts).await,
         Request::TlsrptSend { now: today_too } => tlsrpt_send(parts, today_too, now).await,
     }
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
@@ -228,7 +270,7 @@ async fn audit_export(parts: &Parts, from_seq: u64, now: Timestamp) -> Result<An
 /// As a delivery of this gateway would find it, its memory included.
 async fn check(parts: &Parts, domain: &str) -> Result<Answer, String> {
     let domain = Domain::parse(domain.trim()).map_err(text)?;
-    let checker = Checker::with_memory(&parts.settings, (parts.store.clone(), parts.vault.clone())).map_err(text)?;
+    let checker = Checker::of_gateway(parts).map_err(text)?;
     let report = checker.check(&domain).await;
     Ok(Answer::Rows(vec![serde_json::to_value(&report).map_err(text)?]))
 }
@@ -272,7 +314,23 @@ fn copy_row(parts: &Parts, row: &CopyRow) -> serde_json::Value {
 
 async fn queue_list(parts: &Parts, all: bool) -> Result<Answer, String> {
     let rows = parts.store.copies(!all, ROWS_MAX).await.map_err(text)?;
-    Ok(Answer::Rows(rows.iter().map(|row| copy_row(parts, row)).collect()))
+    let mut rows: Vec<serde_json::Value> = rows.iter().map(|row| copy_row(parts, row)).collect();
+    for row in parts.store.damaged().await.map_err(text)? {
+        rows.push(serde_json::json!({ "copy": row.name(), "kind": row.kind, "state": "damaged", "reason": row.what }));
+    }
+    // That somebody was shown whom mail is for stands in the record; a listing that repeats itself, once a minute.
+    let now = crate::server::now();
+    if rows.iter().any(|row| row.get("recipient").is_some_and(|recipient| !recipient.is_null())) {
+        let last = LISTED_AT.load(Ordering::Relaxed);
+        if now.0.saturating_sub(last) >= LISTED_EVERY_MS
+            && LISTED_AT.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            let mut record = audit::Record::of(audit::Event::Resolved, now);
+            record.reason = Some("queue-listed".to_owned());
+            parts.store.append(vec![record]).await.map_err(text)?;
+        }
+    }
+    Ok(Answer::Rows(rows))
 }
 
 /// A release does what the strictest matched action other than hold says, never less.
@@ -393,84 +451,34 @@ async fn escrow_code(parts: &Parts, message: &str, recipient: &str, now: Timesta
     Ok(Answer::Secret { label: "code, to be told by phone or in person, never by e-mail".into(), secret: code.to_string() })
 }
 
-// --- users ----------------------------------------------------------------------------------------------------------
+// --- programs that ask over HTTP -----------------------------------------------------------------------------------
 
-/// 160 random bits in words of five characters: easy to type into a copier.
-#[must_use]
-pub fn new_password(vault: &Vault) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let bytes: [u8; 32] = vault.random();
-    // 32 letters of 5 bits each.
-    let letters: String = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect();
-    let mut out = String::new();
-    for (i, letter) in letters.chars().enumerate() {
-        if i > 0 && i % 8 == 0 {
-            out.push('-');
-        }
-        out.push(letter);
-    }
-    out
-}
-
-async fn user_add(
-    parts: &Parts,
-    name: String,
-    send_as: Vec<String>,
-    bound_address: Option<String>,
-    now: Timestamp,
-) -> Result<Answer, String> {
+async fn token_add(parts: &Parts, name: String, now: Timestamp) -> Result<Answer, String> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
     if name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
-        return Err("a user name has 1 to 64 letters, digits, or . _ @ + -".into());
+        return Err("a token's name has 1 to 64 letters, digits, or . _ @ + -".into());
     }
-    let send_as = if send_as.is_empty() && name.contains('@') { vec![name.clone()] } else { send_as };
-    if send_as.is_empty() {
-        return Err("say which addresses this user may send as: --send-as user@domain or --send-as @domain".into());
+    if parts.store.tokens().await.map_err(text)?.iter().any(|token| token.name == name) {
+        return Err(format!("there is already a token `{name}`; revoke it first to make a new one"));
     }
-    for pattern in &send_as {
-        AddressPattern::parse(pattern).map_err(|error| format!("--send-as {pattern}: {error}"))?;
-    }
-    let bound_address = bound_address.or_else(|| send_as.iter().find(|pattern| !pattern.starts_with('@')).cloned());
-    if let Some(address) = &bound_address {
-        Mailbox::parse(address).map_err(|error| format!("--bound-address: {error}"))?;
-    }
-    if parts.store.user(&name).await.map_err(text)?.is_some_and(|user| !user.is_first) {
-        return Err(format!("there is already a user `{name}`; revoke it first to give it a new password"));
-    }
-    let password = new_password(&parts.vault);
-    let (vault, secret) = (parts.vault.clone(), password.clone());
-    let verifier = tokio::task::spawn_blocking(move || vault.password_verifier(secret.as_bytes())).await.map_err(text)?;
-    let user = UserRow {
-        name: name.clone(),
-        verifier,
-        may_send_as: send_as,
-        bound_address,
-        is_first: false,
-        created_at: now,
-        last_used_at: None,
-        last_peer: None,
-    };
-    parts.store.put_user(user).await.map_err(text)?;
-    Ok(Answer::Secret { label: format!("password of {name}, shown once"), secret: password })
+    let secret = access::new_password(&parts.vault);
+    let hash = admin_api::hash_of(&parts.vault, &secret);
+    let token = TokenRow { name: name.clone(), hash, created_at: now, last_used_at: None, last_peer: None };
+    parts.store.put_token(token).await.map_err(text)?;
+    Ok(Answer::Secret { label: format!("token of {name}, shown once"), secret })
 }
 
-async fn user_list(parts: &Parts) -> Result<Answer, String> {
-    let users = parts.store.users().await.map_err(text)?;
-    let rows = users
-        .iter()
-        .map(|user| {
-            serde_json::json!({
-                "name": user.name,
-                "may_send_as": user.may_send_as,
-                "bound_address": user.bound_address,
-                "first_credential": user.is_first,
-                "created_at": user.created_at.to_string(),
-                "last_used_at": user.last_used_at.map(|at| at.to_string()),
-                "last_peer": user.last_peer,
-            })
+async fn token_list(parts: &Parts) -> Result<Answer, String> {
+    let tokens = parts.store.tokens().await.map_err(text)?;
+    let row = |token: &TokenRow| {
+        serde_json::json!({
+            "name": token.name,
+            "created_at": token.created_at.to_string(),
+            "last_used_at": token.last_used_at.map(|at| at.to_string()),
+            "last_peer": token.last_peer,
         })
-        .collect();
-    Ok(Answer::Rows(rows))
+    };
+    Ok(Answer::Rows(tokens.iter().map(row).collect()))
 }
 
 // --- reports about TLS ----------------------------------------------------------------------------------------------

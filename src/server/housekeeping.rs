@@ -8,17 +8,22 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Parts, continuity, now};
 use crate::audit::{Event, Record};
+use crate::config::files;
 use crate::deliver::{self, OpenCopy, Parcels, PortalError};
 use crate::escrow;
 use crate::mail::{ParcelId, Timestamp};
 use crate::observe::{self, metrics};
 use crate::portal::Incident;
+use crate::smtp_in::Issued;
 use crate::store::{self, Commit, ParcelChange};
 use crate::transport::Reason;
 
 /// Gauges are as fresh as this.
 const GAUGES_EVERY: Duration = Duration::from_secs(5);
 const HEAD_EVERY: Duration = Duration::from_secs(3600);
+const EXPIRY_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// A certificate that ends this soon is told of: time enough for somebody to see it and for an authority to answer.
+const EXPIRY_WARNING_DAYS: i64 = 30;
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Rows looked at in one sweep.
 const SWEEP_MAX: usize = 1000;
@@ -33,7 +38,8 @@ pub(super) async fn keep(
     let mut gauges = interval(GAUGES_EVERY);
     let mut heads = interval(HEAD_EVERY);
     let mut sweep = interval(SWEEP_EVERY);
-    for timer in [&mut gauges, &mut heads, &mut sweep] {
+    let mut expiry = interval(EXPIRY_EVERY);
+    for timer in [&mut gauges, &mut heads, &mut sweep, &mut expiry] {
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     }
     loop {
@@ -41,6 +47,7 @@ pub(super) async fn keep(
             _ = stop.changed() => break,
             _ = gauges.tick() => measure(&parts).await,
             _ = heads.tick() => continuity::sign_head(&parts.settings, &parts.store).await,
+            _ = expiry.tick() => look_at_certificates(&parts, now()).await,
             _ = sweep.tick() => {
                 end_holds(&parts, &parcels).await;
                 end_parcels(&parts, now()).await;
@@ -56,13 +63,44 @@ pub(super) async fn keep(
 
 async fn measure(parts: &Parts) {
     let Ok(depth) = parts.store.depth().await else { return };
-    for (state, copies) in
-        [("queued", depth.queued), ("in-flight", depth.in_flight), ("held", depth.held), ("escrowed", depth.escrowed_open)]
-    {
+    for (state, copies) in [
+        ("queued", depth.queued),
+        ("in-flight", depth.in_flight),
+        ("held", depth.held),
+        ("escrowed", depth.escrowed_open),
+        ("damaged", depth.damaged),
+    ] {
         metrics().queue(state, i64::try_from(copies).unwrap_or(i64::MAX));
     }
     let age = depth.oldest_queued_at.map_or(0, |at| now().since_ms(at) / 1000);
     metrics().queue_oldest_age_seconds.set(age.max(0));
+}
+
+/// Tells of the own and the issued certificates that end soon.
+async fn look_at_certificates(parts: &Parts, now: Timestamp) {
+    let settings = &parts.settings;
+    let mut ends: Vec<(String, i64)> = Vec::new();
+    for (name, pair) in [("smtp", &settings.smtp_certificate), ("portal", &settings.portal_certificate)] {
+        let Some((chain, key)) = pair else { continue };
+        // One that cannot be read any more is found by the next reload.
+        if let Ok(identity) = files::identity(chain, key)
+            && let Some(until_s) = files::valid_until(&identity)
+        {
+            ends.push((name.to_owned(), until_s));
+        }
+    }
+    for row in parts.store.users().await.unwrap_or_default() {
+        if let (Some(name), Some(issued)) = (Issued::name_of(&row), Issued::parse(&row.verifier)) {
+            ends.push((name.to_owned(), issued.not_after_s));
+        }
+    }
+    metrics().certificate_expires.set(ends.iter().map(|(_, until_s)| *until_s).min().unwrap_or(0));
+    for (name, until_s) in ends {
+        let days = (until_s - now.secs()).div_euclid(86_400);
+        if days <= EXPIRY_WARNING_DAYS {
+            observe::log(&observe::Event::CertificateExpires { name, days });
+        }
+    }
 }
 
 /// A message that nobody released in time goes to the portal, never out; one that its sender was asked about is refused.

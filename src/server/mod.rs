@@ -2,9 +2,11 @@
 //!
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
-//! Reading order: this file → `start` → `continuity` → `rules` → `dkim` → `housekeeping` → `patients` → `canary`, `resolver` →
-//! `control` → `check` → `proof`.
+//! Reading order: this file → `start` → `tasks` → `continuity` → `rules` → `dkim` → `housekeeping` → `patients` → `canary`, `resolver` →
+//! `control` → `access` → `check` → `partners` → `proof` → `admin_api`.
 
+mod access;
+mod admin_api;
 mod canary;
 pub mod check;
 mod continuity;
@@ -12,11 +14,13 @@ mod control;
 mod dkim;
 mod housekeeping;
 mod observation;
+mod partners;
 mod patients;
 mod proof;
 mod resolver;
 mod rules;
 mod start;
+mod tasks;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -27,12 +31,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use continuity::{accept_restored, kept_head};
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use dkim::{Published, name as dkim_name, published};
+pub use partners::Review;
 pub use patients::kept_patients;
 pub use rules::{examine, load_rules, scanner};
 pub use start::{DEMO_MARK, Source, first_domains, refuse_demo_folder, start, start_meant, start_with};
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::config::Settings;
 use crate::mail::Timestamp;
@@ -61,7 +65,7 @@ pub struct Running {
     gate: Arc<Gate>,
     listening: Vec<(&'static str, SocketAddr)>,
     stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
+    tasks: tasks::Tasks,
     deliver: crate::deliver::Running,
     reload: start::Reload,
     /// Becomes `Some` when something ended that must not end.
@@ -172,9 +176,8 @@ impl Running {
     pub async fn stop(mut self) -> ExitCode {
         observe::log(&Event::Stopping);
         let _ = self.stop.send(true);
-        let tasks = async { while self.tasks.join_next().await.is_some() {} };
         // Side by side: what comes in meanwhile is left queued, and both together stay within the supervisor's patience.
-        let _ = tokio::join!(tokio::time::timeout(STOP_MAX, tasks), self.deliver.stop());
+        let _ = tokio::join!(tokio::time::timeout(STOP_MAX, self.tasks.all_ended()), self.deliver.stop());
         self.tasks.abort_all();
         self.parts.store.close().await;
         ExitCode::SUCCESS

@@ -7,20 +7,22 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
+use super::tasks::{Broken, Tasks};
 use super::{
-    Failure, Parts, Running, canary, continuity, control, dkim, housekeeping, now, observation, patients, resolver, rules,
+    Failure, Parts, Running, access, admin_api, canary, continuity, control, dkim, housekeeping, now, observation, partners,
+    patients, resolver, rules,
 };
-use crate::config::{DkimKey, Settings, files, throwaway};
+use crate::config::{DkimKey, Ocr, Settings, files, throwaway};
 use crate::deliver::{self, Deliver, Tally};
 use crate::lookup::Lookup;
 use crate::observe::{self, Event};
-use crate::pipeline::{Gate, Signers};
+use crate::pipeline::{Gate, Signers, Warm};
+use crate::policy::Lane;
 use crate::portal::Portal;
 use crate::sandbox;
-use crate::smtp_in::{self, TlsAcceptorSource};
-use crate::store::{self, UserRow};
+use crate::smtp_in::{self, Ask, ListenerKind, TlsAcceptorSource, TlsConfigs};
+use crate::store;
 use crate::tlsrpt::{self, Reporter};
 use crate::vault::{self, Vault};
 use crate::web;
@@ -34,8 +36,6 @@ pub enum Source<'a> {
 
 /// File that marks a data folder as a demo's.
 pub const DEMO_MARK: &str = "demo";
-/// Name of the credential that a first start makes.
-const FIRST_USER: &str = "first";
 
 /// What a reload can change without cutting a session.
 pub(super) struct Reload {
@@ -43,6 +43,7 @@ pub(super) struct Reload {
     pub(super) smtp_chain: PathBuf,
     smtp_tls: Arc<TlsAcceptorSource>,
     portal_tls: watch::Sender<Arc<ServerConfig>>,
+    admin_tls: Option<watch::Sender<Arc<ServerConfig>>>,
     smtp_in: Arc<smtp_in::Gate<Arc<Gate>, smtp_in::Stored>>,
     pub(super) lookup: Arc<Lookup>,
     dkim: watch::Sender<Vec<DkimKey>>,
@@ -97,7 +98,8 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
         can_listen(&settings)?;
     }
     let (vault, store) = open(&settings).await?;
-    let first = first_credential(&settings, &store, &vault).await?;
+    store.keep_free(settings.smtp_in.max_message_bytes.saturating_mul(3) / 2);
+    let first = access::first_credential(&first_domains(&settings), &store, &vault, now()).await?;
     let (stop, stopped) = watch::channel(false);
     let settings = Arc::new(settings);
     let parts = Parts {
@@ -118,19 +120,23 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
 
     let lookup = Arc::new(Lookup::new(settings.lookup.clone(), store.clone(), vault.clone())?);
     let deliver = Deliver::start(settings.deliver.clone(), lookup.clone(), store.clone(), vault.clone());
-    let attachments = Box::new(attachment_readers(readers)?);
-    let gate = Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(deliver.warm()));
+    let ocr = readers.ocr.or_else(|| if settings.ocr == Ocr::Auto { sandbox::tesseract() } else { None });
+    let attachments = Box::new(attachment_readers(sandbox::Settings { ocr, ..readers })?);
+    let warm = Warm { first: deliver.warm(Lane::First), bulk: deliver.warm(Lane::Bulk) };
+    let gate = Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(warm));
     let (asking, keys) = (settings.clone(), vault.clone());
     let letter = move |row: &store::CopyRow, ask: &str| deliver::ask_sender(&keys, &asking.deliver, row, ask);
     let gate = Arc::new(gate.with(parts.patients.clone(), Box::new(letter)));
 
-    let mut tasks = JoinSet::new();
+    let (broken_sender, broken) = watch::channel(None);
+    let broken_sender = Arc::new(broken_sender);
+    let mut tasks = Tasks::new(broken_sender.clone(), stopped.clone());
     let mut listening = Vec::new();
 
     // The way in.
     let names = own_names(&settings);
     let (smtp_chain, smtp_key) = certificate(settings.smtp_certificate.as_ref(), &settings.keys, &names)?;
-    let smtp_tls = Arc::new(TlsAcceptorSource::new(smtp_config(&smtp_chain, &smtp_key)?));
+    let smtp_tls = Arc::new(TlsAcceptorSource::new(smtp_configs(&settings, &smtp_chain, &smtp_key)?));
     let door = Arc::new(gate.clone());
     let smtp_in = smtp_in::Gate::new(
         settings.smtp_in.clone(),
@@ -141,7 +147,14 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     for (kind, address) in &settings.listeners {
         let (listener, bound) = bind(*address).await?;
         listening.push((kind.as_str(), bound));
-        tasks.spawn(smtp_in::serve(listener, *kind, smtp_in.clone(), stopped.clone()));
+        tasks.keep("a listener for mail", smtp_in::serve(listener, *kind, smtp_in.clone(), stopped.clone()));
+    }
+
+    for fence in &settings.legacy {
+        let (listener, bound) = bind(fence.listen).await?;
+        listening.push((ListenerKind::Legacy.as_str(), bound));
+        let serving = smtp_in::serve_legacy(listener, fence.clone(), smtp_in.clone(), stopped.clone());
+        tasks.keep("a legacy listener", serving);
     }
 
     // The pages.
@@ -155,37 +168,70 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
         let (listener, bound) = bind(*address).await?;
         listening.push(("portal", bound));
         let (site, router) = (portal.site(), portal.router());
-        tasks.spawn(web::serve_tls(listener, portal_tls_source.clone(), site, web::Limits::default(), router, stopped.clone()));
+        tasks.keep(
+            "the portal's listener",
+            web::serve_tls(listener, portal_tls_source.clone(), site, web::Limits::default(), router, stopped.clone()),
+        );
     }
 
     let (ready_sender, ready) = watch::channel(false);
-    let (broken_sender, broken) = watch::channel(None);
     let (listener, bound) = bind(settings.metrics_listen).await?;
     listening.push(("metrics", bound));
     let (site, router) = observation::site(&settings, bound, gate.clone(), store.clone());
-    tasks.spawn(web::serve_plain(listener, site, web::Limits::default(), router, stopped.clone()));
+    tasks.keep("the listener for metrics", web::serve_plain(listener, site, web::Limits::default(), router, stopped.clone()));
+
+    let mut admin_tls = None;
+    if let Some(admin) = &settings.admin {
+        let (listener, bound) = bind(admin.listen).await?;
+        listening.push(("admin", bound));
+        let (site, router) = admin_api::site(admin, bound, parts.clone());
+        match &admin.certificate {
+            Some((chain, key)) => {
+                let (sender, tls) = watch::channel(portal_config(chain, key)?);
+                admin_tls = Some(sender);
+                tasks.keep(
+                    "the admin listener",
+                    web::serve_tls(listener, tls, site, admin_api::limits(), router, stopped.clone()),
+                );
+            }
+            None => {
+                tasks.keep("the admin listener", web::serve_plain(listener, site, admin_api::limits(), router, stopped.clone()));
+            }
+        }
+    }
 
     // The SMTP listeners say so themselves.
-    for (what, address) in listening.iter().filter(|(what, _)| ["portal", "metrics"].contains(what)) {
+    for (what, address) in listening.iter().filter(|(what, _)| ["portal", "metrics", "admin"].contains(what)) {
         observe::log(&Event::Listening { what, address: *address });
     }
 
     // Behind the listeners.
     let (dkim, dkim_keys) = watch::channel(parts.settings.dkim.clone());
-    let reload =
-        Reload { file: file.map(Path::to_owned), smtp_chain, smtp_tls, portal_tls, smtp_in, lookup: lookup.clone(), dkim };
+    let reload = Reload {
+        file: file.map(Path::to_owned),
+        smtp_chain,
+        smtp_tls,
+        portal_tls,
+        admin_tls,
+        smtp_in,
+        lookup: lookup.clone(),
+        dkim,
+    };
     if let Some(tlsrpt) = settings.tlsrpt.clone() {
         let in_force = gate.clone();
         let reporter = reporter(tlsrpt, &parts, &lookup, Some(deliver.tally()), move || in_force.signers());
-        tasks.spawn(reporter.keep(now, stopped.clone()));
+        tasks.keep("the reporter about TLS", reporter.keep(now, stopped.clone()));
     }
-    tasks.spawn(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
-    tasks.spawn(dkim::keep(gate.clone(), dkim_keys, lookup.clone(), stopped.clone()));
+    tasks.once(make_ready(gate.clone(), parts.clone(), lookup.clone(), ready_sender, broken_sender));
+    tasks.keep("the keeper of DKIM keys", dkim::keep(gate.clone(), dkim_keys, lookup.clone(), stopped.clone()));
     if parts.settings.is_configured {
-        tasks.spawn(resolver::watch(lookup, stopped.clone()));
+        tasks.keep("the watch over the resolver", resolver::watch(lookup, stopped.clone()));
     }
-    tasks.spawn(canary::keep(parts.clone(), stopped.clone()));
-    tasks.spawn(housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
+    tasks.keep("the watch over partners", partners::watch(settings.clone(), stopped.clone()));
+    tasks.keep("the canary", canary::keep(parts.clone(), stopped.clone()));
+    let warm = deliver.warm(Lane::First);
+    tasks.keep("delivery", async move { warm.closed().await });
+    tasks.keep("the housekeeping", housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
     Ok(Running { parts, gate, listening, stop, tasks, deliver, reload, broken, ready, first })
 }
 
@@ -228,7 +274,12 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
 /// Tries every address and lets it go again: nothing is answered before the keys are on the disk.
 fn can_listen(settings: &Settings) -> Result<(), Failure> {
     let smtp = settings.listeners.iter().map(|(_, address)| *address);
-    for address in smtp.chain(settings.portal_listen.iter().copied()).chain([settings.metrics_listen]) {
+    let smtp = smtp.chain(settings.legacy.iter().map(|fence| fence.listen));
+    for address in smtp
+        .chain(settings.portal_listen.iter().copied())
+        .chain([settings.metrics_listen])
+        .chain(settings.admin.iter().map(|admin| admin.listen))
+    {
         drop(std::net::TcpListener::bind(address).map_err(|error| cannot_listen(address, &error))?);
     }
     Ok(())
@@ -250,42 +301,26 @@ fn certificate(configured: Option<&(PathBuf, PathBuf)>, keys: &Path, names: &[St
     }
 }
 
-fn smtp_config(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
-    let identity = files::identity(chain, key)?;
-    Ok(smtp_in::server_config(identity.chain, identity.key)
-        .map_err(|error| format!("{} and {} do not belong together: {error}", chain.display(), key.display()))?)
+fn smtp_configs(settings: &Settings, chain: &Path, key: &Path) -> Result<TlsConfigs, Failure> {
+    let has_authority = access::has_authority(&settings.keys);
+    // Nobody is asked for what nobody has: some devices break off when they are.
+    let (programs, servers) = match (has_authority, settings.smtp_in.pinned.is_empty()) {
+        (false, true) => (Ask::Nobody, Ask::Nobody),
+        (_, false) => (Ask::ForOurs, Ask::ForAny),
+        (true, true) => (Ask::ForOurs, Ask::ForOurs),
+    };
+    let config = |ask| -> Result<Arc<ServerConfig>, Failure> {
+        let identity = files::identity(chain, key)?;
+        Ok(smtp_in::server_config(identity.chain, identity.key, ask)
+            .map_err(|error| format!("{} and {} do not belong together: {error}", chain.display(), key.display()))?)
+    };
+    Ok(TlsConfigs { programs: config(programs)?, servers: config(servers)? })
 }
 
 fn portal_config(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
     let identity = files::identity(chain, key)?;
     Ok(web::server_config(identity.chain, identity.key)
         .map_err(|error| format!("{} and {} do not belong together: {error}", chain.display(), key.display()))?)
-}
-
-/// A credential for trying out, made when there is no user at all; it dies with the first `user add`.
-async fn first_credential(
-    settings: &Settings,
-    store: &store::Handle,
-    vault: &Arc<Vault>,
-) -> Result<Option<(String, String)>, Failure> {
-    if !store.users().await?.is_empty() {
-        return Ok(None);
-    }
-    let password = control::new_password(vault);
-    let (hasher, secret) = (vault.clone(), password.clone());
-    let verifier = tokio::task::spawn_blocking(move || hasher.password_verifier(secret.as_bytes())).await?;
-    let user = UserRow {
-        name: FIRST_USER.into(),
-        verifier,
-        may_send_as: first_domains(settings).iter().map(|domain| format!("@{domain}")).collect(),
-        bound_address: None,
-        is_first: true,
-        created_at: now(),
-        last_used_at: None,
-        last_peer: None,
-    };
-    store.put_user(user).await?;
-    Ok(Some((FIRST_USER.into(), password)))
 }
 
 /// The domains that the first credential may send for: the own ones, or an invented one where none is configured.
@@ -298,13 +333,7 @@ pub fn first_domains(settings: &Settings) -> Vec<String> {
 }
 
 /// Loads scanner and rules and asks which DKIM keys are published, then opens the gate.
-async fn make_ready(
-    gate: Arc<Gate>,
-    parts: Parts,
-    lookup: Arc<Lookup>,
-    ready: watch::Sender<bool>,
-    broken: watch::Sender<Option<String>>,
-) {
+async fn make_ready(gate: Arc<Gate>, parts: Parts, lookup: Arc<Lookup>, ready: watch::Sender<bool>, broken: Broken) {
     let loading = parts.settings.clone();
     let loaded = tokio::task::spawn_blocking(move || {
         let scanner = rules::scanner(&loading)?;
@@ -321,10 +350,10 @@ async fn make_ready(
             let _ = ready.send(true);
         }
         Ok(Err(error)) => {
-            let _ = broken.send(Some(error.to_string()));
+            broken.send_replace(Some(error.to_string()));
         }
         Err(error) => {
-            let _ = broken.send(Some(error.to_string()));
+            broken.send_replace(Some(error.to_string()));
         }
     }
 }
@@ -353,9 +382,11 @@ impl Reload {
         let settings = Settings::load(file)?;
         let names = own_names(&settings);
         let (chain, key) = certificate(settings.smtp_certificate.as_ref(), &settings.keys, &names)?;
-        let smtp = smtp_config(&chain, &key)?;
+        let smtp = smtp_configs(&settings, &chain, &key)?;
         let (chain, key) = certificate(settings.portal_certificate.as_ref(), &settings.keys, &names)?;
         let portal = portal_config(&chain, &key)?;
+        let admin = settings.admin.as_ref().and_then(|admin| admin.certificate.as_ref());
+        let admin = admin.map(|(chain, key)| portal_config(chain, key)).transpose()?;
         let (settings, scanner, policy) = tokio::task::spawn_blocking(move || {
             let scanner = rules::scanner(&settings)?;
             let policy = rules::load_rules(&settings, &scanner)?;
@@ -368,6 +399,9 @@ impl Reload {
         let _ = self.dkim.send(settings.dkim.clone());
         self.smtp_tls.replace(smtp);
         let _ = self.portal_tls.send(portal);
+        if let (Some(sender), Some(admin)) = (&self.admin_tls, admin) {
+            let _ = sender.send(admin);
+        }
         self.smtp_in.replace_settings(settings.smtp_in.clone());
         Ok(())
     }

@@ -206,3 +206,44 @@ fn bare_line_ends_cannot_be_written() {
     assert!(is_whole_lines(b"a\r\n.\r\n"));
     assert!(!is_whole_lines(b"a"));
 }
+
+/// A seeded walk through long streams of the octets that matter, cut anywhere: the same end and content as the law's.
+#[test]
+fn the_reader_agrees_with_the_law_on_long_streams_cut_anywhere() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    const PIECES: [&[u8]; 12] =
+        [b"\r\n", b".", b"\r", b"\n", b"\0", b"a", b"..", b"\r\n.", b".\r\n", b"text of a line", b"\r\n..x\r\n", b" "];
+    let (mut ended, mut faulty) = (0, 0);
+    for _ in 0..20_000 {
+        let mut wire = Vec::new();
+        for _ in 0..next() % 40 {
+            wire.extend_from_slice(PIECES[(next() % 12) as usize]);
+        }
+        if next() % 2 == 0 {
+            wire.extend_from_slice(b"\r\n.\r\nMAIL FROM:<a@b.example>\r\n");
+        }
+        let step = 1 + (next() % 17) as usize;
+        match (read(&wire, step, 1 << 20), reference(&wire)) {
+            (None, None) => {}
+            (Some((content, fault, left)), Some((expected, bare, expected_left))) => {
+                ended += 1;
+                assert_eq!(left, expected_left, "{wire:?} in {step}");
+                assert_eq!(fault.is_some(), bare, "{wire:?} in {step}");
+                if bare {
+                    faulty += 1;
+                    assert!(content.is_empty());
+                } else {
+                    assert_eq!(content, expected, "{wire:?} in {step}");
+                }
+            }
+            (got, expected) => panic!("{wire:?} in {step}: {got:?}, not {expected:?}"),
+        }
+    }
+    assert!(ended > 10_000 && faulty > 5_000 && faulty < ended, "{ended} {faulty}");
+}

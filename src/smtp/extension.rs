@@ -9,6 +9,8 @@ pub struct Offer {
     /// A certificate is there, so STARTTLS can be kept.
     pub can_start_tls: bool,
     pub is_authenticated: bool,
+    /// The client has shown a certificate that is known.
+    pub has_certificate: bool,
     pub message_bytes_max: u64,
 }
 
@@ -22,7 +24,8 @@ const TABLE: &[(&str, When)] = &[
     // Behind TLS it would be a promise that cannot be kept (RFC 3207, section 4.2).
     ("STARTTLS", |offer| !offer.in_tls && offer.can_start_tls),
     // In clear it would invite clients to send their password (RFC 4954, section 4).
-    ("AUTH PLAIN LOGIN", |offer| offer.in_tls && !offer.is_authenticated),
+    ("AUTH PLAIN LOGIN", |offer| offer.in_tls && !offer.is_authenticated && !offer.has_certificate),
+    ("AUTH PLAIN LOGIN EXTERNAL", |offer| offer.in_tls && !offer.is_authenticated && offer.has_certificate),
     ("REQUIRETLS", |offer| offer.in_tls),
     ("ENHANCEDSTATUSCODES", |_| true),
     ("8BITMIME", |_| true),
@@ -88,7 +91,7 @@ mod tests {
     use super::*;
 
     fn offered(in_tls: bool, is_authenticated: bool) -> Offered {
-        let offer = Offer { in_tls, can_start_tls: true, is_authenticated, message_bytes_max: 1000 };
+        let offer = Offer { in_tls, can_start_tls: true, is_authenticated, has_certificate: false, message_bytes_max: 1000 };
         Offered::of(&ehlo_reply("gate.example", &offer))
     }
 

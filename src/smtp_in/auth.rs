@@ -1,4 +1,4 @@
-//! The exchange of AUTH (RFC 4954): PLAIN (RFC 4616) and LOGIN, as values. What a password is worth is `guard`'s.
+//! The exchange of AUTH (RFC 4954): PLAIN (RFC 4616), LOGIN and EXTERNAL, as values. What a password is worth is `guard`'s.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +15,8 @@ const PASSWORD_OCTETS_MAX: usize = 1024;
 pub(super) enum Mechanism {
     Plain,
     Login,
+    /// The client's certificate says who it is (RFC 4422, appendix A).
+    External,
 }
 
 impl Mechanism {
@@ -22,6 +24,7 @@ impl Mechanism {
         match name {
             "PLAIN" => Some(Mechanism::Plain),
             "LOGIN" => Some(Mechanism::Login),
+            "EXTERNAL" => Some(Mechanism::External),
             _ => None,
         }
     }
@@ -38,12 +41,15 @@ pub(super) enum Exchange {
     Plain,
     LoginName,
     LoginPassword { name: Zeroizing<Vec<u8>> },
+    External,
 }
 
 pub(super) enum Turn {
     /// 334 with this text, then [`Exchange::on`] with the answer.
     Ask(&'static str, Exchange),
     Check(Credentials),
+    /// Is the holder of the certificate this one? Empty: whoever it is.
+    Certificate(String),
     Refuse(Reply),
 }
 
@@ -52,12 +58,14 @@ impl Exchange {
         match (mechanism, initial) {
             (Mechanism::Plain, None) => Turn::Ask("", Exchange::Plain),
             (Mechanism::Login, None) => Turn::Ask(ASK_NAME, Exchange::LoginName),
+            (Mechanism::External, None) => Turn::Ask("", Exchange::External),
             // An initial response of no octets is written "=" (RFC 4954, section 4).
             (mechanism, Some(Secret(text))) => {
                 let text = if *text == b"=" { &b""[..] } else { &text };
                 match mechanism {
                     Mechanism::Plain => Exchange::Plain.on(text),
                     Mechanism::Login => Exchange::LoginName.on(text),
+                    Mechanism::External => Exchange::External.on(text),
                 }
             }
         }
@@ -73,6 +81,10 @@ impl Exchange {
             Exchange::Plain => plain(&answer),
             Exchange::LoginName => Turn::Ask(ASK_PASSWORD, Exchange::LoginPassword { name: answer }),
             Exchange::LoginPassword { name } => credentials(&name, &answer),
+            Exchange::External => match std::str::from_utf8(&answer) {
+                Ok(name) if name.len() <= NAME_OCTETS_MAX && !name.contains('\0') => Turn::Certificate(name.to_owned()),
+                _ => malformed(),
+            },
         }
     }
 }
@@ -130,6 +142,7 @@ mod tests {
                     assert!(lines.next().is_none(), "not asked for all");
                     return Ok((c.name, String::from_utf8(c.password.to_vec()).unwrap()));
                 }
+                Turn::Certificate(_) => panic!("nobody asked for EXTERNAL"),
                 Turn::Refuse(reply) => return Err(reply.code),
             };
         }

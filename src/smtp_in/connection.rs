@@ -9,15 +9,16 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::auth::{Exchange, Mechanism, Turn, wrong};
+use super::certificate::{Pinned, Shown};
 use super::guard::{Accounts, Login};
 use super::inbox::Inbox;
 use super::input::{Input, Pace};
 use super::listener::Gate;
-use super::network::Network;
+use super::network::{Caller, Network, Quota};
 use super::refusal::{reply_for, reply_to_content};
 use super::session::{Next, Session, Step};
-use super::{ListenerKind, Settings};
-use crate::mail::{EnhancedCode, Reply, Timestamp};
+use super::{Legacy, ListenerKind, Settings};
+use crate::mail::{EnhancedCode, PrincipalKind, Reply, Timestamp};
 use crate::observe::{Event, log, metrics};
 use crate::pipeline::{Door, Refused, Submission};
 use crate::smtp::{CommandError, ContentFault, ContentReader, Secret, command, reply};
@@ -34,6 +35,9 @@ const LINGER_BYTES_MAX: usize = 256 * 1024;
 const REPLIES_BYTES_MAX: usize = 16 * 1024;
 /// A line that is still not ended here ends the session.
 const SKIPPED_LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// A certificate that ends this soon is told of: time enough to make a new one.
+const EXPIRY_WARNING_DAYS: i64 = 30;
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +84,7 @@ pub(super) async fn serve_client<S, D, A>(
     mut stream: S,
     peer: IpAddr,
     kind: ListenerKind,
+    fence: Option<&Legacy>,
     stop: watch::Receiver<bool>,
 ) -> End
 where
@@ -87,7 +92,7 @@ where
     D: Door,
     A: Accounts,
 {
-    let mut connection = Connection::new(gate, peer, kind, stop);
+    let mut connection = Connection::new(gate, peer, kind, fence, stop);
     if kind != ListenerKind::Submissions {
         connection.say(connection.session.greeting());
         match connection.dialogue(&mut stream).await {
@@ -95,7 +100,7 @@ where
             Pause::StartTls => {}
         }
     }
-    let acceptor = tokio_rustls::TlsAcceptor::from(gate.tls.current());
+    let acceptor = tokio_rustls::TlsAcceptor::from(gate.tls.current(kind));
     let Ok(Ok(mut stream)) = timeout(connection.settings.limits.handshake, acceptor.accept(stream)).await else {
         metrics().tls("server", "failed");
         log(&Event::TlsHandshakeFailed { peer });
@@ -107,6 +112,10 @@ where
     };
     metrics().tls("server", version);
     connection.session.tls_started(version);
+    if let Some(certificate) = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()) {
+        let shown = Shown::of(certificate);
+        connection.certified(shown).await;
+    }
     if kind == ListenerKind::Submissions {
         connection.say(connection.session.greeting());
     }
@@ -121,6 +130,7 @@ struct Connection<'g, D, A> {
     gate: &'g Gate<D, A>,
     settings: Arc<Settings>,
     peer: IpAddr,
+    kind: ListenerKind,
     session: Session,
     input: Input,
     replies: Vec<u8>,
@@ -133,14 +143,25 @@ struct Connection<'g, D, A> {
 }
 
 impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
-    fn new(gate: &'g Gate<D, A>, peer: IpAddr, kind: ListenerKind, stop: watch::Receiver<bool>) -> Connection<'g, D, A> {
+    fn new(
+        gate: &'g Gate<D, A>,
+        peer: IpAddr,
+        kind: ListenerKind,
+        fence: Option<&Legacy>,
+        stop: watch::Receiver<bool>,
+    ) -> Connection<'g, D, A> {
         let settings = gate.settings();
-        let session = Session::new(Arc::clone(&settings), kind, Network::of(&settings.networks, peer));
+        let network = match (kind, fence) {
+            (ListenerKind::Legacy, fence) => fence.and_then(|fence| fence.caller(peer)),
+            _ => Network::of(&settings.networks, peer).map(Network::caller),
+        };
+        let session = Session::new(Arc::clone(&settings), kind, network);
         let ends_at = Instant::now() + settings.limits.session;
         Connection {
             gate,
             settings,
             peer,
+            kind,
             session,
             input: Input::new(),
             replies: Vec::new(),
@@ -149,6 +170,48 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
             ends_at,
             stop,
         }
+    }
+
+    /// What the certificate that the client has shown is worth.
+    async fn certified(&mut self, shown: Option<Shown>) {
+        let now_s = now().secs();
+        let refuse = |why| log(&Event::ClientCertificateRefused { peer: self.peer, why });
+        let Some(shown) = shown else { return refuse("unreadable") };
+        let caller = match Pinned::of(&self.settings.pinned, &shown) {
+            Some(pinned) => Some(pinned.caller()),
+            None => self.gate.guard.issued(&shown).await,
+        };
+        let Some(caller) = caller else { return refuse("unknown") };
+        if now_s < shown.not_before_s || now_s >= shown.not_after_s {
+            return refuse("expired");
+        }
+        let name = &caller.principal.name;
+        let days = (shown.not_after_s - now_s) / 86_400;
+        if days <= EXPIRY_WARNING_DAYS && self.gate.guard.is_news("expiry", name) {
+            log(&Event::CertificateExpires { name: name.clone(), days });
+        }
+        self.gate.guard.note_use(name, now(), self.peer).await;
+        self.session.certified(caller);
+    }
+
+    /// What only the gate knows at MAIL: whether the account is still there, and what is left of its hour. The reply that
+    /// goes out in place of 250, if either says no.
+    async fn may_begin(&mut self) -> Option<Reply> {
+        let caller = self.session.caller()?;
+        let name = &caller.principal.name;
+        let is_account = caller.principal.kind == PrincipalKind::User;
+        if is_account && !self.gate.guard.is_still_there(name).await {
+            self.session.forget_caller();
+            return Some(Reply::new(530, EnhancedCode(5, 7, 0), "Authentication required"));
+        }
+        if !self.gate.has_quota(name, caller.quota, Instant::now()) {
+            if self.gate.guard.is_news("quota", name) {
+                log(&Event::QuotaUsedUp { name: name.clone() });
+            }
+            let _ = self.session.finish();
+            return Some(quota_used_up());
+        }
+        None
     }
 
     async fn dialogue<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S) -> Pause {
@@ -175,6 +238,10 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
                 self.verb = "other";
                 self.session.on(Err(CommandError::TooLong))
             }
+        };
+        let reply = match reply {
+            Some(reply) if self.verb == "mail" && reply.is_positive() => Some(self.may_begin().await.unwrap_or(reply)),
+            reply => reply,
         };
         if denied {
             log(&Event::RelayDenied { peer: self.peer });
@@ -216,7 +283,7 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
     }
 
     async fn data<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S) -> Result<(), End> {
-        let reader = ContentReader::data(self.settings.max_message_bytes);
+        let reader = ContentReader::data(self.session.message_bytes_max());
         let Some(mut inbox) = Inbox::open(reader, self.session.declared_bytes(), &self.gate.memory) else {
             self.say(reply_for(&Refused::Busy));
             return Ok(());
@@ -244,7 +311,7 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
         last: bool,
     ) -> Result<(), End> {
         let opened = self.chunks.take().or_else(|| {
-            let reader = ContentReader::chunks(self.settings.max_message_bytes);
+            let reader = ContentReader::chunks(self.session.message_bytes_max());
             Inbox::open(reader, self.session.declared_bytes(), &self.gate.memory)
         });
         let Some(mut inbox) = opened else {
@@ -298,16 +365,24 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
         let started = Instant::now();
         self.verb = "content";
         let fault = inbox.fault();
+        let quota = self.session.caller().map(|caller| caller.quota).unwrap_or_default();
         let Some((principal, envelope)) = self.session.finish() else {
             return self.say(reply_to_content(fault.unwrap_or(ContentFault::NoMemory)));
         };
         if let Some(fault) = fault {
             return self.say(reply_to_content(fault));
         }
+        if !self.gate.take_quota(&principal.name, quota, Instant::now()) {
+            return self.say(quota_used_up());
+        }
         let (content, room) = inbox.close();
         let (recipients, size_bytes) = (envelope.to.len(), content.len() as u64);
         if self.session.tls().is_none() {
             metrics().tls("server", "none");
+        }
+        if self.kind == ListenerKind::Legacy {
+            metrics().legacy_messages.inc();
+            log(&Event::LegacyMessage { name: principal.name.clone(), peer: self.peer });
         }
         let submission =
             Submission { envelope, principal, peer: self.peer, tls: self.session.tls(), content, received_at: now() };
@@ -349,12 +424,20 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
                     };
                     let turn = match command::whole_line(self.input.front(line)) {
                         Ok(text) => exchange.on(text),
-                        Err(_) => Turn::Refuse(Reply::new(501, EnhancedCode(5, 5, 2), "Lines end with CRLF")),
+                        Err(_) => {
+                            self.say(Reply::new(501, EnhancedCode(5, 5, 2), "Lines end with CRLF"));
+                            return Err(End::Unframed);
+                        }
                     };
                     self.input.consume(line);
                     turn
                 }
                 Turn::Check(credentials) => break credentials,
+                Turn::Certificate(name) => {
+                    let answer = self.session.authenticated_by_certificate(&name);
+                    self.say(answer);
+                    return Ok(());
+                }
                 Turn::Refuse(reply) => {
                     self.session.auth_failed();
                     self.say(reply);
@@ -366,7 +449,7 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
         let answer = match self.gate.guard.check(credentials, self.peer).await {
             Login::Welcome(user) => {
                 self.gate.guard.note_use(&name, now(), self.peer).await;
-                self.session.authenticated(user)
+                self.session.authenticated(Caller::of(user, Quota::default()))
             }
             Login::Wrong => {
                 log(&Event::AuthFailed { peer: self.peer });
@@ -390,6 +473,8 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
         octets_max: fn(&[u8]) -> usize,
     ) -> Result<Option<usize>, End> {
         let mut searched = 0;
+        // For the whole line: an octet a minute holds a place as well as silence does.
+        let until = self.ends_at.min(Instant::now() + self.settings.limits.idle);
         loop {
             let pending = self.input.pending();
             if let Some(end) = memchr::memchr(b'\n', pending.get(searched..).unwrap_or_default()) {
@@ -397,13 +482,13 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
             }
             searched = pending.len();
             if searched >= octets_max(pending) {
-                return self.skip_line(stream).await.map(|()| None);
+                return self.skip_line(stream, until).await.map(|()| None);
             }
-            self.read_line(stream).await?;
+            self.read_line(stream, until).await?;
         }
     }
 
-    async fn skip_line<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S) -> Result<(), End> {
+    async fn skip_line<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S, until: Instant) -> Result<(), End> {
         let mut skipped = 0;
         loop {
             let pending = self.input.pending();
@@ -418,15 +503,14 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
                 self.say(Reply::new(421, EnhancedCode(4, 7, 0), "Line too long"));
                 return Err(End::TooManyErrors);
             }
-            self.read_line(stream).await?;
+            self.read_line(stream, until).await?;
         }
     }
 
     /// Waits for more of a line. What was said before is sent first; a stop of the server is heard only here, so a
     /// message that has been sent is always answered.
-    async fn read_line<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S) -> Result<(), End> {
+    async fn read_line<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S, until: Instant) -> Result<(), End> {
         self.flush(stream).await?;
-        let until = self.ends_at.min(Instant::now() + self.settings.limits.idle);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let wait = if self.input.is_large() { left.min(PAUSE) } else { left };
@@ -547,6 +631,10 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
             }
         }
     }
+}
+
+fn quota_used_up() -> Reply {
+    Reply::new(451, EnhancedCode(4, 7, 1), "Too many messages within an hour; please try again later")
 }
 
 /// Returns when the server stops.

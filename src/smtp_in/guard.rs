@@ -12,7 +12,8 @@ use aws_lc_rs::hmac;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::auth::Credentials;
-use super::network::source_of;
+use super::certificate::{Issued, Shown};
+use super::network::{Caller, source_of};
 use crate::mail::{AddressPattern, Mailbox, Principal, PrincipalKind, Timestamp};
 use crate::store::{Handle, UserRow};
 use crate::vault::Vault;
@@ -31,6 +32,8 @@ const TRIES_MAX: usize = 20;
 const TRIES_WINDOW: Duration = Duration::from_secs(60);
 /// How long a right password is remembered, as an HMAC under a key that lives as long as the process.
 const MEMORY: Duration = Duration::from_secs(900);
+/// How long an open session may go on sending after its account was revoked.
+const RECHECK: Duration = Duration::from_secs(5);
 /// Bound of each table; strangers can lengthen them.
 const ENTRIES_MAX: usize = 20_000;
 
@@ -125,6 +128,8 @@ impl<A: Accounts> Guard<A> {
         }
         let Some(dummy) = self.dummy().await else { return Login::Busy };
         let Ok(user) = self.accounts.find(&credentials.name).await else { return Login::Busy };
+        // A certificate's row has no password, and must cost what an unknown account costs.
+        let user = user.filter(|user| Issued::parse(&user.verifier).is_none());
         let verifier = user.as_ref().map_or(dummy, |user| user.verifier.as_str()).to_owned();
         // The verifier is part of it, so a changed or revoked password is forgotten with its row.
         let tag = self.tag(&[b"right", credentials.name.as_bytes(), verifier.as_bytes(), credentials.password.as_slice()]);
@@ -182,9 +187,45 @@ impl<A: Accounts> Guard<A> {
         }
     }
 
-    /// Notes a use that was checked; sessions that follow within minutes are not worth a write each.
+    /// Who shows this certificate of the built-in authority, if it is not revoked.
+    pub(super) async fn issued(&self, shown: &Shown) -> Option<Caller> {
+        let row = self.accounts.find(&Issued::row_name(&shown.name)).await.ok()??;
+        Issued::caller(&row, shown)
+    }
+
+    /// Whether the account is still there: sessions live longer than a revocation may take. Accounts that cannot be asked
+    /// are believed; the store that holds them takes no message then either.
+    pub(super) async fn is_still_there(&self, name: &str) -> bool {
+        let tag = self.tag(&[b"there", name.as_bytes()]);
+        if self.ledger(|ledger| ledger.is_fresh(&tag, Instant::now(), RECHECK)) {
+            return true;
+        }
+        match self.accounts.find(name).await {
+            Ok(None) => false,
+            Ok(Some(_)) => {
+                self.ledger(|ledger| ledger.remember(tag, Instant::now()));
+                true
+            }
+            Err(Unavailable) => true,
+        }
+    }
+
+    /// Whether this was not said within the last minutes.
+    pub(super) fn is_news(&self, what: &str, name: &str) -> bool {
+        let tag = self.tag(&[b"news", what.as_bytes(), name.as_bytes()]);
+        self.ledger(|ledger| {
+            let is_news = !ledger.is_remembered(&tag, Instant::now());
+            if is_news {
+                ledger.remember(tag, Instant::now());
+            }
+            is_news
+        })
+    }
+
+    /// Notes a use that was checked; sessions that follow within minutes are not worth a write each, unless they come
+    /// from elsewhere.
     pub(super) async fn note_use(&self, name: &str, at: Timestamp, peer: IpAddr) {
-        let use_tag = self.tag(&[b"use", name.as_bytes()]);
+        let use_tag = self.tag(&[b"use", name.as_bytes(), peer.to_string().as_bytes()]);
         if !self.is_remembered(&use_tag) {
             self.ledger(|ledger| ledger.remember(use_tag, Instant::now()));
             self.accounts.note_use(name, at, peer).await;
@@ -234,12 +275,13 @@ fn process_key() -> hmac::Key {
 }
 
 /// Entries that no longer parse give no right.
-fn principal(user: &UserRow) -> Principal {
+pub(super) fn principal(user: &UserRow) -> Principal {
     Principal {
         name: user.name.clone(),
         kind: PrincipalKind::User,
         may_send_as: user.may_send_as.iter().filter_map(|text| AddressPattern::parse(text).ok()).collect(),
         bound_address: user.bound_address.as_deref().and_then(|text| Mailbox::parse(text).ok()),
+        tenancy: Vec::new(),
     }
 }
 
@@ -316,8 +358,12 @@ impl Ledger {
         self.right.insert(tag, now);
     }
 
+    fn is_fresh(&self, tag: &Tag, now: Instant, within: Duration) -> bool {
+        self.right.get(tag).is_some_and(|since| now.duration_since(*since) < within)
+    }
+
     fn is_remembered(&self, tag: &Tag, now: Instant) -> bool {
-        self.right.get(tag).is_some_and(|since| now.duration_since(*since) < MEMORY)
+        self.is_fresh(tag, now, MEMORY)
     }
 
     /// Keeps the tables bounded: what has expired goes first, then single failures, then all.

@@ -1,9 +1,9 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -12,11 +12,12 @@ use tokio::time::timeout;
 
 use super::connection::serve_client;
 use super::guard::{Accounts, Guard};
-use super::network::source_of;
+use super::network::{Legacy, Quota, source_of};
 use super::{ListenerKind, Settings, TlsAcceptorSource};
 use crate::observe::{Event, log, metrics};
 use crate::pipeline::Door;
 
+const HOUR: Duration = Duration::from_secs(3600);
 /// Pause after the system had no more files or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a stopping listener waits beyond `Limits::stop_grace` for answers to messages already complete.
@@ -31,6 +32,8 @@ pub struct Gate<D, A> {
     pub(super) memory: Arc<Semaphore>,
     open: AtomicUsize,
     sources: Mutex<HashMap<IpAddr, usize>>,
+    /// When messages of callers with an hourly quota were taken; names are the configuration's and bound it.
+    hourly: Mutex<HashMap<String, VecDeque<Instant>>>,
 }
 
 impl<D: Door, A: Accounts> Gate<D, A> {
@@ -47,6 +50,7 @@ impl<D: Door, A: Accounts> Gate<D, A> {
             guard: Guard::new(accounts),
             open: AtomicUsize::new(0),
             sources: Mutex::default(),
+            hourly: Mutex::default(),
         })
     }
 
@@ -57,6 +61,29 @@ impl<D: Door, A: Accounts> Gate<D, A> {
 
     pub(super) fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn has_quota(&self, name: &str, quota: Quota, now: Instant) -> bool {
+        self.within_quota(name, quota, now, false)
+    }
+
+    /// Counts one message against the caller's hour, if there is room for it.
+    pub(super) fn take_quota(&self, name: &str, quota: Quota, now: Instant) -> bool {
+        self.within_quota(name, quota, now, true)
+    }
+
+    fn within_quota(&self, name: &str, quota: Quota, now: Instant, takes: bool) -> bool {
+        let Some(most) = quota.messages_per_hour else { return true };
+        let mut hourly = self.hourly.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = hourly.entry(name.to_owned()).or_default();
+        while times.front().is_some_and(|at| now.duration_since(*at) >= HOUR) {
+            times.pop_front();
+        }
+        let has_room = times.len() < usize::try_from(most).unwrap_or(usize::MAX);
+        if has_room && takes {
+            times.push_back(now);
+        }
+        has_room
     }
 
     /// A place for one more connection, or `None` at a cap.
@@ -101,6 +128,29 @@ pub async fn serve<D: Door, A: Accounts>(
     listener: TcpListener,
     kind: ListenerKind,
     gate: Arc<Gate<D, A>>,
+    stop: watch::Receiver<bool>,
+) {
+    take_all(listener, kind, None, gate, stop).await;
+}
+
+/// As [`serve`], in clear, for the devices behind this fence.
+pub async fn serve_legacy<D: Door, A: Accounts>(
+    listener: TcpListener,
+    fence: Arc<Legacy>,
+    gate: Arc<Gate<D, A>>,
+    stop: watch::Receiver<bool>,
+) {
+    if let Ok(address) = listener.local_addr() {
+        log(&Event::LegacyListener { name: fence.name.clone(), address });
+    }
+    take_all(listener, ListenerKind::Legacy, Some(fence), gate, stop).await;
+}
+
+async fn take_all<D: Door, A: Accounts>(
+    listener: TcpListener,
+    kind: ListenerKind,
+    fence: Option<Arc<Legacy>>,
+    gate: Arc<Gate<D, A>>,
     mut stop: watch::Receiver<bool>,
 ) {
     if let Ok(address) = listener.local_addr() {
@@ -120,7 +170,7 @@ pub async fn serve<D: Door, A: Accounts>(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => take(stream, peer, kind, &gate, &stop, &mut sessions).await,
+            Ok((stream, peer)) => take(stream, peer, (kind, &fence), &gate, &stop, &mut sessions).await,
             // The connection is gone again, or the system has no room: neither ends the listener.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -140,7 +190,7 @@ pub async fn serve<D: Door, A: Accounts>(
 async fn take<D: Door, A: Accounts>(
     stream: TcpStream,
     peer: SocketAddr,
-    kind: ListenerKind,
+    (kind, fence): (ListenerKind, &Option<Arc<Legacy>>),
     gate: &Arc<Gate<D, A>>,
     stop: &watch::Receiver<bool>,
     sessions: &mut JoinSet<()>,
@@ -166,10 +216,10 @@ async fn take<D: Door, A: Accounts>(
             Err(_) => return,
         }
     };
-    let stop = stop.clone();
+    let (stop, fence) = (stop.clone(), fence.clone());
     let peer = peer.ip().to_canonical();
     sessions.spawn(async move {
-        let end = serve_client(&seat.gate, stream, peer, kind, stop).await;
+        let end = serve_client(&seat.gate, stream, peer, kind, fence.as_deref(), stop).await;
         metrics().session(kind.as_str(), end.as_str());
     });
 }

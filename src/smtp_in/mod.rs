@@ -4,12 +4,13 @@
 //! said only when the door has said that it is kept.
 //!
 //! Must not be here: what happens to a message. And no way for anyone to send who is neither a listed network nor
-//! authenticated inside TLS.
+//! authenticated inside TLS, by a password or a certificate, nor a device behind the fence of a legacy listener.
 //!
 //! Reading order: this file → `session` (the dialogue, pure) → `connection` (moves octets) → `input` (the read buffer)
-//! → `inbox` (one message in memory) → `auth` (SASL exchange, pure) → `guard` (passwords) → `listener`.
+//! → `inbox` (one message in memory) → `auth` (SASL exchange, pure) → `guard` (passwords) → `certificate` → `network` → `listener`.
 
 mod auth;
+mod certificate;
 mod connection;
 mod guard;
 mod inbox;
@@ -27,11 +28,12 @@ use std::time::Duration;
 
 use crate::mail::{Domain, Mailbox};
 
+pub use certificate::{AUTHORITY_NAME, Issued, Pinned, Shown};
 pub use guard::{Accounts, Stored, Unavailable};
-pub use listener::{Gate, serve};
-pub use network::{Cidr, CidrError, Network};
+pub use listener::{Gate, serve, serve_legacy};
+pub use network::{Caller, Cidr, CidrError, Legacy, Network, Quota};
 pub use refusal::reply_for;
-pub use tls::{TlsAcceptorSource, server_config};
+pub use tls::{Ask, TlsAcceptorSource, TlsConfigs, server_config};
 
 /// What a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub enum ListenerKind {
     Submission,
     /// For mail programs; TLS from the first octet (RFC 8314).
     Submissions,
+    /// For devices without TLS, fenced in; no STARTTLS and no AUTH.
+    Legacy,
 }
 
 impl ListenerKind {
@@ -51,6 +55,7 @@ impl ListenerKind {
             ListenerKind::Relay => "relay",
             ListenerKind::Submission => "submission",
             ListenerKind::Submissions => "submissions",
+            ListenerKind::Legacy => "legacy",
         }
     }
 }
@@ -68,6 +73,8 @@ pub struct Settings {
     pub max_recipients: usize,
     /// Networks whose hosts may send without a password. Empty by default: not even loopback is special.
     pub networks: Vec<Network>,
+    /// Clients known by their certificate.
+    pub pinned: Vec<Pinned>,
     /// Memory for messages between their first octet and the answer, in bytes; beyond it 452.
     pub memory_in_flight_bytes: usize,
     pub limits: Limits,
@@ -82,6 +89,7 @@ impl Default for Settings {
             max_message_bytes: 50 << 20,
             max_recipients: 1000,
             networks: Vec::new(),
+            pinned: Vec::new(),
             memory_in_flight_bytes: 256 << 20,
             limits: Limits::default(),
         }

@@ -1,6 +1,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::mail::{AddressPattern, Mailbox, Principal, PrincipalKind};
+use std::net::SocketAddr;
+
+use crate::mail::{AddressPattern, Mailbox, Principal, PrincipalKind, Tenancy};
 
 /// A block of addresses, `192.0.2.0/24` or `2001:db8::/64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +91,67 @@ pub(super) fn source_of(peer: IpAddr) -> IpAddr {
     }
 }
 
+/// How much one caller may send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Messages taken within any hour; beyond it 451.
+    pub messages_per_hour: Option<u32>,
+    /// Recipients of one message; beyond it 452.
+    pub recipients_max: Option<usize>,
+    pub message_bytes_max: Option<u64>,
+}
+
+/// Somebody who may send, and within which bounds.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub principal: Principal,
+    pub quota: Quota,
+    /// May send in clear.
+    pub tls_optional: bool,
+    /// Whom it may write to; `None`: everybody.
+    pub may_send_to: Option<Vec<AddressPattern>>,
+}
+
+impl Caller {
+    #[must_use]
+    pub fn of(principal: Principal, quota: Quota) -> Caller {
+        Caller { principal, quota, tls_optional: false, may_send_to: None }
+    }
+
+    pub(super) fn may_send_to(&self, mailbox: &Mailbox) -> bool {
+        self.may_send_to.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(mailbox)))
+    }
+}
+
+/// A listener of its own for devices that speak no TLS, and the fence around it: one sender, few recipients.
+#[derive(Clone, Debug)]
+pub struct Legacy {
+    pub name: String,
+    pub listen: SocketAddr,
+    pub addresses: Vec<Cidr>,
+    pub sender: Mailbox,
+    pub recipients: Vec<AddressPattern>,
+    pub quota: Quota,
+}
+
+impl Legacy {
+    /// Who a peer is, if it is one of the devices.
+    pub(super) fn caller(&self, peer: IpAddr) -> Option<Caller> {
+        self.addresses.iter().any(|block| block.contains(peer)).then(|| Caller {
+            principal: Principal {
+                name: self.name.clone(),
+                kind: PrincipalKind::Network,
+                may_send_as: vec![AddressPattern::Mailbox(self.sender.clone())],
+                bound_address: Some(self.sender.clone()),
+                tenancy: Vec::new(),
+            },
+            quota: self.quota,
+            tls_optional: true,
+            may_send_to: Some(self.recipients.clone()),
+        })
+    }
+}
+
 /// A network whose hosts may send without a password.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -99,6 +162,8 @@ pub struct Network {
     pub bound_address: Option<Mailbox>,
     /// Devices that know no TLS may send in clear. Warned about at every start.
     pub tls_optional: bool,
+    pub quota: Quota,
+    pub tenancy: Vec<Tenancy>,
 }
 
 impl Network {
@@ -109,13 +174,18 @@ impl Network {
         networks.iter().filter(|network| width(network).is_some()).max_by_key(width)
     }
 
-    #[must_use]
-    pub fn principal(&self) -> Principal {
-        Principal {
-            name: self.name.clone(),
-            kind: PrincipalKind::Network,
-            may_send_as: self.may_send_as.clone(),
-            bound_address: self.bound_address.clone(),
+    pub(super) fn caller(&self) -> Caller {
+        Caller {
+            principal: Principal {
+                name: self.name.clone(),
+                kind: PrincipalKind::Network,
+                may_send_as: self.may_send_as.clone(),
+                bound_address: self.bound_address.clone(),
+                tenancy: self.tenancy.clone(),
+            },
+            quota: self.quota,
+            tls_optional: self.tls_optional,
+            may_send_to: None,
         }
     }
 }
@@ -155,6 +225,8 @@ mod tests {
             may_send_as: vec![],
             bound_address: None,
             tls_optional: false,
+            quota: Quota::default(),
+            tenancy: vec![],
         };
         let networks = [network("wide", "10.0.0.0/8"), network("narrow", "10.1.2.0/24"), network("other", "10.1.0.0/16")];
         let name = |peer: &str| Network::of(&networks, peer.parse().unwrap()).map(|n| n.name.as_str());

@@ -17,6 +17,9 @@ pub fn reply_for(refused: &Refused) -> Reply {
             return Reply::new(550, EnhancedCode(5, 6, 0), format!("The header section is not valid: {what}"));
         }
         Refused::FromNotAllowed => (550, EnhancedCode(5, 7, 1), "You may not send as the author named in From or Sender"),
+        Refused::ForeignTenant => {
+            (550, EnhancedCode(5, 7, 1), "This message does not show that it comes from a customer of this gateway")
+        }
         Refused::RecipientInHeader => {
             (550, EnhancedCode(5, 7, 1), "Another recipient's address would be shown by the header section")
         }
@@ -74,6 +77,7 @@ mod tests {
         for (refused, code, enhanced) in [
             (Refused::Policy { message: QueueId([7; 10]) }, 550, EnhancedCode(5, 7, 1)),
             (Refused::FromNotAllowed, 550, EnhancedCode(5, 7, 1)),
+            (Refused::ForeignTenant, 550, EnhancedCode(5, 7, 1)),
             (Refused::HeaderInvalid { what: "two From fields" }, 550, EnhancedCode(5, 6, 0)),
             (Refused::RecipientInHeader, 550, EnhancedCode(5, 7, 1)),
             (Refused::CodeInMail, 550, EnhancedCode(5, 7, 1)),

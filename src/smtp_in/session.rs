@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::auth::Mechanism;
-use super::network::Network;
+use super::network::Caller;
 use super::refusal::reply_to_line;
 use super::{ListenerKind, Settings};
 use crate::mail::{EnhancedCode, Envelope, ForwardPath, MailParams, Mailbox, Principal, RcptParams, Reply, ReversePath};
@@ -30,8 +30,11 @@ enum Stage {
 pub(super) struct Session {
     settings: Arc<Settings>,
     kind: ListenerKind,
-    network: Option<(Principal, bool)>,
-    user: Option<Principal>,
+    /// The listed network, or the device of a legacy listener.
+    network: Option<Caller>,
+    /// Whose certificate the client has shown.
+    certificate: Option<Caller>,
+    user: Option<Caller>,
     tls: Option<&'static str>,
     greeting: Greeting,
     stage: Stage,
@@ -88,9 +91,18 @@ fn sequence(text: &str) -> Reply {
 }
 
 impl Session {
-    pub(super) fn new(settings: Arc<Settings>, kind: ListenerKind, network: Option<&Network>) -> Session {
-        let network = network.map(|network| (network.principal(), network.tls_optional));
-        Session { settings, kind, network, user: None, tls: None, greeting: Greeting::None, stage: Stage::Idle, errors: 0 }
+    pub(super) fn new(settings: Arc<Settings>, kind: ListenerKind, network: Option<Caller>) -> Session {
+        Session {
+            settings,
+            kind,
+            network,
+            certificate: None,
+            user: None,
+            tls: None,
+            greeting: Greeting::None,
+            stage: Stage::Idle,
+            errors: 0,
+        }
     }
 
     pub(super) fn greeting(&self) -> Reply {
@@ -105,9 +117,35 @@ impl Session {
         self.stage = Stage::Idle;
     }
 
-    pub(super) fn authenticated(&mut self, user: Principal) -> Reply {
+    pub(super) fn certified(&mut self, caller: Caller) {
+        self.certificate = Some(caller);
+    }
+
+    pub(super) fn authenticated(&mut self, user: Caller) -> Reply {
         self.user = Some(user);
         Reply::new(235, EnhancedCode(2, 7, 0), "Authenticated")
+    }
+
+    /// AUTH EXTERNAL: the holder of the certificate says who it wants to be, or nothing.
+    pub(super) fn authenticated_by_certificate(&mut self, name: &str) -> Reply {
+        let is_name = |caller: &&Caller| {
+            let own = &caller.principal.name;
+            name.is_empty() || name == own || own.strip_prefix("cert:") == Some(name)
+        };
+        match self.certificate.as_ref().filter(is_name).cloned() {
+            Some(caller) => self.authenticated(caller),
+            None => {
+                self.auth_failed();
+                super::auth::wrong()
+            }
+        }
+    }
+
+    /// The account or certificate was revoked meanwhile.
+    pub(super) fn forget_caller(&mut self) {
+        self.user = None;
+        self.certificate = None;
+        self.stage = Stage::Idle;
     }
 
     /// A password that did not hold weighs as much as several slips of the tongue.
@@ -138,7 +176,7 @@ impl Session {
 
     /// Ends the transaction: who sends what to whom, once the content is there.
     pub(super) fn finish(&mut self) -> Option<(Principal, Envelope)> {
-        let principal = self.principal()?.clone();
+        let principal = self.caller()?.principal.clone();
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Recipients(envelope) | Stage::Chunks(envelope) => Some((principal, envelope)),
             Stage::Idle | Stage::Sender(..) => None,
@@ -152,8 +190,9 @@ impl Session {
             Ok(command) => self.on_command(command),
             Err(error) => {
                 let next = match error {
-                    // Where the chunk ends, or what a browser sends next, is the other side's choice.
-                    CommandError::ChunkUnframed | CommandError::Http => Next::Close,
+                    // Where the chunk ends, or what a browser sends next, is the other side's choice; and what stands
+                    // behind a bare LF may be a command that somebody smuggled into an argument.
+                    CommandError::BareLineEnd | CommandError::ChunkUnframed | CommandError::Http => Next::Close,
                     _ => Next::Command,
                 };
                 Step { reply: Some(reply_to_line(error)), next, denied: false }
@@ -172,9 +211,10 @@ impl Session {
                 self.stage = Stage::Idle;
                 let offer = Offer {
                     in_tls: self.tls.is_some(),
-                    can_start_tls: true,
+                    can_start_tls: self.kind != ListenerKind::Legacy,
                     is_authenticated: self.user.is_some(),
-                    message_bytes_max: self.settings.max_message_bytes,
+                    has_certificate: self.certificate.is_some(),
+                    message_bytes_max: self.message_bytes_max(),
                 };
                 Step::say(extension::ehlo_reply(self.settings.name.as_str(), &offer))
             }
@@ -214,6 +254,9 @@ impl Session {
     }
 
     fn on_start_tls(&mut self) -> Step {
+        if self.kind == ListenerKind::Legacy {
+            return Step::say(Reply::new(502, EnhancedCode(5, 5, 1), "Not offered"));
+        }
         if self.tls.is_some() {
             return Step::say(sequence("TLS is in use already"));
         }
@@ -234,6 +277,9 @@ impl Session {
             return Step::say(sequence("Not now"));
         }
         match Mechanism::parse(mechanism) {
+            Some(Mechanism::External) if self.certificate.is_none() => {
+                Step::say(Reply::new(504, EnhancedCode(5, 5, 4), "Mechanism not offered"))
+            }
             Some(mechanism) => Step::then(Next::Auth(mechanism, initial)),
             None => Step::say(Reply::new(504, EnhancedCode(5, 5, 4), "Mechanism not offered")),
         }
@@ -247,12 +293,14 @@ impl Session {
             return Step::say(sequence("A message is under way already"));
         }
         // Devices without TLS, listed by the administrator, are the one exception.
-        if self.tls.is_none() && !self.network.as_ref().is_some_and(|(_, tls_optional)| *tls_optional) {
+        if self.tls.is_none() && !self.network.as_ref().is_some_and(|network| network.tls_optional) {
             return Step::say(Reply::new(530, EnhancedCode(5, 7, 0), "Must issue a STARTTLS command first"));
         }
-        let Some(principal) = self.principal() else {
+        let Some(caller) = self.caller() else {
             return Step::deny(match self.kind {
-                ListenerKind::Relay => Reply::new(550, EnhancedCode(5, 7, 1), "Relaying denied; authenticate first"),
+                ListenerKind::Relay | ListenerKind::Legacy => {
+                    Reply::new(550, EnhancedCode(5, 7, 1), "Relaying denied; authenticate first")
+                }
                 ListenerKind::Submission | ListenerKind::Submissions => {
                     Reply::new(530, EnhancedCode(5, 7, 0), "Authentication required")
                 }
@@ -261,16 +309,19 @@ impl Session {
         if (has_params && self.greeting != Greeting::Ehlo) || (params.require_tls && self.tls.is_none()) {
             return Step::say(reply_to_line(CommandError::UnknownParameter));
         }
-        if params.size_bytes.is_some_and(|size| size > self.settings.max_message_bytes) {
+        if params.size_bytes.is_some_and(|size| size > self.message_bytes_max()) {
             return Step::say(Reply::new(552, EnhancedCode(5, 3, 4), "The message is too large"));
         }
         if let Some(mailbox) = from.mailbox() {
             if !params.smtputf8 && !is_ascii(mailbox) {
                 return Step::say(needs_smtputf8());
             }
-            if !principal.may_send_as(mailbox) {
+            if !caller.principal.may_send_as(mailbox) {
                 return Step::deny(Reply::new(550, EnhancedCode(5, 7, 1), "You may not send as this sender"));
             }
+        } else if caller.may_send_to.is_some() {
+            // Behind a fence only devices sit, and no device reports on other people's mail.
+            return Step::deny(Reply::new(550, EnhancedCode(5, 7, 1), "You may not send as this sender"));
         }
         self.stage = Stage::Sender(from, params);
         Step::say(ok(1, 0, "Sender ok"))
@@ -286,7 +337,8 @@ impl Session {
         if has_params && self.greeting != Greeting::Ehlo {
             return reply_to_line(CommandError::UnknownParameter);
         }
-        if count >= self.settings.max_recipients {
+        let recipients_max = self.caller().and_then(|caller| caller.quota.recipients_max).unwrap_or(usize::MAX);
+        if count >= self.settings.max_recipients.min(recipients_max) {
             return Reply::new(452, EnhancedCode(4, 5, 3), "Too many recipients");
         }
         let mailbox = match to {
@@ -298,6 +350,9 @@ impl Session {
         };
         if !smtputf8 && !is_ascii(&mailbox) {
             return needs_smtputf8();
+        }
+        if !self.caller().is_some_and(|caller| caller.may_send_to(&mailbox)) {
+            return Reply::new(550, EnhancedCode(5, 7, 1), "You may not send to this recipient");
         }
         let recipient = ForwardPath { mailbox, params };
         self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
@@ -330,9 +385,15 @@ impl Session {
         }
     }
 
-    /// A user's own name goes before the network it sits in.
-    fn principal(&self) -> Option<&Principal> {
-        self.user.as_ref().or(self.network.as_ref().map(|(principal, _)| principal))
+    /// A user's own name goes before a machine's certificate, and both before the network it sits in.
+    pub(super) fn caller(&self) -> Option<&Caller> {
+        self.user.as_ref().or(self.certificate.as_ref()).or(self.network.as_ref())
+    }
+
+    /// Largest message of this caller.
+    pub(super) fn message_bytes_max(&self) -> u64 {
+        let own = self.caller().and_then(|caller| caller.quota.message_bytes_max).unwrap_or(u64::MAX);
+        self.settings.max_message_bytes.min(own)
     }
 
     fn postmaster(&self) -> Option<Mailbox> {

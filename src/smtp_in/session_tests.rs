@@ -1,3 +1,4 @@
+use super::super::{Network, Quota};
 use super::*;
 use crate::mail::{AddressPattern, PrincipalKind};
 use crate::smtp::command;
@@ -8,6 +9,7 @@ fn user() -> Principal {
         kind: PrincipalKind::User,
         may_send_as: vec![AddressPattern::parse("@practice.example").unwrap()],
         bound_address: None,
+        tenancy: vec![],
     }
 }
 
@@ -18,12 +20,14 @@ fn network(tls_optional: bool) -> Network {
         may_send_as: vec![AddressPattern::parse("scan@practice.example").unwrap()],
         bound_address: None,
         tls_optional,
+        quota: Quota::default(),
+        tenancy: vec![],
     }
 }
 
 fn session(kind: ListenerKind, network: Option<&Network>) -> Session {
     let settings = Settings { max_recipients: 3, max_message_bytes: 1000, ..Settings::default() };
-    Session::new(Arc::new(settings), kind, network)
+    Session::new(Arc::new(settings), kind, network.map(Network::caller))
 }
 
 /// Says the lines; the codes of the replies, 0 where the connection answers.
@@ -38,7 +42,7 @@ fn inside(kind: ListenerKind) -> Session {
     let mut session = session(kind, None);
     session.tls_started("TLSv1.3");
     assert_eq!(codes(&mut session, &["EHLO x"]), [250]);
-    let _ = session.authenticated(user());
+    let _ = session.authenticated(Caller::of(user(), Quota::default()));
     session
 }
 

@@ -23,6 +23,7 @@ use crate::pipeline::{Accepted, Door, Refused, Submission};
 use crate::store::UserRow;
 
 mod dialogue;
+mod letter;
 mod limits;
 
 /// Accounts in memory. Checking a password is comparing it, and counted.
@@ -102,7 +103,7 @@ impl Desk {
 impl Door for Desk {
     async fn accept(&self, submission: Submission) -> Result<Accepted, Refused> {
         let content = submission.content.expose().to_vec();
-        assert!(!content.starts_with(b"PANIC"), "a bug behind the door");
+        assert!(!content.starts_with(b"PANIC"), "a bug behind the door, on purpose");
         if let Some(refused) = self.answers.lock().unwrap().pop_front() {
             return Err(refused);
         }
@@ -128,7 +129,7 @@ fn certificate() -> (CertificateDer<'static>, Arc<rustls::ServerConfig>) {
     let made = rcgen::generate_simple_self_signed(["gate.example".to_owned()]).unwrap();
     let der = made.cert.der().clone();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    (der.clone(), server_config(vec![der], key).unwrap())
+    (der.clone(), server_config(vec![der], key, Ask::ForAny).unwrap())
 }
 
 impl World {
@@ -138,8 +139,9 @@ impl World {
 
     fn with(mut settings: Settings) -> World {
         settings.limits.linger = Duration::ZERO;
+        crate::observe::watch_panics(true);
         let (certificate, config) = certificate();
-        let tls = Arc::new(TlsAcceptorSource::new(config));
+        let tls = Arc::new(TlsAcceptorSource::new(TlsConfigs { programs: Arc::clone(&config), servers: config }));
         let (desk, book) = (Arc::new(Desk::default()), Arc::new(Book::default()));
         book.put(user_row("ann", "right"));
         let scanner = Network {
@@ -148,6 +150,8 @@ impl World {
             may_send_as: vec![AddressPattern::parse("@practice.example").unwrap()],
             bound_address: None,
             tls_optional: true,
+            quota: Quota::default(),
+            tenancy: vec![],
         };
         let settings = Settings { name: Domain::parse("gate.example").unwrap(), networks: vec![scanner], ..settings };
         let gate = Gate::new(Arc::new(settings), Arc::clone(&desk), Arc::clone(&tls), Arc::clone(&book));
@@ -159,7 +163,7 @@ impl World {
     fn connect(&self, kind: ListenerKind, peer: &str) -> Client<DuplexStream> {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (gate, peer, stop) = (Arc::clone(&self.gate), peer.parse().unwrap(), self.stop.subscribe());
-        let session = tokio::spawn(async move { serve_client(&gate, theirs, peer, kind, stop).await });
+        let session = tokio::spawn(async move { serve_client(&gate, theirs, peer, kind, None, stop).await });
         Client { stream: ours, input: Vec::new(), session: Some(session) }
     }
 

@@ -12,9 +12,10 @@ use super::bodies::{Bodies, Written, name_of_body, name_of_parcel};
 use super::order::{Answer, Order, Read, Store};
 use super::sqlite::{FILE, SqliteStore};
 use super::writer::{Job, Shared, run};
-use super::{Commit, CopyRow, ParcelRow, TlsSessions};
+use super::{Commit, CopyRow, Damaged, ParcelRow, TlsSessions};
 use crate::audit::{Pseudonyms, Record};
 use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
+use crate::policy::Lane;
 use crate::secret::{Pseudonym, Sealed};
 
 /// Where the store lies and how it behaves.
@@ -61,6 +62,29 @@ pub struct Handle {
     bodies: Bodies,
     body_file_bytes: usize,
     free_bytes_min: Arc<AtomicU64>,
+    /// Bytes of bodies that are being written as files.
+    coming: Arc<AtomicU64>,
+}
+
+/// A share of the bytes being written, for as long as it lives.
+struct Coming {
+    counter: Arc<AtomicU64>,
+    own: u64,
+    /// With everybody's.
+    all: u64,
+}
+
+impl Coming {
+    fn of(counter: &Arc<AtomicU64>, own: u64) -> Coming {
+        let all = counter.fetch_add(own, Ordering::SeqCst).saturating_add(own);
+        Coming { counter: Arc::clone(counter), own, all }
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.counter.fetch_sub(self.own, Ordering::SeqCst);
+    }
 }
 
 /// Idle reading connections; as many permits as connections.
@@ -86,6 +110,17 @@ pub struct UserRow {
     pub last_peer: Option<String>,
 }
 
+/// Who may ask over HTTP.
+#[derive(Clone, Debug)]
+pub struct TokenRow {
+    pub name: String,
+    /// Keyed hash of the token.
+    pub hash: [u8; 32],
+    pub created_at: Timestamp,
+    pub last_used_at: Option<Timestamp>,
+    pub last_peer: Option<String>,
+}
+
 /// One chained entry of the decision log as stored.
 #[derive(Clone, Debug)]
 pub struct LogEntry {
@@ -104,6 +139,8 @@ pub struct Depth {
     pub queued: u64,
     pub in_flight: u64,
     pub held: u64,
+    /// Rows that cannot be read any more.
+    pub damaged: u64,
     pub escrowed_open: u64,
     pub oldest_queued_at: Option<Timestamp>,
 }
@@ -150,7 +187,7 @@ impl Handle {
             .spawn(move || run(store, waiting, &for_writer, lock))
             .map_err(|error| Error::Refused(format!("cannot start a thread: {error}")))?;
         let readers = Readers { permits: Semaphore::new(idle.len()), idle: Mutex::new(idle), is_closed: AtomicBool::new(false) };
-        Ok(Handle { jobs, shared, readers: Arc::new(readers), bodies, body_file_bytes, free_bytes_min })
+        Ok(Handle { jobs, shared, readers: Arc::new(readers), bodies, body_file_bytes, free_bytes_min, coming: Arc::default() })
     }
 
     /// Writes the commit together with all others waiting; returns when it is synced.
@@ -182,7 +219,11 @@ impl Handle {
         if self.shared.is_closed.load(Ordering::SeqCst) {
             return Err(Error::Closed);
         }
-        if brings_mail && self.free_bytes().is_some_and(|free| free < self.free_bytes_min.load(Ordering::Relaxed)) {
+        // What others are just writing is not on the disk yet and will be.
+        let size = large.iter().fold(0u64, |sum, (_, sealed)| sum.saturating_add(sealed.0.len() as u64));
+        let coming = Coming::of(&self.coming, size);
+        let least = self.free_bytes_min.load(Ordering::Relaxed).saturating_add(coming.all);
+        if brings_mail && self.free_bytes().is_some_and(|free| free < least) {
             return Err(Error::Full);
         }
         let bodies = self.bodies.clone();
@@ -226,13 +267,25 @@ impl Handle {
             let reader = readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut reader = reader.ok_or(Error::Closed)?;
             let result = with(reader.as_mut());
+            let damaged = reader.take_damaged();
             let mut idle = readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
             if !readers.is_closed.load(Ordering::SeqCst) {
                 idle.push(reader);
             }
-            result
+            Ok((result, damaged))
         });
-        task.await.unwrap_or(Err(Error::Closed))
+        let (result, damaged) = task.await.unwrap_or(Err(Error::Closed))?;
+        if !damaged.is_empty() {
+            // Nobody waits for it: a listing that finds them again says so again.
+            let (answer, _) = oneshot::channel();
+            let _ = self.jobs.try_send(Job::Order(Order::SetAside { rows: damaged, at: clock() }, answer));
+        }
+        result
+    }
+
+    /// Rows that cannot be read any more and were set aside.
+    pub async fn damaged(&self) -> Result<Vec<Damaged>, Error> {
+        self.read(|store| store.damaged()).await
     }
 
     /// Notified when a commit left copies queued for now.
@@ -241,20 +294,25 @@ impl Handle {
         Arc::clone(&self.shared.due)
     }
 
-    /// Claims up to `max` copies whose time has come: state in-flight, generation + 1.
+    /// Claims up to `max` copies of a lane whose time has come: state in-flight, generation + 1.
     ///
     /// # Errors
     /// Here and below: [`Error::Closed`] after a failure or [`Handle::close`]; [`Error::Refused`] if a row is damaged.
-    pub async fn claim(&self, now: Timestamp, max: usize) -> Result<Vec<CopyRow>, Error> {
-        match self.order(Order::Claim { now, max }).await? {
+    pub async fn claim_of(&self, lane: Lane, now: Timestamp, max: usize) -> Result<Vec<CopyRow>, Error> {
+        match self.order(Order::Claim { lane, now, max }).await? {
             Answer::Claimed(rows) => Ok(rows),
             _ => Err(mixed_up()),
         }
     }
 
-    /// When the next queued copy is due.
-    pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        self.read(|store| store.next_due()).await
+    /// As [`Handle::claim_of`], of the lane that goes first.
+    pub async fn claim(&self, now: Timestamp, max: usize) -> Result<Vec<CopyRow>, Error> {
+        self.claim_of(Lane::First, now, max).await
+    }
+
+    /// When the next queued copy of a lane is due.
+    pub async fn next_due(&self, lane: Lane) -> Result<Option<Timestamp>, Error> {
+        self.read(move |store| store.next_due(lane)).await
     }
     pub async fn body(&self, id: BodyId) -> Result<Option<Arc<Sealed>>, Error> {
         self.read(move |store| Ok(store.body(id)?.map(Arc::new))).await
@@ -356,6 +414,27 @@ impl Handle {
     }
     pub async fn note_use(&self, name: &str, at: Timestamp, peer: String) -> Result<(), Error> {
         self.done(Order::NoteUse { name: name.to_owned(), at, peer }).await
+    }
+    pub async fn tokens(&self) -> Result<Vec<TokenRow>, Error> {
+        self.read(|store| store.tokens()).await
+    }
+    /// [`Error::Refused`] if there is one of that name.
+    pub async fn put_token(&self, token: TokenRow) -> Result<(), Error> {
+        self.done(Order::PutToken(Box::new(token))).await
+    }
+    pub async fn remove_token(&self, name: &str) -> Result<bool, Error> {
+        match self.order(Order::RemoveToken { name: name.to_owned() }).await? {
+            Answer::Removed(was_there) => Ok(was_there),
+            _ => Err(mixed_up()),
+        }
+    }
+    pub async fn note_token_use(&self, name: &str, at: Timestamp, peer: String) -> Result<(), Error> {
+        self.done(Order::NoteTokenUse { name: name.to_owned(), at, peer }).await
+    }
+    /// The entry of the log that tells of the last delivery to a domain whose host proved itself.
+    pub async fn contact(&self, domain: &Domain) -> Result<Option<LogEntry>, Error> {
+        let domain = domain.clone();
+        self.read(move |store| store.contact(&domain)).await
     }
     /// Cached MTA-STS policy, sealed (authenticated) by the vault.
     pub async fn sts(&self, domain: &Domain) -> Result<Option<Sealed>, Error> {
@@ -576,6 +655,12 @@ fn take(lock: &mut File, folder: &Path, wait: Duration) -> Result<(), Error> {
 
 fn unwritable(folder: &Path, error: &std::io::Error) -> Error {
     Error::Refused(format!("cannot use the data folder {}: {error}", folder.display()))
+}
+
+/// When something was found that nobody asked for at a time.
+fn clock() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn mixed_up() -> Error {

@@ -58,10 +58,23 @@ pub struct CopyRow {
     /// Stable reason code of the last attempt.
     pub last_reason: Option<String>,
     pub changed_at: Timestamp,
+    /// Host that was sent the final dot and did not answer it: it may have the message.
+    pub uncertain_host: Option<Domain>,
     /// The sender has been told that the copy is late.
     pub delay_told: bool,
     /// The sealed body when it is still in memory (warm hand-over).
     pub warm_body: Option<Arc<Sealed>>,
+}
+
+/// A row that can no longer be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damaged {
+    /// `copy`, `parcel` or `user`.
+    pub kind: &'static str,
+    /// Its key as it stands.
+    pub id: Vec<u8>,
+    /// Which column does not read.
+    pub what: String,
 }
 
 /// A parcel: header section and body sealed anew under the parcel's own key.
@@ -188,12 +201,22 @@ pub struct Commit {
     pub copies: Vec<NewCopy>,
     pub parcels: Vec<NewParcel>,
     pub settles: Vec<Settle>,
+    /// Hosts that may have a copy, because they did not answer its final dot.
+    pub uncertain: Vec<(CopyId, Domain)>,
     pub parcel_changes: Vec<ParcelChange>,
     pub records: Vec<Record>,
     /// Counts to add; negative ones take away what has been reported.
     pub tls_sessions: Vec<(TlsSessions, i64)>,
     /// Copies whose senders are told by this commit that they are late.
     pub delay_told: Vec<CopyId>,
+}
+
+impl Damaged {
+    /// The key in hexadecimal.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.id.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 mod bodies;
@@ -203,7 +226,7 @@ mod sqlite;
 mod writer;
 
 pub use bodies::Written;
-pub use handle::{Depth, Error, Handle, LogEntry, Settings, UserRow, is_empty};
+pub use handle::{Depth, Error, Handle, LogEntry, Settings, TokenRow, UserRow, is_empty};
 pub use order::{Answer, Failure, Order, Outcome, Read, Store};
 
 /// The salt that opens one field of one entry of the log to an auditor, and nothing else.

@@ -1,6 +1,7 @@
 use super::bodies::Written;
-use super::{Commit, CopyRow, Depth, Error, LogEntry, ParcelRow, TlsSessions, UserRow};
+use super::{Commit, CopyRow, Damaged, Depth, Error, LogEntry, ParcelRow, TlsSessions, TokenRow, UserRow};
 use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
+use crate::policy::Lane;
 use crate::secret::{Pseudonym, Sealed};
 
 /// One intention that changes the store. Done whole or not at all.
@@ -12,6 +13,7 @@ pub enum Order {
         files: Vec<Written>,
     },
     Claim {
+        lane: Lane,
         now: Timestamp,
         max: usize,
     },
@@ -28,6 +30,15 @@ pub enum Order {
         name: String,
     },
     NoteUse {
+        name: String,
+        at: Timestamp,
+        peer: String,
+    },
+    PutToken(Box<TokenRow>),
+    RemoveToken {
+        name: String,
+    },
+    NoteTokenUse {
         name: String,
         at: Timestamp,
         peer: String,
@@ -59,6 +70,11 @@ pub enum Order {
         every_ms: i64,
     },
     SignHead {
+        at: Timestamp,
+    },
+    /// Marks rows that can no longer be read, so that they stop nobody.
+    SetAside {
+        rows: Vec<Damaged>,
         at: Timestamp,
     },
 }
@@ -120,7 +136,7 @@ pub trait Read: Send {
     fn copies_by_message_id(&mut self, id: &Pseudonym) -> Result<Vec<CopyRow>, Error>;
     fn copies(&mut self, open_only: bool, max: usize) -> Result<Vec<CopyRow>, Error>;
     fn held_since(&mut self, at: Timestamp, max: usize) -> Result<Vec<CopyRow>, Error>;
-    fn next_due(&mut self) -> Result<Option<Timestamp>, Error>;
+    fn next_due(&mut self, lane: Lane) -> Result<Option<Timestamp>, Error>;
     fn depth(&mut self) -> Result<Depth, Error>;
     fn parcel(&mut self, id: ParcelId) -> Result<Option<ParcelRow>, Error>;
     fn parcel_by_number(&mut self, number_hash: [u8; 32]) -> Result<Option<ParcelRow>, Error>;
@@ -139,10 +155,17 @@ pub trait Read: Send {
     fn is_live_code(&mut self, spoken_hash: [u8; 32]) -> Result<bool, Error>;
     fn user(&mut self, name: &str) -> Result<Option<UserRow>, Error>;
     fn users(&mut self) -> Result<Vec<UserRow>, Error>;
+    fn tokens(&mut self) -> Result<Vec<TokenRow>, Error>;
+    /// The entry of the log that tells of the last delivery to a domain whose host proved itself.
+    fn contact(&mut self, domain: &Domain) -> Result<Option<LogEntry>, Error>;
     fn sts(&mut self, domain: &Domain) -> Result<Option<Sealed>, Error>;
     fn starttls_seen(&mut self, domain: &Domain) -> Result<Option<Timestamp>, Error>;
     fn tls_sessions(&mut self, through_day: i64, max: usize) -> Result<Vec<(TlsSessions, i64)>, Error>;
     fn log(&mut self, from_seq: u64, max: usize) -> Result<Vec<LogEntry>, Error>;
     fn log_of(&mut self, message: QueueId) -> Result<Vec<LogEntry>, Error>;
     fn heads(&mut self) -> Result<Vec<String>, Error>;
+    /// Rows that were set aside, oldest first.
+    fn damaged(&mut self) -> Result<Vec<Damaged>, Error>;
+    /// Rows that listings passed over since this was asked last, because they cannot be read.
+    fn take_damaged(&mut self) -> Vec<Damaged>;
 }

@@ -10,6 +10,7 @@ use super::sqlite::SqliteStore;
 use super::*;
 use crate::audit::Event;
 use crate::mail::Timestamp;
+use crate::policy::Lane;
 use crate::vault::Vault;
 
 /// Bodies above this are files in these tests.
@@ -149,7 +150,7 @@ async fn a_committed_copy_is_claimed_once_and_settled_by_its_generation_only() {
     let world = World::new();
     let store = world.open();
     store.commit(mail(1, 500, QUEUED)).await.unwrap();
-    assert_eq!(store.next_due().await.unwrap(), Some(NOW));
+    assert_eq!(store.next_due(Lane::First).await.unwrap(), Some(NOW));
     assert!(store.claim(NOW.plus_ms(-1), 10).await.unwrap().is_empty(), "not due yet");
     let claimed = store.claim(NOW, 10).await.unwrap();
     assert_eq!(claimed.len(), 1);
@@ -561,7 +562,7 @@ async fn urgent_copies_are_claimed_first_and_a_clock_set_back_delays_nothing() {
     store.commit(settle(2, 1, CopyState::Queued { next_at: NOW.plus_secs(60) })).await.unwrap();
     let ten_days = 10 * 86_400;
     assert_eq!(store.claim(NOW.plus_secs(-ten_days), 9).await.unwrap().len(), 1, "was due already");
-    assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_secs(60 - ten_days)), "still in a minute");
+    assert_eq!(store.next_due(Lane::First).await.unwrap(), Some(NOW.plus_secs(60 - ten_days)), "still in a minute");
 }
 
 #[tokio::test]
@@ -637,7 +638,7 @@ async fn the_wrong_keys_a_later_version_and_a_shortened_log_are_refused_at_the_s
     assert!(refusal(Arc::clone(&world.vault)).contains("entries are missing"));
     tamper("UPDATE log SET seq = 1 WHERE seq = 5; PRAGMA user_version = 99");
     assert!(refusal(Arc::clone(&world.vault)).contains("later version"));
-    tamper("PRAGMA user_version = 4");
+    tamper(&format!("PRAGMA user_version = {}", sqlite::SCHEMA));
     world.open().close().await;
 }
 
@@ -650,7 +651,10 @@ async fn a_store_of_the_third_version_is_brought_up_with_its_mail() {
     // As the third version wrote it.
     rusqlite::Connection::open(world.folder.join(sqlite::FILE))
         .unwrap()
-        .execute_batch("DROP TABLE tls_sessions; ALTER TABLE copies DROP COLUMN delay_told; PRAGMA user_version = 3")
+        .execute_batch(
+            "DROP TABLE contacts; DROP TABLE tokens; DROP TABLE tls_sessions; ALTER TABLE copies DROP COLUMN delay_told; \
+             DROP TABLE damaged; ALTER TABLE copies DROP COLUMN uncertain_host; PRAGMA user_version = 3",
+        )
         .unwrap();
     for _ in 0..2 {
         let store = world.open();
@@ -793,4 +797,94 @@ impl World {
         std::fs::create_dir(&self.folder).unwrap();
         &self.folder
     }
+}
+
+/// A row that does not read stops neither its neighbours nor the start, and nothing of it is thrown away.
+#[tokio::test]
+async fn damaged_rows_go_aside_and_are_told_of() {
+    let world = World::new();
+    let store = world.open();
+    for n in 1..=6 {
+        let state = if n > 4 { CopyState::Held } else { QUEUED };
+        store.commit(mail(n, FILE_BYTES + 1, state)).await.unwrap();
+    }
+    for n in 1..=2 {
+        store.commit(Commit { parcels: vec![parcel(n, 10)], ..Commit::default() }).await.unwrap();
+    }
+    for name in ["ann", "bob"] {
+        let user = UserRow {
+            name: name.into(),
+            verifier: "$argon2id$".into(),
+            may_send_as: vec![],
+            bound_address: None,
+            is_first: false,
+            created_at: NOW,
+            last_used_at: None,
+            last_peer: None,
+        };
+        store.put_user(user).await.unwrap();
+    }
+    store.close().await;
+    let db = rusqlite::Connection::open(world.folder.join(sqlite::FILE)).unwrap();
+    for (column, value, n) in [("class", "'x'", 1), ("domain", "'-bad..'", 2), ("size_bytes", "-5", 5)] {
+        db.execute(&format!("UPDATE copies SET {column} = {value} WHERE id = ?1"), [[n as u8; 16]]).unwrap();
+    }
+    db.execute("UPDATE copies SET state = 'queue' WHERE id = ?1", [[3u8; 16]]).unwrap();
+    db.execute("UPDATE parcels SET domain = '' WHERE id = ?1", [[1u8; 16]]).unwrap();
+    db.execute("UPDATE users SET created_at = 'never' WHERE name = 'ann'", []).unwrap();
+    db.execute("UPDATE bodies SET size_bytes = 'large' WHERE id = ?1", [[6u8; 16]]).unwrap();
+    drop(db);
+    for _ in 0..2 {
+        let store = world.open();
+        let due = store.claim(NOW, 10).await.unwrap();
+        assert_eq!(due.iter().map(|row| row.copy.id.0[0]).collect::<Vec<_>>(), [4], "the others are still served");
+        let listed = store.copies(true, 10).await.unwrap();
+        assert_eq!(listed.iter().map(|row| row.copy.id.0[0]).collect::<Vec<_>>(), [6, 4]);
+        assert_eq!(listed[0].last_reason.as_deref(), Some("body-incomplete"));
+        assert_eq!(store.parcels(true, 10).await.unwrap().len(), 1);
+        assert_eq!(store.users().await.unwrap().len(), 1);
+        store.next_due(Lane::First).await.unwrap();
+        // What the listings found is set aside behind them, and before this.
+        store.append(vec![]).await.unwrap();
+        let mut aside: Vec<_> = store.damaged().await.unwrap().into_iter().map(|row| (row.kind, row.id[0])).collect();
+        aside.sort_unstable();
+        assert_eq!(aside, [("copy", 1), ("copy", 2), ("copy", 3), ("copy", 5), ("parcel", 1), ("user", b'a')]);
+        assert_eq!(store.depth().await.unwrap().damaged, 6);
+        // Their bodies stay, for whoever repairs the row.
+        assert_eq!(world.files().len(), 5, "all but the one that was incomplete");
+        store.commit(settle(4, due[0].generation, QUEUED)).await.unwrap();
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_claimed_apart_and_an_uncertain_host_outlives_the_restart() {
+    let world = World::new();
+    let store = world.open();
+    let mut bulk = mail(1, 10, QUEUED);
+    bulk.copies[0].class = Class::Bulk;
+    store.commit(bulk).await.unwrap();
+    assert!(store.claim(NOW, 10).await.unwrap().is_empty());
+    assert_eq!(store.next_due(Lane::First).await.unwrap(), None);
+    assert_eq!(store.next_due(Lane::Bulk).await.unwrap(), Some(NOW));
+    let claimed = store.claim_of(Lane::Bulk, NOW, 10).await.unwrap();
+    assert_eq!((claimed.len(), claimed[0].copy.class, claimed[0].uncertain_host.clone()), (1, Class::Bulk, None));
+    let host = Domain::parse("mx.clinic.example").unwrap();
+    let mut again = settle(1, 1, QUEUED);
+    again.uncertain.push((CopyId([1; 16]), host.clone()));
+    store.commit(again).await.unwrap();
+    let crashed = world.as_after_a_crash();
+    let store = crashed.open();
+    assert_eq!(store.claim_of(Lane::Bulk, NOW, 10).await.unwrap()[0].uncertain_host, Some(host));
+}
+
+#[tokio::test]
+async fn a_restored_store_sends_no_parcel_again() {
+    let world = World::new();
+    let store = world.open();
+    store.commit(Commit { parcels: vec![parcel(1, 10)], ..Commit::default() }).await.unwrap();
+    assert_eq!(store.domains_waiting(NOW).await.unwrap().len(), 1);
+    assert_eq!(store.void_codes().await.unwrap(), 1);
+    assert!(store.domains_waiting(NOW).await.unwrap().is_empty(), "it may have been sent since the backup");
+    assert_eq!(store.parcel(ParcelId([1; 16])).await.unwrap().unwrap().later_level, None);
 }

@@ -13,7 +13,7 @@ mod record;
 mod report;
 mod reporter;
 
-pub use record::{Endpoint, endpoints};
+pub use record::{Endpoint, chosen, endpoints};
 pub use report::{Range, TlsReport};
 pub use reporter::{Keys, Outcome, Reporter, Sent, Settings};
 #[cfg(test)]

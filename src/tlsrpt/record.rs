@@ -1,5 +1,7 @@
 //! The TXT record by which a domain asks for reports (RFC 8460, section 3).
 
+use std::fmt;
+
 use crate::mail::{Domain, Mailbox};
 
 /// Where a report is wanted.
@@ -14,16 +16,33 @@ const ENDPOINTS_MAX: usize = 4;
 /// Longest URI.
 const URI_BYTES_MAX: usize = 1000;
 
+/// As a URI.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Https { host, port: 443, path } => write!(f, "https://{host}{path}"),
+            Endpoint::Https { host, port, path } => write!(f, "https://{host}:{port}{path}"),
+            Endpoint::Mail(mailbox) => write!(f, "mailto:{mailbox}"),
+        }
+    }
+}
+
+/// The one record that counts: of those that begin with the version there must be no second.
+#[must_use]
+pub fn chosen<T: AsRef<str>>(records: &[T]) -> Option<&str> {
+    let mut candidates = records.iter().map(AsRef::as_ref).filter(|record| {
+        record.strip_prefix("v=TLSRPTv1").is_some_and(|rest| rest.trim_start_matches([' ', '\t']).starts_with(';'))
+    });
+    candidates.next().filter(|_| candidates.next().is_none())
+}
+
 /// The endpoints of the records at `_smtp._tls.DOMAIN`; none where the domain does not ask for reports.
 ///
 /// Records that do not begin with `v=TLSRPTv1;` are discarded; if then not exactly one remains, or it has no `rua`, the
 /// domain asks for none. URIs of other schemes are passed over.
 #[must_use]
 pub fn endpoints<T: AsRef<str>>(records: &[T]) -> Vec<Endpoint> {
-    let mut candidates = records.iter().map(AsRef::as_ref).filter(|record| {
-        record.strip_prefix("v=TLSRPTv1").is_some_and(|rest| rest.trim_start_matches([' ', '\t']).starts_with(';'))
-    });
-    let (Some(record), None) = (candidates.next(), candidates.next()) else { return Vec::new() };
+    let Some(record) = chosen(records) else { return Vec::new() };
     let rua = record.split(';').skip(1).find_map(|field| {
         let (name, value) = field.split_once('=')?;
         (name.trim() == "rua").then_some(value)

@@ -88,6 +88,17 @@ pub enum StsMode {
     None,
 }
 
+impl StsMode {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StsMode::Enforce => "enforce",
+            StsMode::Testing => "testing",
+            StsMode::None => "none",
+        }
+    }
+}
+
 /// A parsed MTA-STS policy (RFC 8461, section 3.2).
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct StsPolicy {
@@ -117,6 +128,9 @@ pub struct Pin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainEvidence {
     pub domain: Domain,
+    /// Where the domain's own name leads as an alias, every step of it proven; certificates may name that too
+    /// (RFC 7672, section 3.2.2).
+    pub alias_of: Option<Domain>,
     /// Sorted by preference. Empty `Present` is a null MX (RFC 7505).
     pub mx: Evidence<(Vec<MxHost>, Security)>,
     pub sts: Evidence<StsPolicy>,

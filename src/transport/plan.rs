@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
     Denial, DomainEvidence, Evidence, Level, MxHost, Pin, Reason, Refusal, RefusalKind, Requirement, Security, StsMode,
@@ -280,11 +280,10 @@ impl Asked<'_> {
                 if records.is_empty() {
                     return self.mandatory(host);
                 }
-                // RFC 7672, section 3.2.2: the TLSA base domain, and the next-hop domain as its MX answer is secure.
-                let mut names = vec![tlsa.base.clone()];
-                if tlsa.base != self.evidence.domain {
-                    names.push(self.evidence.domain.clone());
-                }
+                // RFC 7672, section 3.2.2: the TLSA base domain; as the MX answer is secure the next-hop domain; and
+                // where that is an alias, what it leads to.
+                let next_hop = [Some(&self.evidence.domain), self.evidence.alias_of.as_ref()];
+                let names = names_of(&tlsa.base, next_hop.into_iter().flatten());
                 let authentication = Authentication::Dane { records, names };
                 Ok(TlsPlan {
                     host: host.name.clone(),
@@ -364,7 +363,7 @@ impl Asked<'_> {
             match &host.tlsa {
                 Evidence::Unknown(why) => return Err(Skip::Unknown(dns_reason(*why), *why)),
                 Evidence::Present(tlsa) if !dane::effective(&tlsa.records).is_empty() => {
-                    Authentication::Dane { records: dane::effective(&tlsa.records), names: vec![tlsa.base.clone()] }
+                    Authentication::Dane { records: dane::effective(&tlsa.records), names: names_of(&tlsa.base, [&host.name]) }
                 }
                 Evidence::Present(_) | Evidence::Absent(Denial::Proven | Denial::Claimed) => {
                     web_pki(host, CaSet::Configured, None)
@@ -381,6 +380,17 @@ impl Asked<'_> {
         let gives = pin.level.max(Level::Verified);
         Ok(Some(TlsPlan { host: host.name.clone(), authentication, gives, is_policy: true, is_tls_demanded: true }))
     }
+}
+
+/// The TLSA base domain first, because it is the SNI too; each name once.
+fn names_of<'d>(base: &Domain, others: impl IntoIterator<Item = &'d Domain>) -> Vec<Domain> {
+    let mut names = vec![base.clone()];
+    for other in others {
+        if !names.contains(other) {
+            names.push(other.clone());
+        }
+    }
+    names
 }
 
 /// The reference name is the MX name as it is written, never the target of an alias (RFC 8461, section 4.1).
@@ -411,6 +421,8 @@ pub fn is_public(address: IpAddr) -> bool {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
             Some(v4) => is_public_v4(v4),
+            // What a translator or relay would turn into IPv4 again (RFC 6052, RFC 3056).
+            None if let Some(v4) = embedded_v4(v6) => is_public_v4(v4),
             None => {
                 let is_unique_local = v6.segments()[0] & 0xfe00 == 0xfc00;
                 let is_link_local = v6.segments()[0] & 0xffc0 == 0xfe80;
@@ -420,13 +432,27 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// The address inside 64:ff9b::/96 or 2002::/16.
+fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let of = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match v6.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(of(high, low)),
+        [0x2002, high, low, ..] => Some(of(high, low)),
+        _ => None,
+    }
+}
+
 fn is_public_v4(v4: Ipv4Addr) -> bool {
     let is_shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+    let is_benchmark = v4.octets()[0] == 198 && v4.octets()[1] & 0xfe == 18;
+    let is_reserved = v4.octets()[0] >= 240;
     !(v4.is_loopback()
         || v4.is_private()
         || v4.is_link_local()
         || v4.is_multicast()
         || v4.is_broadcast()
         || v4.octets()[0] == 0
-        || is_shared)
+        || is_shared
+        || is_benchmark
+        || is_reserved)
 }

@@ -40,6 +40,7 @@ fn at(address: &str) -> MxHost {
 fn evidence(security: Security, hosts: Vec<MxHost>) -> DomainEvidence {
     DomainEvidence {
         domain: domain("patient.example"),
+        alias_of: None,
         mx: Present((hosts, security)),
         sts: Absent(Denial::Proven),
         pin: None,
@@ -361,6 +362,18 @@ fn reference_names_are_the_tlsa_base_and_the_next_hop_for_dane_and_the_mx_name_o
     let route = plan(&asked(Verified), &evidence, 25).unwrap();
     let Authentication::Dane { names, .. } = &route.hops[0].plan.authentication else { panic!() };
     assert_eq!(names, &[domain("target.example"), domain("patient.example")]);
+    // The domain is an alias itself, to one that its certificates name.
+    let alias = with(one(Secure, tlsa("target.example", &[2])), |e| e.alias_of = Some(domain("clinic.example")));
+    let route = plan(&asked(Level::Authenticated), &alias, 25).unwrap();
+    let Authentication::Dane { names, .. } = &route.hops[0].plan.authentication else { panic!() };
+    assert_eq!(names, &[domain("target.example"), domain("patient.example"), domain("clinic.example")]);
+    // A pinned host that is an alias: no MX record led there, so its own name counts beside the base.
+    let fixed = with(one(Insecure, tlsa("target.example", &[2])), |e| {
+        e.pin = Some(Pin { hosts: vec![domain("mx.patient.example")], ..pin(Level::Authenticated) });
+    });
+    let route = plan(&asked(Level::Authenticated), &fixed, 25).unwrap();
+    let Authentication::Dane { names, .. } = &route.hops[0].plan.authentication else { panic!() };
+    assert_eq!(names, &[domain("target.example"), domain("mx.patient.example")]);
     let route = plan(&asked(Verified), &one(Secure, none()), 25).unwrap();
     let Authentication::WebPki { names, .. } = &route.hops[0].plan.authentication else { panic!() };
     assert_eq!(names, &[domain("mx.patient.example")]);

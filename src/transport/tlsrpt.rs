@@ -259,6 +259,7 @@ mod tests {
         let host = MxHost { preference: 10, name: domain("mx.x.example"), addresses, tlsa };
         DomainEvidence {
             domain: domain("x.example"),
+            alias_of: None,
             mx: Evidence::Present((vec![host], security)),
             sts: Evidence::Absent(Denial::Claimed),
             pin: None,

@@ -357,6 +357,7 @@ fn a_proof_admits_messages_of_its_own_plan_and_level_only() {
     let peer = self_signed(HOST, 30);
     let evidence = |records: Vec<TlsaRecord>| DomainEvidence {
         domain: domain(DOMAIN),
+        alias_of: None,
         mx: Evidence::Present((
             vec![MxHost {
                 preference: 10,

@@ -230,7 +230,7 @@ mod tests {
         let site = Site { hosts: vec!["metrics.local:9465".into()], methods: &[Method::GET], body_bytes_max: 0, is_tls: false };
         let router = Router::new()
             .route("/metrics", get(|| async { "up 1\n" }))
-            .route("/broken", get(|| async { if true { panic!("a page that is broken") } else { "" } }));
+            .route("/broken", get(|| async { if true { panic!("a page that is broken on purpose") } else { "" } }));
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(serve_plain(listener, site, limits, router, stopped));
         Listening { address, stop, task }

@@ -14,7 +14,9 @@ use std::time::{Duration, SystemTime};
 
 use hickory_resolver::proto::dnssec::crypto::EcdsaSigningKey;
 use hickory_resolver::proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS, NSEC, NSEC3, RRSIG};
-use hickory_resolver::proto::dnssec::{Algorithm, DigestType, DnssecSigner, Nsec3HashAlgorithm, SigningKey};
+use hickory_resolver::proto::dnssec::{
+    Algorithm, DigestType, DnssecSigner, Nsec3HashAlgorithm, PublicKey, PublicKeyBuf, SigningKey,
+};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::rdata::{NS, SOA, TXT};
 use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordSet, RecordType};
@@ -28,6 +30,11 @@ pub enum Signing {
     Nsec,
     /// Signed, absence proven by NSEC3 (RFC 5155), no salt, no extra iterations (RFC 9276).
     Nsec3,
+    /// As `Nsec3`, with so many extra rounds of hashing.
+    Nsec3Rounds(u16),
+    /// Bogus and costly (CVE-2023-50387): many keys with one tag, many signatures by that tag over everything but the
+    /// keys, and none of them good.
+    KeyTrap,
     /// An insecure delegation: the parent proves that there is no DS.
     Unsigned,
     /// Bogus: the parent has a DS, every signature ended yesterday.
@@ -274,8 +281,8 @@ impl Zones {
         for link in chain {
             match link.signing {
                 Signing::Nsec | Signing::Nsec3 => {}
-                Signing::Unsigned => return verdict.max(Verdict::Insecure),
-                Signing::Expired | Signing::Altered => verdict = Verdict::Bogus,
+                Signing::Nsec3Rounds(_) | Signing::Unsigned => return verdict.max(Verdict::Insecure),
+                Signing::Expired | Signing::Altered | Signing::KeyTrap => verdict = Verdict::Bogus,
             }
         }
         verdict
@@ -300,7 +307,7 @@ impl Zone {
     fn new(origin: Name, signing: Signing, ttl: u32) -> Result<Self, Error> {
         let signer = match signing {
             Signing::Unsigned => None,
-            Signing::Nsec | Signing::Nsec3 | Signing::Expired | Signing::Altered => {
+            Signing::Nsec | Signing::Nsec3 | Signing::Nsec3Rounds(_) | Signing::KeyTrap | Signing::Expired | Signing::Altered => {
                 let pkcs8 = EcdsaSigningKey::generate_pkcs8(Algorithm::ECDSAP256SHA256)?;
                 let key = EcdsaSigningKey::from_pkcs8(&pkcs8, Algorithm::ECDSAP256SHA256)?;
                 let dnskey = DNSKEY::from_key(&key.to_public_key()?);
@@ -322,8 +329,12 @@ impl Zone {
         zone.set(origin.clone(), RecordType::NS, vec![RData::NS(NS(server.clone()))]);
         zone.set(server, RecordType::A, vec![RData::A(std::net::Ipv4Addr::LOCALHOST.into())]);
         if let Some(signer) = &zone.signer {
-            let dnskey = RData::DNSSEC(DNSSECRData::DNSKEY(signer.to_dnskey()));
-            zone.set(origin, RecordType::DNSKEY, vec![dnskey]);
+            let mut keys = vec![signer.to_dnskey()];
+            if signing == Signing::KeyTrap {
+                keys.extend(colliding(&keys[0]));
+            }
+            let keys = keys.into_iter().map(|key| RData::DNSSEC(DNSSECRData::DNSKEY(key))).collect();
+            zone.set(origin, RecordType::DNSKEY, keys);
         }
         Ok(zone)
     }
@@ -428,6 +439,18 @@ impl Zone {
         if kind == RecordType::NS && *owner != self.origin {
             return Ok(records);
         }
+        if self.signing == Signing::KeyTrap && kind != RecordType::DNSKEY {
+            let good = RRSIG::from_rrset(&set, DNSClass::IN, (SystemTime::now() - Duration::from_secs(3600)).into(), signer)?;
+            for n in 0..TRAP_SIGNATURES {
+                let mut bytes = good.sig().to_vec();
+                if let Some(byte) = bytes.iter_mut().rev().nth(n / 255) {
+                    *byte ^= u8::try_from(n % 255 + 1).unwrap_or(1);
+                }
+                let signature = RRSIG::from_sig(good.input().clone(), bytes);
+                records.push(Record::from_rdata(owner.clone(), self.ttl, RData::DNSSEC(DNSSECRData::RRSIG(signature))));
+            }
+            return Ok(records);
+        }
         let mut signatures = locked(&self.signatures);
         if let Some(signature) = signatures.get(&(owner.clone(), kind)) {
             records.push(signature.clone());
@@ -435,7 +458,12 @@ impl Zone {
         }
         let back = match self.signing {
             Signing::Expired => VALIDITY + Duration::from_secs(86_400),
-            Signing::Nsec | Signing::Nsec3 | Signing::Unsigned | Signing::Altered => Duration::from_secs(3600),
+            Signing::Nsec
+            | Signing::Nsec3
+            | Signing::Nsec3Rounds(_)
+            | Signing::KeyTrap
+            | Signing::Unsigned
+            | Signing::Altered => Duration::from_secs(3600),
         };
         let mut signature = RRSIG::from_rrset(&set, DNSClass::IN, (SystemTime::now() - back).into(), signer)?;
         if self.signing == Signing::Altered && kind != RecordType::DNSKEY {
@@ -457,7 +485,7 @@ impl Zone {
         if !dnssec || self.signer.is_none() {
             return Ok(records);
         }
-        let by_hash = self.signing == Signing::Nsec3;
+        let by_hash = self.rounds().is_some();
         let mut names: Vec<Name> = Vec::new();
         match found {
             Found::NoData { wildcard: None } => names.push(owner.clone()),
@@ -483,12 +511,24 @@ impl Zone {
         self.proofs(&[self.next_closer(owner)])
     }
 
+    /// Extra rounds of hashing where absence is proven by NSEC3.
+    fn rounds(&self) -> Option<u16> {
+        match self.signing {
+            Signing::Nsec3 => Some(0),
+            Signing::Nsec3Rounds(rounds) => Some(rounds),
+            Signing::Nsec | Signing::KeyTrap | Signing::Unsigned | Signing::Expired | Signing::Altered => None,
+        }
+    }
+
     /// The records that match or cover each of the names, once each.
     fn proofs(&self, names: &[Name]) -> Result<Vec<Record>, Error> {
         let chain = self.chain()?;
         let mut chosen: BTreeSet<usize> = BTreeSet::new();
         for denied in names {
-            let key = if self.signing == Signing::Nsec3 { hashed(denied, &self.origin)?.1 } else { denied.clone() };
+            let key = match self.rounds() {
+                Some(rounds) => hashed(denied, &self.origin, rounds)?.1,
+                None => denied.clone(),
+            };
             // The last owner at or before the name; before the first one, the last link of the ring covers it.
             let at = chain.iter().rposition(|(owner, _)| *owner <= key).unwrap_or(chain.len().saturating_sub(1));
             chosen.insert(at);
@@ -506,7 +546,10 @@ impl Zone {
         if let Some(chain) = &*kept {
             return Ok(Arc::clone(chain));
         }
-        let made = Arc::new(if self.signing == Signing::Nsec3 { self.nsec3_chain()? } else { self.nsec_chain() });
+        let made = Arc::new(match self.rounds() {
+            Some(rounds) => self.nsec3_chain(rounds)?,
+            None => self.nsec_chain(),
+        });
         *kept = Some(Arc::clone(&made));
         Ok(made)
     }
@@ -524,7 +567,7 @@ impl Zone {
             .collect()
     }
 
-    fn nsec3_chain(&self) -> Result<Vec<(Name, RData)>, Error> {
+    fn nsec3_chain(&self, rounds: u16) -> Result<Vec<(Name, RData)>, Error> {
         let mut owners: BTreeSet<Name> = self.nodes.keys().cloned().collect();
         for owner in self.nodes.keys() {
             let mut above = owner.base_name();
@@ -534,7 +577,7 @@ impl Zone {
         }
         let mut links = owners
             .iter()
-            .map(|owner| hashed(owner, &self.origin).map(|(hash, at)| (at, hash, owner.clone())))
+            .map(|owner| hashed(owner, &self.origin, rounds).map(|(hash, at)| (at, hash, owner.clone())))
             .collect::<Result<Vec<_>, _>>()?;
         links.sort();
         let next: Vec<Vec<u8>> = links.iter().skip(1).chain(links.first()).map(|(_, hash, _)| hash.clone()).collect();
@@ -547,7 +590,7 @@ impl Zone {
                 if !is_unsigned_cut {
                     types.push(RecordType::RRSIG);
                 }
-                let nsec3 = NSEC3::new(Nsec3HashAlgorithm::SHA1, false, 0, Vec::new(), next, types);
+                let nsec3 = NSEC3::new(Nsec3HashAlgorithm::SHA1, false, rounds, Vec::new(), next, types);
                 (at, RData::DNSSEC(DNSSECRData::NSEC3(nsec3)))
             })
             .collect())
@@ -576,8 +619,8 @@ pub(super) fn txt(text: &str) -> TXT {
     TXT::from_bytes(text.as_bytes().chunks(255).collect())
 }
 
-fn hashed(owner: &Name, origin: &Name) -> Result<(Vec<u8>, Name), Error> {
-    let hash = Nsec3HashAlgorithm::SHA1.hash(&[], owner, 0)?.as_ref().to_vec();
+fn hashed(owner: &Name, origin: &Name, rounds: u16) -> Result<(Vec<u8>, Name), Error> {
+    let hash = Nsec3HashAlgorithm::SHA1.hash(&[], owner, rounds)?.as_ref().to_vec();
     let at = origin.prepend_label(base32hex(&hash))?;
     Ok((hash, at))
 }
@@ -604,6 +647,26 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// Keys with the same tag as this one: a tag is a sum of pairs of octets (RFC 4034, appendix B), in whatever order.
+fn colliding(key: &DNSKEY) -> Vec<DNSKEY> {
+    let octets = key.public_key().public_bytes();
+    let pairs = octets.len() / 2;
+    let swaps = (0..pairs).flat_map(|a| (a + 1..pairs).map(move |b| (a, b)));
+    swaps
+        .take(TRAP_KEYS)
+        .map(|(a, b)| {
+            let mut swapped = octets.to_vec();
+            for place in 0..2 {
+                swapped.swap(2 * a + place, 2 * b + place);
+            }
+            DNSKEY::with_flags(key.flags(), PublicKeyBuf::new(swapped, key.public_key().algorithm()))
+        })
+        .collect()
+}
+
+/// Enough that trying each key with each signature would be felt, and few enough for one answer over TCP.
+const TRAP_KEYS: usize = 300;
+const TRAP_SIGNATURES: usize = 300;
 /// How long a signature holds.
 const VALIDITY: Duration = Duration::from_secs(14 * 86_400);
 /// A chain longer than this is a loop.

@@ -4,7 +4,7 @@
 usage: run.py WARDPOST NPM_FOLDER     (NPM_FOLDER/node_modules holds nodemailer)
 Loopback only. Prints one line a check and `# N checks` at the end; ends non-zero at the first failure.
 """
-import json, os, pathlib, re, smtplib, ssl, subprocess, sys, tempfile, time
+import json, os, pathlib, re, signal, smtplib, ssl, subprocess, sys, tempfile, time
 
 WARDPOST, NPM = sys.argv[1], sys.argv[2]
 USER = "ann@practice.example"
@@ -202,11 +202,89 @@ smtp_sasl_security_options = noanonymous
         server.wait(20)
 
 
+def certificate(demo, folder):
+    """A server that proves itself by a certificate of the gateway's own authority, and by nothing else."""
+    issue = ("certs", "issue", "office", "--send-as", "@practice.example", "--folder", folder)
+    r = run(WARDPOST, *issue, "--config", demo.config)
+    check("certs issue", r.returncode == 0 and (folder / "office.key").stat().st_mode & 0o777 == 0o600, r.stdout + r.stderr)
+    demo.process.send_signal(signal.SIGHUP)
+    context = ssl.create_default_context(cafile=demo.ca)
+    context.load_cert_chain(folder / "office.pem", folder / "office.key")
+    mid = "certificate@practice.example"
+    for attempt in range(100):
+        # The reload takes effect for new connections.
+        with smtplib.SMTP("localhost", demo.ports["relay"]) as client:
+            client.starttls(context=context)
+            client.ehlo()
+            if "EXTERNAL" in client.esmtp_features.get("auth", ""): break
+        time.sleep(0.1)
+    with smtplib.SMTP("localhost", demo.ports["relay"]) as client:
+        client.starttls(context=context)
+        client.sendmail(USER, [TO], text(mid).encode())
+    arrived(demo, "a client certificate relays", mid)
+    # swaks knows no EXTERNAL, curl and msmtp do.
+    mid = "msmtp-external@practice.example"
+    r = run("msmtp", "--file=/dev/null", "--host=localhost", f"--port={demo.ports['submissions']}", "--tls=on", "--tls-starttls=off", f"--tls-trust-file={demo.ca}",
+            f"--tls-cert-file={folder / 'office.pem'}", f"--tls-key-file={folder / 'office.key'}", "--auth=external", "--user=office", f"--from={USER}", TO, input=text(mid))
+    arrived(demo, "msmtp external", mid, r)
+    r = run(WARDPOST, "certs", "list", "--json", "--config", demo.config)
+    check("certs list shows the use", json.loads(r.stdout)["last_peer"] == "127.0.0.1", r.stdout + r.stderr)
+    r = run(WARDPOST, "certs", "revoke", "office", "--config", demo.config)
+    with smtplib.SMTP("localhost", demo.ports["relay"]) as client:
+        client.starttls(context=context)
+        client.ehlo()
+        check("a revoked certificate sends nothing", client.mail(USER)[0] == 550)
+
+
+def exim(demo, folder):
+    """Exim as a practice's mail server, unpacked beside Postfix, with which its package does not go together."""
+    for name in ("package", "spool", "log"): (folder / name).mkdir()
+    run("apt-get", "download", "exim4-daemon-light", cwd=folder / "package")
+    for package in (folder / "package").glob("*.deb"): run("dpkg", "-x", package, folder / "package")
+    program = folder / "package/usr/sbin/exim4"
+    check("exim is here", program.exists())
+    run("chown", "-R", "mail:mail", folder / "spool", folder / "log"); os.chmod(folder, 0o755)
+    conf = folder / "exim.conf"
+    conf.write_text(f"""exim_path = {program}
+exim_user = mail
+exim_group = mail
+spool_directory = {folder}/spool
+log_file_path = {folder}/log/%s
+primary_hostname = mail.practice.example
+qualify_domain = practice.example
+keep_environment =
+trusted_users = root
+begin routers
+wardpost:
+  driver = manualroute
+  transport = to_wardpost
+  route_list = * localhost byname
+  self = send
+  no_more
+begin transports
+to_wardpost:
+  driver = smtp
+  port = {demo.ports['submission']}
+  hosts_require_tls = *
+  hosts_require_auth = *
+  tls_verify_hosts = *
+  tls_verify_certificates = {demo.ca}
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  client_send = ^{USER}^{demo.password}
+""")
+    mid = "exim@practice.example"
+    r = run(program, "-C", conf, "-odf", "-i", "-f", USER, TO, input=text(mid).replace("\r\n", "\n"))
+    arrived(demo, "exim as relaying server", mid, r)
+
+
 demo = Demo()
 try:
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        swaks(demo); python(demo); msmtp(demo, folder); curl(demo, folder); s_nail(demo); nodemailer(demo); postfix(demo, folder)
+        swaks(demo); python(demo); msmtp(demo, folder); curl(demo, folder); s_nail(demo); nodemailer(demo); postfix(demo, folder); exim(demo, pathlib.Path(tempfile.mkdtemp(dir=folder))); certificate(demo, folder)
         health = run("curl", "-sS", f"http://127.0.0.1:{demo.ports['metrics']}/ready")
         check("ready", health.stdout == "ready\n", health.stdout)
         metrics = run("curl", "-sS", f"http://127.0.0.1:{demo.ports['metrics']}/metrics").stdout

@@ -1,22 +1,28 @@
 //! The only integration binary: each further file in `tests/` would link everything again.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod access;
 mod attacks;
+mod bombs;
 mod check;
 mod commands;
 mod crash;
 mod disguise;
 mod dkim;
+mod faults;
 mod hostile;
 mod judge;
+mod lanes;
 mod later;
 mod mail;
 mod network;
 mod office;
 mod patients;
+mod partners;
 mod pickup;
 mod road;
 mod sandbox;
+mod startup;
 mod support;
 mod tickets;
 mod tidy;

@@ -132,3 +132,66 @@ fn the_child_runs_behind_seccomp_without_new_rights_or_descriptors() {
     }
     assert!(seen > 0, "no child was found");
 }
+
+/// A black-and-white BMP with one word, each dot of a letter `DOT` pixels wide.
+fn picture_of(word: &str) -> Vec<u8> {
+    const DOT: usize = 9;
+    // Seven rows of five dots for each letter.
+    let rows = |letter: char| match letter {
+        'L' => [16, 16, 16, 16, 16, 16, 31],
+        'U' => [17, 17, 17, 17, 17, 17, 14],
+        'P' => [30, 17, 17, 30, 16, 16, 16],
+        'S' => [15, 16, 16, 14, 1, 1, 30],
+        _ => [0; 7],
+    };
+    let (width, height) = ((word.len() * 7 + 8) * DOT, 15 * DOT);
+    let letters: Vec<[u8; 7]> = word.chars().map(rows).collect();
+    let is_ink = |x: usize, y: usize| {
+        let (x, y) = ((x / DOT).wrapping_sub(4), (y / DOT).wrapping_sub(4));
+        letters.get(x / 7).and_then(|rows| rows.get(y)).is_some_and(|row| x % 7 < 5 && row >> (4 - x % 7) & 1 == 1)
+    };
+    let mut pixels = Vec::new();
+    for y in (0..height).rev() {
+        for x in 0..width {
+            pixels.extend([if is_ink(x, y) { 0 } else { 255 }; 3]);
+        }
+        pixels.resize(pixels.len().div_ceil(4) * 4, 0);
+    }
+    let mut out = b"BM".to_vec();
+    out.extend((pixels.len() as u32 + 54).to_le_bytes());
+    out.extend([0; 4]);
+    out.extend(54u32.to_le_bytes());
+    out.extend(40u32.to_le_bytes());
+    out.extend((width as u32).to_le_bytes());
+    out.extend((height as u32).to_le_bytes());
+    out.extend([1, 0, 24, 0]);
+    out.extend([0; 24]);
+    out.extend(pixels);
+    out
+}
+
+#[test]
+fn text_on_a_picture_is_read_where_tesseract_is_installed_and_the_picture_stays_one() {
+    use base64::Engine as _;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(picture_of("LUPUS"));
+    let text = format!(
+        "From: a@practice.example\r\nTo: b@other.example\r\nContent-Type: image/bmp\r\nContent-Disposition: attachment\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\n{encoded}\r\n"
+    );
+    let read = |ocr: Option<std::path::PathBuf>| {
+        let mut settings = Settings::own().unwrap();
+        settings.program = env!("CARGO_BIN_EXE_wardpost").into();
+        settings.ocr = ocr;
+        let pool = Pool::start(settings).unwrap();
+        let message = wardpost::message::parse(wardpost::secret::Plaintext::new(text.clone().into_bytes()));
+        let found = wardpost::extract::read(&message, &pool, Fuel::default());
+        assert_eq!((found.images.len(), found.unreadable.len()), (1, 0));
+        found.texts.iter().map(|text| text.content.clone()).collect::<String>()
+    };
+    assert!(!read(None).contains("LUPUS"));
+    assert!(!read(Some("/nonexistent/tesseract".into())).contains("LUPUS"), "a program that is gone does no harm");
+    if let Some(tesseract) = wardpost::sandbox::tesseract() {
+        let found = read(Some(tesseract));
+        assert!(found.contains("LUPUS"), "{found}");
+    }
+}

@@ -52,6 +52,7 @@ const EXPOSE: &[&str] = &[
     "src/lookup/",
     "src/server/control.rs",
     "src/server/patients.rs",
+    "src/server/access.rs",
     "src/smtp_in/",
     "src/cli/",
     "src/extract/",

@@ -6,9 +6,11 @@ use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use serde::{Deserialize, Serialize};
 
+use super::super::partners::{Contact, Review};
 use super::words;
 use crate::deliver::{AtLevel, HopEnd, Probe, Seen, Via, Would};
 use crate::mail::Timestamp;
+use crate::tlsrpt;
 use crate::transport::{
     self, Denial, Evidence, Level, MxHost, Reason, Security, StsMode, TlsaRecord, TlsaSet, Why, dane, printable,
 };
@@ -25,8 +27,12 @@ pub struct Report {
     pub way: Way,
     /// `gateway`: with the policies and the STARTTLS the gateway remembers. `none`: asked without that memory.
     pub memory: String,
+    /// What is wrong with our resolver, so that nothing from DNS is believed and mail waits.
+    pub resolver_fault: Option<String>,
     pub starttls_seen: bool,
     pub pin: Option<Pinned>,
+    /// The last delivery to the domain whose host proved itself, from the decision log.
+    pub last_contact: Option<LastContact>,
     pub mx: Mx,
     pub hosts: Vec<Host>,
     pub mta_sts: Sts,
@@ -77,6 +83,18 @@ pub struct Pinned {
     pub hosts: Vec<String>,
     pub certificate_sha256: Vec<String>,
     pub has_ca: bool,
+    /// Day on which the agreement is to be looked at.
+    pub review: Option<String>,
+    /// `none`, `later`, `near` or `passed`.
+    pub review_state: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LastContact {
+    pub at: String,
+    /// Entry of the decision log.
+    pub seq: u64,
+    pub proof: ProofShown,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -233,6 +251,9 @@ pub(super) struct Facts<'a> {
     pub has_memory: bool,
     pub policy_fetched_at: Option<Timestamp>,
     pub roots: &'a Arc<RootCertStore>,
+    pub review: Option<Timestamp>,
+    pub contact: Option<Contact>,
+    pub fault: Option<&'a str>,
 }
 
 pub(super) fn report(probe: &Probe, tlsrpt: &Evidence<Vec<String>>, facts: &Facts<'_>) -> Report {
@@ -271,6 +292,7 @@ pub(super) fn report(probe: &Probe, tlsrpt: &Evidence<Vec<String>>, facts: &Fact
         sentence: asked.map(|asked| asked.sentence.clone()).unwrap_or_default(),
         way,
         memory: if facts.has_memory { "gateway" } else { "none" }.to_owned(),
+        resolver_fault: facts.fault.map(str::to_owned),
         starttls_seen: evidence.starttls_seen,
         // The evidence of a fixed route is a pin too; it stands under `way` already.
         pin: evidence.pin.as_ref().filter(|_| probe.via == Via::Domain).map(|pin| Pinned {
@@ -278,6 +300,13 @@ pub(super) fn report(probe: &Probe, tlsrpt: &Evidence<Vec<String>>, facts: &Fact
             hosts: pin.hosts.iter().map(ToString::to_string).collect(),
             certificate_sha256: pin.certificates.iter().map(|sha256| hex(sha256)).collect(),
             has_ca: pin.ca_pem.is_some(),
+            review: facts.review.map(Timestamp::date),
+            review_state: Review::of(facts.review, facts.at).as_str().to_owned(),
+        }),
+        last_contact: facts.contact.as_ref().map(|contact| LastContact {
+            at: contact.at.to_string(),
+            seq: contact.seq,
+            proof: proof_shown(contact.proof.clone()),
         }),
         mx: Mx { answered: answered(&evidence.mx, |(_, security)| Some(*security)), does_not_exist: evidence.is_nonexistent },
         hosts,
@@ -396,19 +425,18 @@ fn sts(probe: &Probe, facts: &Facts<'_>) -> Sts {
     }
 }
 
-/// RFC 8460, section 3. Exactly one record that begins with the version counts.
+/// As reports would go (RFC 8460, section 3): to the endpoints of the one record that counts.
 fn tls_rpt(texts: &Evidence<Vec<String>>) -> TlsRpt {
     let mut answered = answered(texts, |_| None);
-    let mut records = match texts {
-        Evidence::Present(texts) => texts.iter().filter(|text| text.starts_with("v=TLSRPTv1;")).collect(),
-        Evidence::Absent(_) | Evidence::Unknown(_) => Vec::new(),
+    let found: &[String] = match texts {
+        Evidence::Present(texts) => texts,
+        Evidence::Absent(_) | Evidence::Unknown(_) => &[],
     };
-    let record = if records.len() == 1 { records.pop().map(|text| printable(text)) } else { None };
+    let record = tlsrpt::chosen(found).map(printable);
     if matches!(texts, Evidence::Present(_)) && record.is_none() {
         "absent".clone_into(&mut answered.state);
     }
-    let rua = record.as_deref().and_then(|record| record.split(';').find_map(|field| field.trim().strip_prefix("rua=")));
-    let rua = rua.map(|list| list.split(',').map(|uri| uri.trim().to_owned()).collect()).unwrap_or_default();
+    let rua = tlsrpt::endpoints(found).iter().map(ToString::to_string).collect();
     TlsRpt { answered, record, rua }
 }
 
@@ -424,17 +452,21 @@ fn level_report(probe: &Probe, at: &AtLevel) -> LevelReport {
         reason: at.reason,
         notice: at.may_notify,
         host: at.host.as_ref().map(ToString::to_string),
-        proof: at.proof.clone().map(|proof| ProofShown {
-            level: proof.level,
-            method: proof.method,
-            host: proof.host,
-            tls: proof.tls,
-            cipher: proof.cipher,
-            chain_sha256: proof.chain_sha256,
-            plan_sha256: proof.plan_sha256,
-        }),
+        proof: at.proof.clone().map(proof_shown),
         skipped: failed.chain(left_out).collect(),
         sentence: words::sentence(probe, at),
+    }
+}
+
+fn proof_shown(proof: crate::audit::Proven) -> ProofShown {
+    ProofShown {
+        level: proof.level,
+        method: proof.method,
+        host: proof.host,
+        tls: proof.tls,
+        cipher: proof.cipher,
+        chain_sha256: proof.chain_sha256,
+        plan_sha256: proof.plan_sha256,
     }
 }
 

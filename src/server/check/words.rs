@@ -98,12 +98,26 @@ impl fmt::Display for Report {
                 writeln!(f, "  {:<14}   {} {tried}: {}", "", skipped.host, because(skipped.reason))?;
             }
         }
+        if let Some(fault) = &self.resolver_fault {
+            writeln!(f, "  RESOLVER       {fault}; until then nothing from DNS is believed and deliveries wait")?;
+        }
         self.way(f)?;
+        if let Some(contact) = &self.last_contact {
+            let proof = &contact.proof;
+            writeln!(
+                f,
+                "  last contact   {}, {} over {} {} ({} by {}), chain {}, log entry {}",
+                contact.at, proof.host, proof.tls, proof.cipher, proof.level, proof.method, proof.chain_sha256, contact.seq
+            )?;
+        } else if self.pin.is_some() && self.memory == "gateway" {
+            writeln!(f, "  last contact   none in the decision log yet")?;
+        }
         for host in &self.hosts {
             host.lines(f)?;
         }
         writeln!(f, "  MTA-STS        {}", self.mta_sts)?;
         let reports = match (&self.tlsrpt.record, self.tlsrpt.answered.state.as_str()) {
+            (Some(record), _) if self.tlsrpt.rua.is_empty() => format!("{record} (names nobody to whom reports could go)"),
             (Some(record), _) => record.clone(),
             (None, "unknown") => "could not be looked up".to_owned(),
             (None, _) => "none".to_owned(),
@@ -139,7 +153,13 @@ impl Report {
                 (true, false) if pin.hosts.is_empty() => "level alone",
                 (true, false) => "hosts",
             };
-            writeln!(f, "  pin            at least {}, by {what}", pin.level.as_str())?;
+            let review = match (&pin.review, pin.review_state.as_str()) {
+                (None, _) => "no review date".to_owned(),
+                (Some(day), "passed") => format!("its review was due on {day}: ask the partner whether it still holds"),
+                (Some(day), "near") => format!("its review is due on {day}, soon"),
+                (Some(day), _) => format!("review on {day}"),
+            };
+            writeln!(f, "  pin            at least {}, by {what}; {review}", pin.level.as_str())?;
         }
         Ok(())
     }
@@ -169,6 +189,9 @@ impl Host {
             (None, None) => "not known: the host was not dialled".to_owned(),
         };
         writeln!(f, "    STARTTLS     {starttls}")?;
+        if let Some(is_offered) = self.requiretls {
+            writeln!(f, "    REQUIRETLS   {}", if is_offered { "offered" } else { "not offered" })?;
+        }
         let Some(tls) = &self.tls else { return Ok(()) };
         writeln!(f, "    TLS          {} {}", tls.version, tls.cipher)?;
         for (n, certificate) in tls.chain.iter().enumerate() {

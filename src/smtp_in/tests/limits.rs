@@ -153,7 +153,7 @@ async fn a_client_that_reads_nothing_is_cut() {
     let (ours, theirs) = tokio::io::duplex(64);
     let (gate, stop) = (Arc::clone(&world.gate), world.stop.subscribe());
     let peer = "192.0.2.1".parse().unwrap();
-    let session = tokio::spawn(async move { serve_client(&gate, theirs, peer, ListenerKind::Relay, stop).await });
+    let session = tokio::spawn(async move { serve_client(&gate, theirs, peer, ListenerKind::Relay, None, stop).await });
     let (_read, mut write) = tokio::io::split(ours);
     let _ = write.write_all("NOOP\r\n".repeat(1000).as_bytes()).await;
     assert_eq!(session.await.unwrap(), End::Timeout);
@@ -186,7 +186,7 @@ async fn an_idle_session_costs_a_few_kilobytes() {
     let world = World::new(Limits::default());
     let (_ours, theirs) = tokio::io::duplex(64);
     let stop = world.stop.subscribe();
-    let session = serve_client(&world.gate, theirs, "192.0.2.1".parse().unwrap(), ListenerKind::Relay, stop);
+    let session = serve_client(&world.gate, theirs, "192.0.2.1".parse().unwrap(), ListenerKind::Relay, None, stop);
     assert!(size_of_val(&session) < 8 * 1024, "{} bytes", size_of_val(&session));
 }
 

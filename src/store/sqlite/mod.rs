@@ -26,11 +26,15 @@ use read::{SqliteReader, uint};
 /// Name of the database file in the data folder.
 pub(super) const FILE: &str = "wardpost.db";
 /// The version of the tables that this program reads and writes.
-const SCHEMA: i64 = 4;
+pub(super) const SCHEMA: i64 = 8;
 const START: &str = include_str!("../migrations/0001_start.sql");
 /// What later versions changed, in order. Each is applied once, all that are missing in one transaction.
-const CHANGES: &[(i64, &str)] =
-    &[(3, include_str!("../migrations/0003_later.sql")), (4, include_str!("../migrations/0004_tls_sessions.sql"))];
+const CHANGES: &[(i64, &str)] = &[
+    (3, include_str!("../migrations/0003_later.sql")),
+    (4, include_str!("../migrations/0004_tls_sessions.sql")),
+    (5, include_str!("../migrations/0005_aside.sql")),
+    (8, include_str!("../migrations/0008_contacts.sql")),
+];
 
 /// Pages of 8 KiB: a copy's row fits into one, a usual body into two.
 const PAGE_BYTES: i64 = 8192;
@@ -72,7 +76,7 @@ impl SqliteStore {
     pub(super) fn reader(folder: &Path, bodies: Bodies) -> Result<Box<dyn Read>, Error> {
         let connection = connect(&folder.join(FILE), false).map_err(|error| unusable(&error))?;
         connection.pragma_update(None, "query_only", true).map_err(|error| unusable(&error))?;
-        Ok(Box::new(SqliteReader { connection, bodies }))
+        Ok(Box::new(SqliteReader { connection, bodies, damaged: Vec::new() }))
     }
 
     /// What was in flight is queued for now, with its generation kept; bodies and rows are matched.
@@ -93,7 +97,7 @@ impl SqliteStore {
             .map_err(refused)?;
         let mut named = HashSet::new();
         let mut incomplete = Vec::new();
-        let rows: Vec<(Vec<u8>, u64)> = rows_of(&transaction, "SELECT id, size_bytes FROM bodies WHERE sealed IS NULL")?;
+        let rows = rows_of(&transaction, "SELECT id, size_bytes FROM bodies WHERE sealed IS NULL")?;
         for (id, size_bytes) in rows {
             let Ok(id) = <[u8; 16]>::try_from(id) else { continue };
             let name = name_of_body(BodyId(id));
@@ -131,8 +135,16 @@ impl SqliteStore {
         Ok(())
     }
 
-    fn has_room(&self) -> bool {
-        let least = self.free_bytes_min.load(std::sync::atomic::Ordering::Relaxed);
+    /// Whether there is room for the new mail of a batch beside what is kept free. Bodies in files are written already;
+    /// any other goes into the log first and into the database later.
+    fn has_room(&self, orders: &[Order]) -> bool {
+        let bodies = orders.iter().filter(|order| brings_mail(order)).flat_map(|order| match order {
+            Order::Commit { commit, .. } => commit.bodies.as_slice(),
+            _ => &[],
+        });
+        let small = bodies.map(|body| body.sealed.0.len()).filter(|size| *size <= self.body_file_bytes);
+        let coming = small.fold(0u64, |sum, size| sum.saturating_add(2 * size as u64));
+        let least = self.free_bytes_min.load(std::sync::atomic::Ordering::Relaxed).saturating_add(coming);
         self.bodies.free_bytes().is_none_or(|free| free >= least)
     }
 
@@ -216,7 +228,7 @@ impl Store for SqliteStore {
                 self.follow_clock(*now)?;
             }
         }
-        let has_room = !orders.iter().any(brings_mail) || self.has_room();
+        let has_room = !orders.iter().any(brings_mail) || self.has_room(orders);
         // Renaming onto a name that is taken, on the disk or by an earlier order, would destroy another's body.
         let mut names = HashSet::new();
         let clashes: Vec<bool> = orders
@@ -391,9 +403,12 @@ fn check_log(connection: &Connection) -> Result<End, Error> {
     }
 }
 
+/// Ids and sizes. A size that is none fits no file, so that its row counts as incomplete and stops nothing.
 fn rows_of(connection: &Connection, sql: &str) -> Result<Vec<(Vec<u8>, u64)>, Error> {
     let mut statement = connection.prepare(sql).map_err(|error| unusable(&error))?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, uint(row, 1)?))).map_err(|error| unusable(&error))?;
+    let rows = statement
+        .query_map([], |row| Ok((row.get_ref(0)?.as_bytes().unwrap_or_default().to_vec(), uint(row, 1).unwrap_or(u64::MAX))))
+        .map_err(|error| unusable(&error))?;
     rows.collect::<rusqlite::Result<_>>().map_err(|error| unusable(&error))
 }
 

@@ -5,22 +5,25 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::super::bodies::{Bodies, name_of_body, name_of_parcel};
 use super::super::order::Read;
-use super::super::{CodeWrap, CopyRow, Depth, Error, LogEntry, NewCopy, ParcelRow, TlsSessions, UserRow};
+use super::super::{CodeWrap, CopyRow, Damaged, Depth, Error, LogEntry, NewCopy, ParcelRow, TlsSessions, TokenRow, UserRow};
 use super::write::TRIES_MAX;
 use crate::audit::{Pseudonyms, Record, reveal};
 use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
 use crate::observe;
-use crate::policy::Class;
+use crate::policy::{Class, Lane};
 use crate::queue::{CopyKind, CopyState};
 use crate::secret::{Pseudonym, Sealed, Wrapped};
 
 pub(super) struct SqliteReader {
     pub(super) connection: Connection,
     pub(super) bodies: Bodies,
+    /// Found since they were asked for last.
+    pub(super) damaged: Vec<Damaged>,
 }
 
 pub(super) const COPY: &str = "id, message, kind, class, state, next_at, attempts, generation, last_reason, received_at, \
-     changed_at, size_bytes, domain, recipient, message_id, parcel, escrowed_as, body, wrap, facts, header, delay_told";
+     changed_at, size_bytes, domain, recipient, message_id, parcel, escrowed_as, body, wrap, facts, header, delay_told, \
+     uncertain_host";
 const PARCEL: &str = "id, copy_id, message, recipient, message_id, domain, reason, created_at, expires_at, first_opened_at, \
      is_closed, notice_sent_at, notice_failed, size_bytes, tries, last_try_at, code_salt, code_wrap, spoken_hash, recovery, facts, \
      later_level, delivered_at";
@@ -43,32 +46,32 @@ impl Read for SqliteReader {
 
     fn copies_of(&mut self, message: QueueId) -> Result<Vec<CopyRow>, Error> {
         let sql = format!("SELECT {COPY} FROM copies WHERE message = ?1 ORDER BY received_at, id");
-        self.many(&sql, [message.as_bytes()], copy_row)
+        self.readable("copy", &sql, [message.as_bytes()], copy_row)
     }
 
     fn copies_by_message_id(&mut self, id: &Pseudonym) -> Result<Vec<CopyRow>, Error> {
         let sql = format!("SELECT {COPY} FROM copies WHERE message_id = ?1 ORDER BY received_at, id");
-        self.many(&sql, [id.as_str()], copy_row)
+        self.readable("copy", &sql, [id.as_str()], copy_row)
     }
 
     fn copies(&mut self, open_only: bool, max: usize) -> Result<Vec<CopyRow>, Error> {
         let which = if open_only { "WHERE is_open = 1" } else { "" };
         let sql = format!("SELECT {COPY} FROM copies {which} ORDER BY received_at DESC, id LIMIT ?1");
-        self.many(&sql, [limit(max)], copy_row)
+        self.readable("copy", &sql, [limit(max)], copy_row)
     }
 
     fn held_since(&mut self, at: Timestamp, max: usize) -> Result<Vec<CopyRow>, Error> {
         let sql = format!(
             "SELECT {COPY} FROM copies WHERE is_open = 1 AND state = 'held' AND received_at <= ?1 ORDER BY received_at, id LIMIT ?2"
         );
-        self.many(&sql, [at.0, limit(max)], copy_row)
+        self.readable("copy", &sql, [at.0, limit(max)], copy_row)
     }
 
-    fn next_due(&mut self) -> Result<Option<Timestamp>, Error> {
-        let sql = "SELECT min(next_at) FROM copies WHERE is_open = 1 AND state = 'queued' AND class = ?1";
+    fn next_due(&mut self, lane: Lane) -> Result<Option<Timestamp>, Error> {
+        let sql = "SELECT CAST(min(next_at) AS INTEGER) FROM copies WHERE is_open = 1 AND state = 'queued' AND class = ?1";
         let mut earliest: Option<i64> = None;
-        for class in [URGENT, NORMAL] {
-            let found: Option<Option<i64>> = self.one(sql, [class], |row| row.get(0))?;
+        for class in classes(lane) {
+            let found: Option<Option<i64>> = self.one(sql, [*class], |row| row.get(0))?;
             earliest = match (earliest, found.flatten()) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
@@ -78,7 +81,9 @@ impl Read for SqliteReader {
     }
 
     fn depth(&mut self) -> Result<Depth, Error> {
-        let sql = "SELECT state, count(*), min(received_at) FROM copies WHERE is_open = 1 GROUP BY state";
+        // The casts: a damaged row has its place in no count, and must not stop one.
+        let sql =
+            "SELECT CAST(state AS TEXT), count(*), CAST(min(received_at) AS INTEGER) FROM copies WHERE is_open = 1 GROUP BY 1";
         let rows: Vec<(String, u64, i64)> = self.many(sql, [], |row| Ok((row.get(0)?, uint(row, 1)?, row.get(2)?)))?;
         let mut depth = Depth::default();
         for (state, count, oldest) in rows {
@@ -89,6 +94,7 @@ impl Read for SqliteReader {
                 _ => {}
             }
         }
+        depth.damaged = self.one("SELECT count(*) FROM damaged", [], |row| uint(row, 0))?.unwrap_or_default();
         depth.escrowed_open =
             self.one("SELECT count(*) FROM parcels WHERE is_closed = 0", [], |row| uint(row, 0))?.unwrap_or_default();
         Ok(depth)
@@ -105,7 +111,7 @@ impl Read for SqliteReader {
     fn parcels(&mut self, open_only: bool, max: usize) -> Result<Vec<ParcelRow>, Error> {
         let which = if open_only { "WHERE is_closed = 0" } else { "" };
         let sql = format!("SELECT {PARCEL} FROM parcels {which} ORDER BY created_at DESC, id LIMIT ?1");
-        self.many(&sql, [limit(max)], parcel_row)
+        self.readable("parcel", &sql, [limit(max)], parcel_row)
     }
 
     fn parcels_ended(&mut self, expired: Timestamp, opened: Timestamp, max: usize) -> Result<Vec<ParcelRow>, Error> {
@@ -113,7 +119,7 @@ impl Read for SqliteReader {
             "SELECT {PARCEL} FROM parcels WHERE is_closed = 0 AND expires_at <= ?1 \
              AND (first_opened_at IS NULL OR first_opened_at <= ?2) ORDER BY expires_at, id LIMIT ?3"
         );
-        self.many(&sql, [expired.0, opened.0, limit(max)], parcel_row)
+        self.readable("parcel", &sql, [expired.0, opened.0, limit(max)], parcel_row)
     }
 
     fn parcels_tried_out(&mut self, max: usize) -> Result<Vec<ParcelId>, Error> {
@@ -138,7 +144,7 @@ impl Read for SqliteReader {
         let sql = format!(
             "SELECT {PARCEL} FROM parcels WHERE {WAITING} AND domain = ?1 AND expires_at > ?2 ORDER BY created_at, id LIMIT ?3"
         );
-        self.many(&sql, rusqlite::params![domain.as_str(), now.0, limit(max)], parcel_row)
+        self.readable("parcel", &sql, rusqlite::params![domain.as_str(), now.0, limit(max)], parcel_row)
     }
 
     fn checks(&mut self, domain: &Domain, since: Timestamp) -> Result<Vec<(Timestamp, Sealed)>, Error> {
@@ -166,7 +172,26 @@ impl Read for SqliteReader {
     }
 
     fn users(&mut self) -> Result<Vec<UserRow>, Error> {
-        self.many(&format!("SELECT {USER} FROM users ORDER BY name"), [], user_row)
+        self.readable("user", &format!("SELECT {USER} FROM users ORDER BY name"), [], user_row)
+    }
+
+    fn tokens(&mut self) -> Result<Vec<TokenRow>, Error> {
+        let sql = "SELECT name, hash, created_at, last_used_at, last_peer FROM tokens ORDER BY name";
+        self.many(sql, [], |row| {
+            Ok(TokenRow {
+                name: row.get(0)?,
+                hash: row.get::<_, Bytes<32>>(1)?.0,
+                created_at: Timestamp(row.get(2)?),
+                last_used_at: row.get::<_, Option<i64>>(3)?.map(Timestamp),
+                last_peer: row.get(4)?,
+            })
+        })
+    }
+
+    fn contact(&mut self, domain: &Domain) -> Result<Option<LogEntry>, Error> {
+        let sql = "SELECT log.seq, chained, hash, message_id, principal, recipient FROM contacts \
+                   JOIN log ON log.seq = contacts.seq WHERE domain = ?1";
+        self.one(sql, [domain.as_str()], log_entry)
     }
 
     fn sts(&mut self, domain: &Domain) -> Result<Option<Sealed>, Error> {
@@ -208,6 +233,21 @@ impl Read for SqliteReader {
     fn heads(&mut self) -> Result<Vec<String>, Error> {
         self.many("SELECT signed FROM heads ORDER BY number", [], |row| row.get(0))
     }
+
+    fn damaged(&mut self) -> Result<Vec<Damaged>, Error> {
+        self.many("SELECT kind, id, what FROM damaged ORDER BY found_at, id", [], |row| {
+            let kind = match row.get_ref(0)?.as_str()? {
+                "copy" => "copy",
+                "parcel" => "parcel",
+                _ => "user",
+            };
+            Ok(Damaged { kind, id: row.get(1)?, what: row.get(2)? })
+        })
+    }
+
+    fn take_damaged(&mut self) -> Vec<Damaged> {
+        std::mem::take(&mut self.damaged)
+    }
 }
 
 impl SqliteReader {
@@ -227,6 +267,26 @@ impl SqliteReader {
         rows.collect::<rusqlite::Result<Vec<T>>>().map_err(unreadable)
     }
 
+    /// As [`SqliteReader::many`]; a row that does not parse is passed over and noted, so that it hides no other.
+    fn readable<T>(
+        &mut self,
+        kind: &'static str,
+        sql: &str,
+        params: impl Params,
+        of: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(unreadable)?;
+        let mut rows = statement.query(params).map_err(unreadable)?;
+        let mut read = Vec::new();
+        while let Some(row) = rows.next().map_err(unreadable)? {
+            match of(row) {
+                Ok(value) => read.push(value),
+                Err(error) => self.damaged.push(damage(kind, row, &error).ok_or_else(|| unreadable(error))?),
+            }
+        }
+        Ok(read)
+    }
+
     fn content(&self, sealed: Option<Vec<u8>>, name: &str, size_bytes: u64) -> Result<Sealed, Error> {
         if let Some(sealed) = sealed {
             return Ok(Sealed(sealed));
@@ -242,6 +302,15 @@ impl SqliteReader {
     }
 }
 
+/// What is wrong with a row whose key is its first column; `None`: the store itself failed, not the row.
+pub(super) fn damage(kind: &'static str, row: &Row<'_>, error: &rusqlite::Error) -> Option<Damaged> {
+    if matches!(error, rusqlite::Error::SqliteFailure(..)) {
+        return None;
+    }
+    let id = row.get_ref(0).ok()?.as_bytes().ok()?.to_vec();
+    Some(Damaged { kind, id, what: error.to_string() })
+}
+
 #[allow(clippy::needless_pass_by_value)] // for `map_err`
 fn unreadable(error: rusqlite::Error) -> Error {
     Error::Refused(format!("cannot read the store: {error}"))
@@ -251,13 +320,24 @@ fn limit(max: usize) -> i64 {
     i64::try_from(max).unwrap_or(i64::MAX)
 }
 
-pub(super) const URGENT: i64 = 0;
-pub(super) const NORMAL: i64 = 1;
+const URGENT: i64 = 0;
+const NORMAL: i64 = 1;
+
+const BULK: i64 = 2;
+
+/// The classes of a lane, in the order in which they are claimed.
+pub(super) fn classes(lane: Lane) -> &'static [i64] {
+    match lane {
+        Lane::First => &[URGENT, NORMAL],
+        Lane::Bulk => &[BULK],
+    }
+}
 
 pub(super) fn class_number(class: Class) -> i64 {
     match class {
         Class::Urgent => URGENT,
         Class::Normal => NORMAL,
+        Class::Bulk => BULK,
     }
 }
 
@@ -302,6 +382,7 @@ pub(super) fn copy_row(row: &Row<'_>) -> rusqlite::Result<CopyRow> {
     let class = match row.get::<_, i64>(3)? {
         URGENT => Class::Urgent,
         NORMAL => Class::Normal,
+        BULK => Class::Bulk,
         _ => return Err(unknown_word()),
     };
     let state = match row.get_ref(4)?.as_str()? {
@@ -338,6 +419,10 @@ pub(super) fn copy_row(row: &Row<'_>) -> rusqlite::Result<CopyRow> {
         last_reason: row.get(8)?,
         changed_at: Timestamp(row.get(10)?),
         delay_told: row.get(21)?,
+        uncertain_host: match row.get_ref(22)?.as_str_or_null()? {
+            Some(host) => Some(Domain::parse(host).map_err(|_| unknown_word())?),
+            None => None,
+        },
         warm_body: None,
     })
 }

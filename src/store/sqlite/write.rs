@@ -4,11 +4,13 @@ use rusqlite::{Params, params};
 
 use super::super::bodies::{name_of_body, name_of_parcel};
 use super::super::order::{Answer, Failure, Order};
-use super::super::{Commit, CopyRow, Error, NewCopy, NewParcel, ParcelChange, Settle, TlsSessions, UserRow};
-use super::read::{COPY, NORMAL, URGENT, class_number, copy_row, kind_word};
+use super::super::{Commit, CopyRow, Damaged, Error, NewCopy, NewParcel, ParcelChange, Settle, TlsSessions, UserRow};
+use super::read::{COPY, class_number, classes, copy_row, damage, kind_word};
 use super::{Batch, SqliteStore, failure};
-use crate::audit::{Record, commit, sign_head};
+use crate::audit::{Event, Record, commit, sign_head};
 use crate::mail::{BodyId, ParcelId, QueueId, Timestamp};
+use crate::observe;
+use crate::policy::Lane;
 use crate::queue::CopyState;
 
 /// Wrong or unfinished tries after which a code opens nothing any more.
@@ -52,7 +54,7 @@ impl SqliteStore {
         self.bodies.faults.step()?;
         match order {
             Order::Commit { commit, .. } => self.commit(commit, batch),
-            Order::Claim { now, max } => self.claim(*now, *max),
+            Order::Claim { lane, now, max } => self.claim(*lane, *now, *max),
             Order::CountTry { parcel, at } => self.count_try(*parcel, *at),
             Order::GiveBackTry { parcel } => {
                 let sql = "UPDATE parcels SET tries = max(tries - 1, 0), last_try_at = NULL WHERE id = ?1";
@@ -60,6 +62,8 @@ impl SqliteStore {
                 Ok(Answer::Done)
             }
             Order::VoidCodes => {
+                // What was sent by mail since the backup was made is not to be sent again.
+                self.run_with("UPDATE parcels SET later_level = NULL WHERE later_level IS NOT NULL", [])?;
                 let sql = "UPDATE parcels SET code_salt = NULL, code_wrap = NULL, spoken_hash = NULL WHERE code_salt IS NOT NULL";
                 Ok(Answer::Voided(self.run_with(sql, [])? as u64))
             }
@@ -67,6 +71,16 @@ impl SqliteStore {
             Order::RemoveUser { name } => Ok(Answer::Removed(self.run_with("DELETE FROM users WHERE name = ?1", [name])? > 0)),
             Order::NoteUse { name, at, peer } => {
                 self.run_with("UPDATE users SET last_used_at = ?2, last_peer = ?3 WHERE name = ?1", params![name, at.0, peer])?;
+                Ok(Answer::Done)
+            }
+            Order::PutToken(token) => {
+                let sql = "INSERT INTO tokens (name, hash, created_at) VALUES (?1, ?2, ?3)";
+                self.run_with(sql, params![token.name, token.hash, token.created_at.0])?;
+                Ok(Answer::Done)
+            }
+            Order::RemoveToken { name } => Ok(Answer::Removed(self.run_with("DELETE FROM tokens WHERE name = ?1", [name])? > 0)),
+            Order::NoteTokenUse { name, at, peer } => {
+                self.run_with("UPDATE tokens SET last_used_at = ?2, last_peer = ?3 WHERE name = ?1", params![name, at.0, peer])?;
                 Ok(Answer::Done)
             }
             Order::PutSts { domain, policy } => {
@@ -99,6 +113,10 @@ impl SqliteStore {
                 Ok(Answer::Alarm(self.run_with(sql, params![domain.as_str(), at.0, every_ms])? > 0))
             }
             Order::SignHead { at } => self.sign_head(*at, batch),
+            Order::SetAside { rows, at } => {
+                rows.iter().try_for_each(|row| self.set_aside(row, *at))?;
+                Ok(Answer::Done)
+            }
         }
     }
 
@@ -130,6 +148,9 @@ impl SqliteStore {
         }
         for settle in &commit.settles {
             self.settle(settle, batch)?;
+        }
+        for (copy, host) in &commit.uncertain {
+            self.run_with("UPDATE copies SET uncertain_host = ?2 WHERE id = ?1", params![copy.as_bytes(), host.as_str()])?;
         }
         for change in &commit.parcel_changes {
             self.change_parcel(change, batch)?;
@@ -258,7 +279,7 @@ impl SqliteStore {
         };
         // Without its wrap the copy can never be opened again: this is the erasure.
         let sql = "UPDATE copies SET state = ?2, is_open = 0, next_at = NULL, escrowed_as = ?3, \
-                   last_reason = coalesce(?4, last_reason), changed_at = ?5, body = NULL, wrap = NULL, facts = NULL, header = NULL \
+                   last_reason = coalesce(?4, last_reason), changed_at = ?5, uncertain_host = NULL, body = NULL, wrap = NULL, facts = NULL, header = NULL \
                    WHERE id = ?1";
         let escrowed_as = escrowed_as.as_ref().map(ParcelId::as_bytes);
         self.run_with(sql, params![settle.copy.as_bytes(), settle.to.as_str(), escrowed_as, settle.reason, settle.at.0])?;
@@ -380,26 +401,50 @@ impl SqliteStore {
                 text(&pseudonyms.recipient),
             ],
         )?;
+        if let (Event::Delivered, Some(domain), Some(_)) = (record.event, &record.domain, &record.proof) {
+            let sql = "INSERT INTO contacts (domain, seq) VALUES (?1, ?2) ON CONFLICT (domain) DO UPDATE SET seq = excluded.seq";
+            self.run_with(sql, params![domain, i64::try_from(seq).unwrap_or(i64::MAX)])?;
+        }
         Ok(())
     }
 
-    fn claim(&self, now: Timestamp, max: usize) -> Result<Answer, Stop> {
+    fn claim(&self, lane: Lane, now: Timestamp, max: usize) -> Result<Answer, Stop> {
         let sql = format!(
             "UPDATE copies SET state = 'in-flight', next_at = NULL, attempts = attempts + 1, generation = generation + 1, \
              changed_at = ?1 WHERE id IN (SELECT id FROM copies WHERE is_open = 1 AND state = 'queued' AND class = ?2 \
              AND next_at <= ?1 ORDER BY next_at, received_at LIMIT ?3) RETURNING {COPY}"
         );
         let mut claimed: Vec<CopyRow> = Vec::new();
-        for class in [URGENT, NORMAL] {
+        let mut damaged = Vec::new();
+        for class in classes(lane).iter().copied() {
             let left = i64::try_from(max.saturating_sub(claimed.len())).unwrap_or(i64::MAX);
             let mut statement = self.connection.prepare_cached(&sql)?;
-            let rows = statement.query_map(params![now.0, class, left], copy_row)?;
-            for row in rows {
-                claimed.push(row?);
+            let mut rows = statement.query(params![now.0, class, left])?;
+            while let Some(row) = rows.next()? {
+                match copy_row(row) {
+                    Ok(row) => claimed.push(row),
+                    Err(error) => damaged.push(damage("copy", row, &error).ok_or(error)?),
+                }
             }
         }
+        damaged.iter().try_for_each(|row| self.set_aside(row, now))?;
         claimed.sort_by_key(|row| (class_number(row.copy.class), row.copy.received_at, row.copy.id));
         Ok(Answer::Claimed(claimed))
+    }
+
+    /// From here on nothing asks for this row; it and its body stay for whoever looks into it.
+    fn set_aside(&self, row: &Damaged, at: Timestamp) -> Result<(), Stop> {
+        let sql = "INSERT INTO damaged (kind, id, what, found_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+        let is_new = self.run_with(sql, params![row.kind, row.id, row.what, at.0])? > 0;
+        match row.kind {
+            "copy" => self.run_with("UPDATE copies SET is_open = 2 WHERE CAST(id AS BLOB) = ?1", [&row.id])?,
+            "parcel" => self.run_with("UPDATE parcels SET is_closed = 2 WHERE CAST(id AS BLOB) = ?1", [&row.id])?,
+            _ => 0,
+        };
+        if is_new {
+            observe::log(&observe::Event::RowDamaged { kind: row.kind, id: row.name(), what: row.what.clone() });
+        }
+        Ok(())
     }
 
     /// A clock that went back would leave copies waiting for a time that is far again.

@@ -53,6 +53,7 @@ pub fn write_config(folder: &Path, world: &World, change: impl Fn(String) -> Str
 }
 
 async fn start(config: &Path) -> Running {
+    wardpost::observe::watch_panics(true);
     let mut readers = wardpost::sandbox::Settings::own().unwrap();
     readers.program = env!("CARGO_BIN_EXE_wardpost").into();
     let running = server::start_with(server::Source::File(config), readers).await.unwrap();
@@ -75,6 +76,7 @@ impl Gateway {
         change: impl Fn(String) -> String,
         adjust: impl FnOnce(&mut wardpost::config::Settings),
     ) -> Gateway {
+        wardpost::observe::watch_panics(true);
         let folder = Folder::new();
         let config = write_config(&folder.0, &world, change);
         let mut readers = wardpost::sandbox::Settings::own().unwrap();

@@ -1,0 +1,17 @@
+#![no_main]
+//! Compound files: Word, PowerPoint, Excel before 2007, Outlook's saved messages.
+
+mod own;
+
+use libfuzzer_sys::fuzz_target;
+use wardpost::extract::{Format, Fuel, InProcess, ReadAttachment};
+
+/// Little fuel, so that one run is short and limits are met often.
+const FUEL: Fuel = Fuel { bytes: 4 << 20, parts: 200, depth: 4 };
+
+fuzz_target!(init: own::watch(), |bytes: &[u8]| {
+    for format in [Format::Ole] {
+        let read = InProcess.read(format, bytes, FUEL);
+        assert!(read.texts.iter().map(|(_, text)| text.len() as u64).sum::<u64>() <= 4 * FUEL.bytes + 4 * bytes.len() as u64);
+    }
+});
