@@ -28,7 +28,9 @@ fn main() -> Result<(), Failure> {
         resident_kb().saturating_sub(before) as f64 / 1e3
     );
     if wanted("throughput") {
-        for (name, text) in [("office prose", office(1 << 20)), ("clinical notes", clinical(1 << 20)), ("table of patients", table(1 << 20))] {
+        for (name, text) in
+            [("office prose", office(1 << 20)), ("clinical notes", clinical(1 << 20)), ("table of patients", table(1 << 20))]
+        {
             throughput(&scanner, name, &text);
         }
     }
@@ -72,22 +74,35 @@ fn body(text: &str) -> Extracted {
     extracted
 }
 
-/// Best of several scans of one text.
-fn best(scanner: &Scanner, extracted: &Extracted, times: usize) -> Duration {
+/// Processor time of this process so far, in hundredths of a second: on a shared machine the clock on the wall measures the
+/// neighbours.
+fn ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the name in brackets the 12th and 13th field are user and system time.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    fields.filter_map(|field| field.parse::<u64>().ok()).sum()
+}
+
+/// Processor time of one scan, over as many scans as fill `least` hundredths of a second.
+fn cost(scanner: &Scanner, extracted: &Extracted, least: u64) -> Duration {
     let message = shell();
-    (0..times)
-        .map(|_| {
-            let begun = Instant::now();
-            black_box(scan::scan(scanner, &message, extracted));
-            begun.elapsed()
-        })
-        .min()
-        .unwrap_or_default()
+    let begun = ticks();
+    let mut scans = 0u32;
+    while ticks() < begun + least {
+        black_box(scan::scan(scanner, &message, extracted));
+        scans += 1;
+    }
+    Duration::from_millis((ticks() - begun) * 10) / scans.max(1)
 }
 
 fn throughput(scanner: &Scanner, name: &str, text: &str) {
-    let time = best(scanner, &body(text), 7);
-    println!("{name:<18} {:>6.1} MB/s ({} KB in {:.1} ms)", text.len() as f64 / 1e6 / time.as_secs_f64(), text.len() >> 10, ms(time));
+    let time = cost(scanner, &body(text), 100);
+    println!(
+        "{name:<18} {:>6.1} MB/s ({} KB in {:.1} ms)",
+        text.len() as f64 / 1e6 / time.as_secs_f64(),
+        text.len() >> 10,
+        ms(time)
+    );
 }
 
 fn messages(scanner: &Scanner, folder: &Path) -> Result<(), Failure> {
@@ -116,6 +131,26 @@ fn messages(scanner: &Scanner, folder: &Path) -> Result<(), Failure> {
     }
     bytes /= 3;
     let scanning: Duration = scans.iter().sum();
+    // All texts of the folder as one load, by processor time.
+    let read: Vec<(Message, Extracted)> = files
+        .iter()
+        .filter_map(|file| std::fs::read(file).ok())
+        .map(|content| {
+            let message = message::parse(Plaintext::new(content));
+            let extracted = extract::read(&message, &InProcess, Fuel::default());
+            (message, extracted)
+        })
+        .collect();
+    let begun = ticks();
+    let mut rounds = 0u32;
+    while ticks() < begun + 100 {
+        for (message, extracted) in &read {
+            black_box(scan::scan(scanner, message, extracted));
+        }
+        rounds += 1;
+    }
+    let seconds = (ticks() - begun) as f64 / 100.0 / f64::from(rounds);
+    println!("by processor time: {:.1} MB/s", bytes as f64 / 1e6 / seconds);
     println!(
         "{} messages, {} KB of extracted text, scanned at {:.1} MB/s",
         files.len(),
@@ -157,7 +192,7 @@ fn hostile(scanner: &Scanner) {
         ("invisible", "\u{200b}a\u{301}"),
     ];
     for (name, unit) in patterns {
-        let time = |size: usize| best(scanner, &body(&unit.repeat(size / unit.len())), 3);
+        let time = |size: usize| cost(scanner, &body(&unit.repeat(size / unit.len())), 15);
         let base = time(64 << 10);
         let factor = |n: usize| time((64 << 10) * n).as_secs_f64() / base.as_secs_f64();
         println!("{name:<16} {:>8.2} ms  x{:<5.1} x{:<5.1} x{:.1}", ms(base), factor(2), factor(4), factor(8));
@@ -195,10 +230,18 @@ fn automata(scanner: &Scanner) -> Result<(), Failure> {
         .min()
         .unwrap_or_default();
     let _ = begun;
-    println!("{:<20} {:>7} {:>8} {:>7.1} MB/s, {} found", "token table", "", "", mb / time.as_secs_f64(), scanner.count_terms(&text));
+    println!(
+        "{:<20} {:>7} {:>8} {:>7.1} MB/s, {} found",
+        "token table",
+        "",
+        "",
+        mb / time.as_secs_f64(),
+        scanner.count_terms(&text)
+    );
 
     let begun = Instant::now();
-    let noncontiguous = nfa::noncontiguous::Builder::new().match_kind(MatchKind::LeftmostLongest).prefilter(false).build(&terms)?;
+    let noncontiguous =
+        nfa::noncontiguous::Builder::new().match_kind(MatchKind::LeftmostLongest).prefilter(false).build(&terms)?;
     walk("noncontiguous NFA", &noncontiguous, begun.elapsed(), &text)?;
     let begun = Instant::now();
     let contiguous = nfa::contiguous::Builder::new().match_kind(MatchKind::LeftmostLongest).prefilter(false).build(&terms)?;
@@ -274,8 +317,23 @@ fn office(size: usize) -> String {
         let line = [
             dice.pick(&["Please", "Could you", "We should", "Before Friday,", "As agreed,", "I will", "They cannot"]),
             dice.pick(&["send", "check", "return", "print", "move", "look at", "sign", "forget about"]),
-            dice.pick(&["the contract", "our invoice", "those boxes", "the second page", "the new printer", "a copy of the lease"]),
-            dice.pick(&["for Martin", "with the landlord", "at the front desk", "in Denver", "before lunch", "from the vendor", "as usual"]),
+            dice.pick(&[
+                "the contract",
+                "our invoice",
+                "those boxes",
+                "the second page",
+                "the new printer",
+                "a copy of the lease",
+            ]),
+            dice.pick(&[
+                "for Martin",
+                "with the landlord",
+                "at the front desk",
+                "in Denver",
+                "before lunch",
+                "from the vendor",
+                "as usual",
+            ]),
         ];
         out.push_str(&line.join(" "));
         out.push_str(dice.pick(&[". ", ".\n", ", and then we talk. ", "; room 214 is free at 3:30. ", ".\n\n", "? Thanks! "]));
@@ -290,11 +348,32 @@ fn clinical(size: usize) -> String {
         let line = [
             dice.pick(&["Mr. Haines", "The patient", "Eleanor Whitcomb", "She", "Pomeroy, Gerald", "Pt"]),
             dice.pick(&["was seen for", "complains of", "has a history of", "denies", "was started on", "underwent"]),
-            dice.pick(&["chest pain", "type 2 diabetes mellitus", "metformin 500 mg twice daily", "a colonoscopy", "hypertension (I10)", "acute otitis media"]),
-            dice.pick(&["on 03/14/2025", "since last spring", "with BP 148/92", "and A1c 8.4%", "per Dr. Curry", "without fever"]),
+            dice.pick(&[
+                "chest pain",
+                "type 2 diabetes mellitus",
+                "metformin 500 mg twice daily",
+                "a colonoscopy",
+                "hypertension (I10)",
+                "acute otitis media",
+            ]),
+            dice.pick(&[
+                "on 03/14/2025",
+                "since last spring",
+                "with BP 148/92",
+                "and A1c 8.4%",
+                "per Dr. Curry",
+                "without fever",
+            ]),
         ];
         out.push_str(&line.join(" "));
-        out.push_str(dice.pick(&[". ", ".\n", ". Follow up in 6 weeks. ", ". MRN 4471209. ", ".\n\n", ". Call (415) 555-0144. "]));
+        out.push_str(dice.pick(&[
+            ". ",
+            ".\n",
+            ". Follow up in 6 weeks. ",
+            ". MRN 4471209. ",
+            ".\n\n",
+            ". Call (415) 555-0144. ",
+        ]));
     }
     out
 }

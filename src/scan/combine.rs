@@ -404,6 +404,9 @@ fn inside(sheet: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason
     }
     if anchor.line == statement.line && sheet.records.get(anchor.line) == Some(&true) {
         (30, Reason::SameRecord)
+    } else if anchor.sentence == statement.sentence && anchor.at.end <= statement.at.start && distance <= 3 {
+        // "Anna Baker's biopsy", "Anna Baker: asthma".
+        (34, Reason::SameSentence)
     } else if anchor.sentence == statement.sentence {
         (30, Reason::SameSentence)
     } else if distance <= 300 {

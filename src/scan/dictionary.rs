@@ -286,6 +286,12 @@ impl Scanner {
         })
     }
 
+    /// Whether a term may begin with a word of this hash; says yes too often, never no.
+    #[inline]
+    pub(super) fn may_begin(&self, word: Hash) -> bool {
+        self.lexicon.is_first(word)
+    }
+
     /// How many terms a text holds, those inside others counted too. For measuring.
     #[must_use]
     pub fn count_terms(&self, text: &str) -> usize {

@@ -119,8 +119,9 @@ impl Lexicon {
         Some(table)
     }
 
+    /// Whether a term may begin with this word; says yes too often, never no.
     #[inline]
-    fn is_first(&self, hash: Hash) -> bool {
+    pub fn is_first(&self, hash: Hash) -> bool {
         let bit = hash.spread() % FIRST_BITS;
         self.firsts.get((bit / 64) as usize).is_some_and(|block| block & (1 << (bit % 64)) != 0)
     }

@@ -44,8 +44,7 @@ pub fn normalise(original: &str) -> Normal<'_> {
         if c.is_ascii_graphic() {
             in_spaced = false;
             // A run of plain characters goes over as it is.
-            let run = bytes.get(at..).unwrap_or_default().iter().take_while(|b| b.is_ascii_graphic()).count();
-            next = at + run;
+            next = plain_end(bytes, at);
             blank.flush(&mut text, &mut shifts);
             note(&mut shifts, text.len(), at);
             text.push_str(original.get(at..next).unwrap_or_default());
@@ -67,6 +66,24 @@ pub fn normalise(original: &str) -> Normal<'_> {
         }
     }
     Normal { text: Cow::Owned(text), shifts, original }
+}
+
+/// Where a run of plain words with single blanks ends that goes over as it is. It ends before a lone letter, which may begin
+/// a word with air in it.
+fn plain_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start;
+    loop {
+        while bytes.get(at).is_some_and(u8::is_ascii_graphic) {
+            at += 1;
+        }
+        let goes_on = bytes.get(at) == Some(&b' ')
+            && bytes.get(at + 1).is_some_and(u8::is_ascii_graphic)
+            && bytes.get(at + 2).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b',' | b';' | b')'));
+        if !goes_on {
+            return at;
+        }
+        at += 1;
+    }
 }
 
 /// From this many letters on, "d i a b e t e s" is a word with air in it and no row of initials.

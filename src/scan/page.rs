@@ -24,6 +24,8 @@ pub struct Word {
     pub shape: Shape,
     /// Of its letters, in lower case.
     pub hash: Hash,
+    /// Without apostrophe and hyphen.
+    pub is_plain: bool,
 }
 
 /// A term of a health dictionary.
@@ -217,9 +219,19 @@ impl<'a> Page<'a> {
         let bytes = self.text.as_bytes();
         let mut covered = 0usize;
         let mut at = 0;
+        let mut words = self.words.iter().peekable();
         while let Some(byte) = bytes.get(at) {
             if !(byte.is_ascii_alphanumeric() || *byte >= 0x80) {
                 at += 1;
+                continue;
+            }
+            // Most words begin no term, which their hash says.
+            while words.next_if(|word| word.start < at).is_some() {}
+            if let Some(word) = words.peek().filter(|word| word.start == at && word.is_plain)
+                && !scanner.may_begin(word.hash)
+                && !matches!(bytes.get(word.end - 1), Some(b's' | b'S'))
+            {
+                at = word.end;
                 continue;
             }
             let mut longest: Option<Term> = None;
@@ -229,15 +241,11 @@ impl<'a> Page<'a> {
                         Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
                         other => {
                             if end > covered
-                                && longest.is_none_or(|term| {
-                                    term.end < end || (term.end == end && other.rank() < term.meaning.rank())
-                                })
+                                && longest
+                                    .is_none_or(|term| term.end < end || (term.end == end && other.rank() < term.meaning.rank()))
                             {
-                                longest = Some(Term {
-                                    start: at,
-                                    end,
-                                    meaning: other.written(bytes.get(at..end).unwrap_or_default()),
-                                });
+                                longest =
+                                    Some(Term { start: at, end, meaning: other.written(bytes.get(at..end).unwrap_or_default()) });
                             }
                         }
                     }
@@ -301,8 +309,8 @@ impl<'a> Page<'a> {
         let word = self.slice(start..at);
         word.len() == 1 && word.bytes().all(|b| b.is_ascii_uppercase())
             || [
-                "dr", "mr", "mrs", "ms", "st", "jr", "sr", "no", "vs", "apt", "ste", "prof", "pt", "dx", "rx", "inc", "dept",
-                "approx", "ext", "tel",
+                "b", "dob", "wk", "dra", "sra", "srta", "dr", "mr", "mrs", "ms", "st", "jr", "sr", "no", "vs", "apt", "ste",
+                "prof", "pt", "dx", "rx", "inc", "dept", "approx", "ext", "tel",
             ]
             .iter()
             .any(|known| known.eq_ignore_ascii_case(word))
@@ -338,12 +346,15 @@ impl<'a> Page<'a> {
 
     /// A header names things: at least half of its cells (and two) hold a label, and none holds a digit run like a value.
     fn is_header(&self, line: &Line) -> bool {
-        let (mut labelled, mut all) = (0, 0);
+        let (mut labelled, mut all, mut is_register) = (0, 0, false);
         for cell in self.cells(line).filter(|cell| !cell.is_empty()) {
             all += 1;
             if cell.len() > 40 || self.slice(cell.clone()).bytes().filter(u8::is_ascii_digit).count() > 2 {
                 return false;
             }
+            is_register |= self
+                .cues_in(cell.clone())
+                .any(|hit| matches!(hit.cue, Cue::LabelDob | Cue::LabelMrn | Cue::LabelSsn | Cue::LabelPatient));
             if self
                 .cues_in(cell)
                 .any(|hit| is_label(hit.cue) || matches!(hit.cue, Cue::HealthLabel | Cue::Care | Cue::ProviderBefore))
@@ -351,7 +362,8 @@ impl<'a> Page<'a> {
                 labelled += 1;
             }
         }
-        labelled >= 2 && labelled * 2 >= all
+        // One column that only persons have makes a register of three or more.
+        labelled >= 2 && labelled * 2 >= all || is_register && all >= 3 && line.separator == Some(b'\t')
     }
 
     /// Confidentiality notices: a paragraph that begins with such words, or holds two of them.
@@ -490,9 +502,8 @@ impl<'a> Page<'a> {
         }) {
             return false;
         }
-        let spoken = |word: &Word| {
-            scanner.first_names.value_of(word.hash).is_some() || scanner.last_names.value_of(word.hash).is_some()
-        };
+        let spoken =
+            |word: &Word| scanner.first_names.value_of(word.hash).is_some() || scanner.last_names.value_of(word.hash).is_some();
         let opening: Vec<&Word> = self.words.iter().filter(|w| w.start >= first.start && w.end <= first.end).collect();
         let name: Vec<&&Word> =
             opening.iter().take_while(|w| matches!(w.shape, Shape::Capital | Shape::Initial | Shape::Upper)).collect();
@@ -594,7 +605,8 @@ fn words(text: &str) -> Vec<Word> {
         {
             (end, hash) = (sign, before);
         }
-        out.push(Word { start, end, shape: shape(bytes.get(start..end).unwrap_or_default()), hash });
+        let is_plain = before_sign.is_none();
+        out.push(Word { start, end, shape: shape(bytes.get(start..end).unwrap_or_default()), hash, is_plain });
     }
     out
 }

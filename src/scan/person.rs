@@ -86,7 +86,9 @@ fn has_company(page: &Page<'_>, at: usize) -> bool {
     let (Some(first), second) = (page.words.get(at), page.words.get(at + 1)) else { return false };
     second.is_some_and(|second| second.shape != Shape::Number && second.start - first.end <= 2 && second.shape != Shape::Lower)
         || second.is_some_and(|second| second.shape == Shape::Lower && is_particle(page.slice(second.start..second.end)))
-        || page.cues_in(first.start.saturating_sub(48)..first.start).any(|hit| hit.end <= first.start && hit.end + 4 >= first.start)
+        || page
+            .cues_in(first.start.saturating_sub(48)..first.start)
+            .any(|hit| hit.end <= first.start && hit.end + 4 >= first.start)
         || page.lines.get(page.line_at(first.start)).is_some_and(|line| line.header.is_some())
 }
 
@@ -109,6 +111,7 @@ struct Before {
     is_reader: bool,
     is_writer: bool,
     is_honorific: bool,
+    honorific_at: Option<usize>,
     is_subject: bool,
     /// "Contact ", "written by ".
     is_worker: bool,
@@ -121,6 +124,28 @@ struct Before {
 impl Before {
     fn of(page: &Page<'_>, at: usize) -> Before {
         let mut before = Before::default();
+        before.look(page, at);
+        // "Dear Mr. Baker", "Patient: Mrs. Baker": what stands before the honorific counts for the name.
+        if let Some(honorific) = before.honorific_at {
+            before.look(page, honorific);
+        }
+        for cue in page.column(at) {
+            match cue {
+                Cue::LabelPatient | Cue::LabelMember => before.is_patient = true,
+                Cue::LabelName => before.is_name_label = true,
+                Cue::ProviderBefore => before.is_provider = true,
+                _ => {}
+            }
+        }
+        // "Patient Name: Dr ..." is a patient; a column "Referring physician" is none.
+        if before.is_patient {
+            before.is_provider &= before.is_doctor;
+        }
+        before
+    }
+
+    fn look(&mut self, page: &Page<'_>, at: usize) {
+        let before = self;
         for hit in page.cues_in(at.saturating_sub(48)..at).filter(|hit| hit.end <= at) {
             let gap = page.slice(hit.end..at);
             // A label: "Patient: ", "Patient - ", "patient ", or the cell before.
@@ -141,26 +166,16 @@ impl Before {
                 }
                 Cue::Greeting => before.is_reader = true,
                 Cue::SelfNamed => before.is_writer = true,
-                Cue::Honorific => before.is_honorific = true,
+                Cue::Honorific => {
+                    before.is_honorific = true;
+                    before.honorific_at = Some(hit.start);
+                }
                 Cue::SubjectOfCare => before.is_subject = true,
                 Cue::WorkerBefore if !is_next_line => before.is_worker = true,
                 Cue::LabelRe => before.is_re = true,
                 _ => {}
             }
         }
-        for cue in page.column(at) {
-            match cue {
-                Cue::LabelPatient | Cue::LabelMember => before.is_patient = true,
-                Cue::LabelName => before.is_name_label = true,
-                Cue::ProviderBefore => before.is_provider = true,
-                _ => {}
-            }
-        }
-        // "Patient Name: Dr ..." is a patient; a column "Referring physician" is none.
-        if before.is_patient {
-            before.is_provider &= before.is_doctor;
-        }
-        before
     }
 
     fn is_strong(&self) -> bool {
@@ -179,9 +194,10 @@ fn run(page: &Page<'_>, at: usize) -> Vec<Word> {
                 // A wrapped line, not the next short line of a list: long, or the text goes on behind the name.
                 "\n" => {
                     let line = page.line_at(last.start);
-                    let goes_on = page.words.get(at + out.len() + 1).is_some_and(|next| {
-                        next.shape == Shape::Lower && page.slice(word.end..next.start) == " "
-                    });
+                    let goes_on = page
+                        .words
+                        .get(at + out.len() + 1)
+                        .is_some_and(|next| next.shape == Shape::Lower && page.slice(word.end..next.start) == " ");
                     page.lines.get(line).is_some_and(|line| line.end - line.start > 40 || (goes_on && line.start < last.start))
                 }
                 ". " | "." => last.shape == Shape::Initial,
@@ -240,6 +256,8 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
         None if is_strange(page, scanner, first) || tier(page, &scanner.last_names, first).is_some_and(|t| t == NO_VALUE) => {
             NO_VALUE
         }
+        // "Care plan for Juniper ...": a word may be a first name where a name is due.
+        None if before.is_patient || before.is_subject || before.is_reader || before.is_honorific => 30,
         None => return None,
     };
     let mut best: Option<Name> = None;
@@ -308,7 +326,7 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
             let is_room =
                 number.is_some_and(|w| page.cues_in(w.start.saturating_sub(6)..w.start).any(|hit| hit.cue == Cue::SubjectOfCare));
             if !is_room {
-                score = score.saturating_sub(40);
+                score = score.saturating_sub(if score >= 90 { 20 } else { 40 });
             }
         }
         let previous = at.checked_sub(1).and_then(|i| page.words.get(i));
@@ -518,7 +536,7 @@ fn role(page: &Page<'_>, span: &Range<usize>, before: &Before) -> Role {
         return Role::Writer;
     }
     let sentence = page.sentence_span(page.sentence_at(span.start));
-    if page.has_cue(sentence.clone(), Cue::StaffRole) {
+    if page.has_cue(sentence.clone(), Cue::StaffRole) && !before.is_subject {
         return Role::Worker;
     }
     if before.is_reader {

@@ -71,7 +71,9 @@ fn disguises() -> Vec<(&'static str, bool, fn(&str) -> String)> {
                 .join(" ")
         }),
         ("Unicode dashes", false, |t| t.replace('-', "\u{2011}").replace(' ', "\u{a0}")),
-        ("Unicode digits", false, |t| map(t, |c| c.to_digit(10).and_then(|d| char::from_u32(0xff10 + d)).unwrap_or(c).to_string())),
+        ("Unicode digits", false, |t| {
+            map(t, |c| c.to_digit(10).and_then(|d| char::from_u32(0xff10 + d)).unwrap_or(c).to_string())
+        }),
         ("fullwidth", false, |t| {
             map(t, |c| if c.is_ascii_graphic() { char::from_u32(c as u32 + 0xfee0).unwrap().to_string() } else { c.to_string() })
         }),
@@ -83,13 +85,15 @@ fn disguises() -> Vec<(&'static str, bool, fn(&str) -> String)> {
             })
         }),
         ("upper case", false, |t| t.to_uppercase()),
-        ("diacritics", false, |t| map(t, |c| match c {
-            'a' => "\u{e1}".into(),
-            'e' => "\u{e9}".into(),
-            'o' => "\u{f6}".into(),
-            'n' => "\u{f1}".into(),
-            c => c.to_string(),
-        })),
+        ("diacritics", false, |t| {
+            map(t, |c| match c {
+                'a' => "\u{e1}".into(),
+                'e' => "\u{e9}".into(),
+                'o' => "\u{f6}".into(),
+                'n' => "\u{f1}".into(),
+                c => c.to_string(),
+            })
+        }),
         ("decomposed (NFD)", false, |t| map(t, |c| if "aeou".contains(c) { format!("{c}\u{301}") } else { c.to_string() })),
         ("narrow lines", false, |t| {
             t.split(' ').fold(String::new(), |text, word| {
@@ -98,7 +102,9 @@ fn disguises() -> Vec<(&'static str, bool, fn(&str) -> String)> {
             })
         }),
         ("entities", true, |t| map(t, |c| if c.is_ascii_alphanumeric() { format!("&#{};", c as u32) } else { c.to_string() })),
-        ("hex entities", true, |t| map(t, |c| if c.is_ascii_alphanumeric() { format!("&#x{:x};", c as u32) } else { c.to_string() })),
+        ("hex entities", true, |t| {
+            map(t, |c| if c.is_ascii_alphanumeric() { format!("&#x{:x};", c as u32) } else { c.to_string() })
+        }),
         ("split tags", true, |t| insert(t, "<b></b>")),
         ("comments", true, |t| insert(t, "<!-- x -->")),
         ("letters in tags", true, |t| map(t, |c| if c == ' ' { " ".into() } else { format!("<span>{c}</span>") })),
@@ -111,11 +117,14 @@ fn html(text: &str) -> String {
 }
 
 fn mail(header: &str, body: &str) -> Vec<u8> {
-    format!("From: a@practice.example\nTo: b@other.example\nMIME-Version: 1.0\n{header}\n\n{body}\n").replace('\n', "\r\n").into_bytes()
+    format!("From: a@practice.example\nTo: b@other.example\nMIME-Version: 1.0\n{header}\n\n{body}\n")
+        .replace('\n', "\r\n")
+        .into_bytes()
 }
 
 fn attached(name: &str, kind: &str, content: &[u8]) -> Vec<u8> {
-    let encoded: Vec<String> = BASE64.encode(content).as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+    let encoded: Vec<String> =
+        BASE64.encode(content).as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
     mail(
         "Subject: file\nContent-Type: multipart/mixed; boundary=x",
         &format!(
@@ -139,15 +148,26 @@ fn escaped(text: &str) -> String {
 }
 
 fn word(text: &str) -> String {
-    let runs: String = text.split('\n').map(|line| format!("<w:p><w:r><w:t xml:space=\"preserve\">{}</w:t></w:r></w:p>", escaped(line))).collect();
-    format!("<?xml version=\"1.0\"?><w:document xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\"><w:body>{runs}</w:body></w:document>")
+    let runs: String = text
+        .split('\n')
+        .map(|line| format!("<w:p><w:r><w:t xml:space=\"preserve\">{}</w:t></w:r></w:p>", escaped(line)))
+        .collect();
+    format!(
+        "<?xml version=\"1.0\"?><w:document xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\"><w:body>{runs}</w:body></w:document>"
+    )
 }
 
 fn quoted_printable(text: &str) -> String {
     let mut out = String::new();
     let mut column = 0;
     for byte in text.bytes() {
-        let piece = if byte == b'\n' { "\n".to_owned() } else if byte.is_ascii_alphanumeric() || byte == b' ' { char::from(byte).to_string() } else { format!("={byte:02X}") };
+        let piece = if byte == b'\n' {
+            "\n".to_owned()
+        } else if byte.is_ascii_alphanumeric() || byte == b' ' {
+            char::from(byte).to_string()
+        } else {
+            format!("={byte:02X}")
+        };
         column = if byte == b'\n' { 0 } else { column + piece.len() };
         if column > 20 {
             out.push_str("=\n");
@@ -167,7 +187,10 @@ fn carriers() -> Vec<(&'static str, bool, fn(&str) -> Vec<u8>)> {
             mail(&format!("Subject: =?utf-8?B?{}?=\nContent-Type: text/plain", BASE64.encode(t.replace('\n', " "))), "See above.")
         }),
         ("header", false, |t| {
-            mail(&format!("Subject: x\nComments: =?utf-8?B?{}?=\nContent-Type: text/plain", BASE64.encode(t.replace('\n', " "))), "See above.")
+            mail(
+                &format!("Subject: x\nComments: =?utf-8?B?{}?=\nContent-Type: text/plain", BASE64.encode(t.replace('\n', " "))),
+                "See above.",
+            )
         }),
         ("body, 8bit", false, |t| mail(&format!("Subject: x\n{PLAIN} 8bit"), t)),
         ("body, soft breaks", false, |t| mail(&format!("Subject: x\n{PLAIN} quoted-printable"), &quoted_printable(t))),
@@ -176,7 +199,10 @@ fn carriers() -> Vec<(&'static str, bool, fn(&str) -> Vec<u8>)> {
         ("html alternative", true, |t| {
             mail(
                 "Subject: x\nContent-Type: multipart/alternative; boundary=y",
-                &format!("--y\nContent-Type: text/plain\n\nHello.\n--y\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n{}\n--y--", html(t)),
+                &format!(
+                    "--y\nContent-Type: text/plain\n\nHello.\n--y\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n{}\n--y--",
+                    html(t)
+                ),
             )
         }),
         ("html attached", true, |t| attached("page.html", "text/html; charset=utf-8", html(t).as_bytes())),
@@ -189,23 +215,38 @@ fn carriers() -> Vec<(&'static str, bool, fn(&str) -> Vec<u8>)> {
             attached(&name, "text/plain", b"empty")
         }),
         ("docx", false, |t| {
-            attached("a.docx", "application/octet-stream", &zipped(&[("[Content_Types].xml", "<Types/>".into()), ("word/document.xml", word(t))]))
+            attached(
+                "a.docx",
+                "application/octet-stream",
+                &zipped(&[("[Content_Types].xml", "<Types/>".into()), ("word/document.xml", word(t))]),
+            )
         }),
         ("zip", false, |t| attached("a.zip", "application/zip", &zipped(&[("note.txt", t.to_owned())]))),
         ("rtf", false, |t| {
-            let body = map(t, |c| if c.is_ascii() { c.to_string().replace('\n', "\\par ") } else {
-                let mut units = [0u16; 2];
-                c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{}?", *unit as i16)).collect()
+            let body = map(t, |c| {
+                if c.is_ascii() {
+                    c.to_string().replace('\n', "\\par ")
+                } else {
+                    let mut units = [0u16; 2];
+                    c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{}?", *unit as i16)).collect()
+                }
             });
             attached("a.rtf", "application/rtf", format!("{{\\rtf1\\ansi {body}}}").as_bytes())
         }),
         ("calendar", false, |t| {
             let line = t.replace('\n', " ").replace(',', "\\,");
-            attached("a.ics", "text/calendar; charset=utf-8", format!("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:{line}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n").as_bytes())
+            attached(
+                "a.ics",
+                "text/calendar; charset=utf-8",
+                format!("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:{line}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n").as_bytes(),
+            )
         }),
         ("message in message", false, |t| {
             let inner = String::from_utf8(mail(&format!("Subject: x\n{PLAIN} 8bit"), t)).unwrap().replace("\r\n", "\n");
-            mail("Subject: fwd\nContent-Type: multipart/mixed; boundary=z", &format!("--z\nContent-Type: message/rfc822\n\n{inner}\n--z--"))
+            mail(
+                "Subject: fwd\nContent-Type: multipart/mixed; boundary=z",
+                &format!("--z\nContent-Type: message/rfc822\n\n{inner}\n--z--"),
+            )
         }),
     ]
 }

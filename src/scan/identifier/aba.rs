@@ -6,7 +6,11 @@ pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     worth: |s| s.run >= 9,
     check,
     hits: &[("routing number 021000021", Kind::Routing), ("ABA 011401533", Kind::Routing)],
-    misses: &[("routing number 021000022", Kind::Routing), ("021000021 envelopes", Kind::Routing), ("routing 991000021", Kind::Routing)],
+    misses: &[
+        ("routing number 021000022", Kind::Routing),
+        ("021000021 envelopes", Kind::Routing),
+        ("routing 991000021", Kind::Routing),
+    ],
 };
 
 fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {

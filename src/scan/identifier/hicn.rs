@@ -3,9 +3,13 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b\d{3}-?\d{2}-?\d{4}-?(?:[A-DF-HJKMT][0-9A-Z]?|W[0-9A-Z]?)\b",
-    worth: |s| s.cluster >= 9 && s.digit_letter || s.has_dash && s.cluster >= 9,
+    worth: |s| s.cluster >= 9,
     check,
-    hits: &[("Medicare number 405-19-0261A", Kind::Mbi), ("HICN 405190261B1", Kind::Mbi), ("medicare no 405-19-0261-D", Kind::Mbi)],
+    hits: &[
+        ("Medicare number 405-19-0261A", Kind::Mbi),
+        ("HICN 405190261B1", Kind::Mbi),
+        ("medicare no 405-19-0261-D", Kind::Mbi),
+    ],
     misses: &[("part 405190261A", Kind::Mbi), ("HICN 000-19-0261A", Kind::Mbi), ("HICN 405-19-0261Q", Kind::Mbi)],
 };
 

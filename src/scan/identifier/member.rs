@@ -31,8 +31,7 @@ fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
 
 /// Words that may stand between an insurer and a number of its card.
 fn is_link(gap: &str) -> bool {
-    const LINKS: [&str; 12] =
-        ["card", "plan", "id", "no", "number", "policy", "member", "gold", "plus", "ppo", "hmo", "is"];
+    const LINKS: [&str; 12] = ["card", "plan", "id", "no", "number", "policy", "member", "gold", "plus", "ppo", "hmo", "is"];
     gap.len() <= 20
         && gap
             .split(|x: char| !x.is_ascii_alphanumeric())

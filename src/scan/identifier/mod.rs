@@ -286,7 +286,8 @@ pub(super) fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Hit> {
         digit_windows(page.text, before, after, join).into_iter().map(|span| Stretch::of(page, span)).collect()
     };
     // An address goes on for lines behind its number; everything else stands close around its digits.
-    let (wide, narrow) = (stretches(24, 24, 64), stretches(11, 8, 0));
+    let narrow = stretches(11, 8, 0);
+    let wide = if narrow.iter().any(|s| s.digit_capital || s.run >= 5) { stretches(24, 24, 64) } else { Vec::new() };
     for (index, (group, pattern)) in groups().zip(compiled()).enumerate() {
         let mut fresh: Vec<Range<usize>> = Vec::new();
         let mut try_in = |window: Range<usize>| {
