@@ -339,12 +339,12 @@ impl Change {
             }
             Text { place: text.place.clone(), content }
         };
-        Extracted {
-            texts: texts.map(blanked).collect(),
-            unreadable: text.unreadable.iter().filter(|unreadable| !is_of(&unreadable.part)).cloned().collect(),
-            images: text.images.iter().filter(|image| !is_of(&image.part)).cloned().collect(),
-            limits_exceeded: text.limits_exceeded && !text.unreadable.iter().any(|unreadable| is_of(&unreadable.part)),
-        }
+        let mut out = Extracted::default();
+        out.texts.extend(texts.map(blanked));
+        out.unreadable.extend(text.unreadable.iter().filter(|unreadable| !is_of(&unreadable.part)).cloned());
+        out.images.extend(text.images.iter().filter(|image| !is_of(&image.part)).cloned());
+        out.limits_exceeded = text.limits_exceeded && !text.unreadable.iter().any(|unreadable| is_of(&unreadable.part));
+        out
     }
 }
 

@@ -621,6 +621,7 @@ fn row_of(copy: &NewCopy) -> CopyRow {
         generation: 0,
         last_reason: None,
         delay_told: false,
+        uncertain_host: None,
         changed_at: copy.received_at,
         warm_body: None,
     }
