@@ -34,10 +34,8 @@ fn main() -> Result<(), Failure> {
             throughput(&scanner, name, &text);
         }
     }
-    if let Some(folder) = std::env::var_os("FOLDER") {
-        if wanted("folder") {
-            messages(&scanner, Path::new(&folder))?;
-        }
+    if let Some(folder) = std::env::var_os("FOLDER").filter(|_| wanted("folder")) {
+        messages(&scanner, Path::new(&folder))?;
     }
     if wanted("hostile") {
         hostile(&scanner);
@@ -220,7 +218,6 @@ fn automata(scanner: &Scanner) -> Result<(), Failure> {
     let text = format!("{}{}", office(1 << 19), clinical(1 << 19)).to_ascii_lowercase();
     let mb = text.len() as f64 / 1e6;
     println!("{} terms over {mb:.1} MB, from each start of a word:", terms.len());
-    let begun = Instant::now();
     let time = (0..5)
         .map(|_| {
             let begun = Instant::now();
@@ -229,7 +226,6 @@ fn automata(scanner: &Scanner) -> Result<(), Failure> {
         })
         .min()
         .unwrap_or_default();
-    let _ = begun;
     println!(
         "{:<20} {:>7} {:>8} {:>7.1} MB/s, {} found",
         "token table",

@@ -6,7 +6,7 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::read::{document, spoken};
-use super::{AttachmentText, Format, Fuel, TextKind, UnreadableWhy, office};
+use super::{AttachmentText, Format, Fuel, TextKind, UnreadableWhy, format, office};
 
 /// Every member of an archive: its name, and what it holds.
 pub(super) fn read(bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
@@ -17,6 +17,9 @@ pub(super) fn read(bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
         return AttachmentText::unreadable(UnreadableWhy::TooDeep);
     }
     let mut out = AttachmentText::default();
+    if names_twice(bytes, archive.len()) {
+        out.unreadable.push(UnreadableWhy::Damaged);
+    }
     for (index, name) in names(&mut archive) {
         if name.ends_with('/') {
             out.texts.push((TextKind::Name, spoken(&name)));
@@ -34,6 +37,11 @@ pub(super) fn read(bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
         }
     }
     out
+}
+
+/// Whether the directory names more than the library kept: of two members with one name programs show either.
+pub(super) fn names_twice(bytes: &[u8], kept: usize) -> bool {
+    format::directory(bytes).len() > kept
 }
 
 /// The members: place and name (a name that is no UTF-8 is read as far as it is).

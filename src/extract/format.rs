@@ -164,7 +164,7 @@ fn in_zip(bytes: &[u8]) -> Format {
 }
 
 /// Names in the central directory (APPNOTE.TXT 4.3.12); empty if there is none where the end record says.
-fn directory(bytes: &[u8]) -> Vec<&[u8]> {
+pub(super) fn directory(bytes: &[u8]) -> Vec<&[u8]> {
     /// Bytes of the end record without its comment, and the longest comment.
     const END: usize = 22;
     const COMMENT_MAX: usize = 65_535;

@@ -21,6 +21,9 @@ pub(super) fn read(format: Format, bytes: &[u8], fuel: &mut Fuel) -> AttachmentT
         return AttachmentText::unreadable(UnreadableWhy::Damaged);
     };
     let mut out = AttachmentText::default();
+    if super::archive::names_twice(bytes, archive.len()) {
+        out.unreadable.push(UnreadableWhy::Damaged);
+    }
     let names = super::archive::names(&mut archive);
     let mut seen_main = false;
     for (index, name) in names {

@@ -238,6 +238,10 @@ fn rcpt(rest: &[u8]) -> Result<Command, CommandError> {
         if mailbox.local().as_str().contains(['%', '!']) {
             return Err(CommandError::Route);
         }
+        // No top-level domain is a number (RFC 3696, section 2): this is an address without its brackets.
+        if mailbox.domain().as_str().rsplit('.').next().is_some_and(|top| top.bytes().all(|b| b.is_ascii_digit())) {
+            return Err(CommandError::Recipient(AddressError::AddressLiteral));
+        }
         Recipient::Mailbox(mailbox)
     };
     Ok(Command::Rcpt { to, params: path::rcpt_params(params)?, has_params: !params.is_empty() })

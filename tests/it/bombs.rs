@@ -62,12 +62,15 @@ fn docx(body: &str) -> Vec<u8> {
 }
 
 /// A directory that names one packed file again and again.
-fn overlapping_zip(entries: u16) -> Vec<u8> {
+fn overlapping_zip(entries: u16, has_names: bool) -> Vec<u8> {
     let whole = zip(&[("zeros.txt", &vec![b'0'; 1 << 20])]);
     let start = memchr::memmem::find(&whole, b"PK\x01\x02").unwrap();
     let end = memchr::memmem::rfind(&whole, b"PK\x05\x06").unwrap();
     let (body, entry) = (&whole[..start], &whole[start..end]);
-    let directory = entry.repeat(usize::from(entries));
+    let mut directory = entry.repeat(usize::from(entries));
+    for (n, entry) in directory.chunks_exact_mut(entry.len()).enumerate().filter(|_| has_names) {
+        entry[46..55].copy_from_slice(format!("{n:09}").as_bytes());
+    }
     let mut out = [body, &directory].concat();
     out.extend(b"PK\x05\x06\0\0\0\0");
     out.extend(entries.to_le_bytes());
@@ -241,11 +244,12 @@ fn archives_made_to_hurt_end_within_the_limits() {
         ("zips in zips, 16 wide, a terabyte", wide, Beyond),
         ("200 zips in each other", deep, Beyond),
         ("200 gzips in each other", gzips, Beyond),
-        ("one packed file named 3,000 times", overlapping_zip(3_000), Beyond),
+        ("one packed file under one name 3,000 times", overlapping_zip(3_000, false), Unreadable),
+        ("one packed file under 3,000 names", overlapping_zip(3_000, true), Beyond),
         ("256 MiB in gzip", gzip(&zeros).repeat(256), Beyond),
         ("twelve letters in each other, each encoded", letters, Beyond),
         ("a tar that claims eight gigabytes", lying_tar, Unreadable),
-        ("half a zip", overlapping_zip(1)[..200].to_vec(), Unreadable),
+        ("half a zip", overlapping_zip(1, false)[..200].to_vec(), Unreadable),
         ("a seven-zip", b"7z\xbc\xaf\x27\x1c\0\x04....".to_vec(), Unreadable),
         ("a rar", b"Rar!\x1a\x07\x01\0....".to_vec(), Unreadable),
     ] {

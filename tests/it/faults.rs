@@ -140,7 +140,7 @@ fn open(root: &Path) -> Result<Handle, Error> {
 // --- what the child does ----------------------------------------------------------------------------------------------
 
 fn size(n: u8) -> usize {
-    if n % 2 == 0 { FILE_BYTES * 3 } else { 700 }
+    if n.is_multiple_of(2) { FILE_BYTES * 3 } else { 700 }
 }
 
 fn copy(n: u8, kind: CopyKind, state: CopyState) -> NewCopy {
@@ -268,7 +268,8 @@ async fn work(store: &Handle) {
     let (three, four, five) = tokio::join!(accept(3, QUEUED), accept(4, QUEUED), accept(5, CopyState::Held));
     let there: Vec<u8> = [one, two, three, four, five].into_iter().flatten().collect();
     let claimed = store.claim(NOW, 10).await;
-    let mut claimed = say("claim", &claimed.as_ref().map(|_| ()).map_err(again)).then(|| claimed.unwrap()).unwrap_or_default();
+    say("claim", &claimed.as_ref().map(|_| ()).map_err(again));
+    let mut claimed = claimed.unwrap_or_default();
     claimed.retain(|row| there.contains(&row.copy.id.0[0]));
     let mut done = Vec::new();
     for (step, n, commit) in outcomes() {
@@ -352,7 +353,7 @@ async fn check(place: &Place, answers: &BTreeMap<String, String>, what: &str) {
     // Nothing stray, and it works again.
     let files = std::fs::read_dir(place.data().join("bodies")).unwrap().count();
     let parcels = usize::from(store.parcel_content(ParcelId([2; 16])).await.unwrap().is_some());
-    assert_eq!(files, needed.iter().filter(|n| *n % 2 == 0).count() + parcels, "{what}");
+    assert_eq!(files, needed.iter().filter(|n| n.is_multiple_of(2)).count() + parcels, "{what}");
     for n in [20, 21] {
         store.commit(mail(n, CopyKind::Message, QUEUED)).await.unwrap();
     }

@@ -47,7 +47,7 @@ fn mail(n: u32, at: Timestamp) -> Commit {
         facts: Sealed(vec![7; 700]),
         wrap: Wrapped(vec![7; 150]),
         // Late ones, and a few that a crash left in flight.
-        state: if n % 1000 == 0 { CopyState::InFlight } else { CopyState::Queued { next_at: at.plus_secs(3600) } },
+        state: if n.is_multiple_of(1000) { CopyState::InFlight } else { CopyState::Queued { next_at: at.plus_secs(3600) } },
         received_at: at,
         parcel: None,
         size_bytes: 3000,

@@ -416,7 +416,7 @@ impl SqliteStore {
         );
         let mut claimed: Vec<CopyRow> = Vec::new();
         let mut damaged = Vec::new();
-        for class in classes(lane).iter().copied() {
+        for class in classes(lane) {
             let left = i64::try_from(max.saturating_sub(claimed.len())).unwrap_or(i64::MAX);
             let mut statement = self.connection.prepare_cached(&sql)?;
             let mut rows = statement.query(params![now.0, class, left])?;
