@@ -225,6 +225,7 @@ pub struct Queue {
 pub struct Policy {
     pub files: Vec<PathBuf>,
     pub dictionaries: Vec<PathBuf>,
+    pub words: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
