@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::{Ended, output};
 use crate::server::{self, Answer, Request};
 
-fn ask(config: Option<&Path>, request: Request) -> Result<Answer, server::Failure> {
+pub(super) fn ask(config: Option<&Path>, request: Request) -> Result<Answer, server::Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = runtime.block_on(server::ask(config, request))?;
     match answer {
@@ -16,7 +16,7 @@ fn ask(config: Option<&Path>, request: Request) -> Result<Answer, server::Failur
     }
 }
 
-fn print(answer: Answer, json: bool, columns: &[&str]) -> Ended {
+pub(super) fn print(answer: Answer, json: bool, columns: &[&str]) -> Ended {
     match answer {
         Answer::Rows(rows) => output::rows(&rows, json, columns)?,
         Answer::Text(text) => println!("{}", text.trim_end_matches('\n')),

@@ -24,6 +24,8 @@ pub enum Finding<'a> {
     Refused { reason: Reason },
     /// Still waiting, and tried again until then.
     Delayed { reason: Reason, reply: Option<&'a Reply>, host: Option<&'a str>, until: Timestamp },
+    /// Waits for a person, and the sender is asked this.
+    Held { ask: &'a str },
     /// Accepted by the next host.
     Relayed { reply: &'a Reply, host: &'a str },
 }
@@ -41,7 +43,7 @@ pub fn report(
     let facts = &open.facts;
     // A message with the null reverse-path is a report itself, and nobody reports on reports (RFC 5321, 4.5.5).
     let is_asked = match finding {
-        Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Refused { .. } => {
+        Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Refused { .. } | Finding::Held { .. } => {
             facts.notify.failure && !facts.notify.never
         }
         Finding::Delayed { .. } => facts.notify.delay && !facts.notify.never,
@@ -56,7 +58,11 @@ pub fn report(
     let (kind, status, why, action, reply, host) = words(finding, facts.requirement.require_tls);
     let retry_until = match finding {
         Finding::Delayed { until, .. } => Some(until),
-        Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Refused { .. } | Finding::Relayed { .. } => None,
+        Finding::Failed { .. }
+        | Finding::Uncertain { .. }
+        | Finding::Refused { .. }
+        | Finding::Held { .. }
+        | Finding::Relayed { .. } => None,
     };
     let diagnostic = reply.map(|reply| message::mask_reply_text(reply.code, reply.enhanced, &reply.lines));
     let dice: [u8; 16] = vault.random();
@@ -108,7 +114,14 @@ pub fn report(
     Some(seal_internal(vault, &internal, header, body))
 }
 
-type Words<'a> = (ReportKind, EnhancedCode, &'static str, &'static str, Option<&'a Reply>, Option<&'a str>);
+/// The letter in which the sender of a held copy is asked. It goes where reports go.
+#[must_use]
+pub fn ask_sender(vault: &Vault, settings: &Settings, row: &CopyRow, ask: &str) -> Option<(NewBody, NewCopy)> {
+    let open = OpenCopy::of(vault, row).ok()?;
+    report(vault, settings, row, &open, Finding::Held { ask }, row.copy.received_at)
+}
+
+type Words<'a> = (ReportKind, EnhancedCode, &'a str, &'static str, Option<&'a Reply>, Option<&'a str>);
 
 fn words(finding: Finding<'_>, require_tls: bool) -> Words<'_> {
     match finding {
@@ -119,6 +132,14 @@ fn words(finding: Finding<'_>, require_tls: bool) -> Words<'_> {
             "Nothing needs to be done: it is tried again.",
             reply,
             host,
+        ),
+        Finding::Held { ask } => (
+            ReportKind::Delayed,
+            EnhancedCode(4, 7, 1),
+            ask,
+            "If it was meant so, ask the person who looks after the mail gateway to release it, and name the reference; if not, do nothing: it is not sent.",
+            None,
+            None,
         ),
         Finding::Relayed { reply, host } => (
             ReportKind::Relayed,

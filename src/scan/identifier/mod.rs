@@ -363,7 +363,7 @@ fn digit_windows(text: &str, before: usize, after: usize, join: usize) -> Vec<Ra
 }
 
 /// Luhn's check over decimal digits, the last one being the check digit (ISO/IEC 7812-1).
-fn luhn(digits: &str) -> bool {
+pub(super) fn luhn(digits: &str) -> bool {
     let sum: u32 = digits
         .bytes()
         .rev()
