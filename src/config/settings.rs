@@ -310,6 +310,9 @@ fn smtp_in_settings(raw: &Raw, base: &Path, name: &Domain, own: &[Domain]) -> Re
     }
     settings.limits.connections_max = raw.smtp.max_connections.unwrap_or(20_000);
     settings.limits.connections_per_source_max = raw.smtp.max_connections_per_client.unwrap_or(300);
+    if let Some(count) = raw.smtp.connections_per_minute {
+        settings.limits.connections_per_minute = count;
+    }
     for network in &raw.network {
         settings.networks.push(self::network(network, base)?);
     }

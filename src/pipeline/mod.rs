@@ -77,6 +77,9 @@ pub enum Refused {
 pub trait Door: Send + Sync + 'static {
     /// Takes responsibility for the message, or says why not.
     fn accept(&self, submission: Submission) -> impl Future<Output = Result<Accepted, Refused>> + Send;
+
+    /// Whether a message of this size would find space now. Asked before its content is read.
+    fn has_space(&self, octets: u64) -> bool;
 }
 
 impl Door for Arc<Gate> {
@@ -89,6 +92,10 @@ impl Door for Arc<Gate> {
             Some(refused) => Err(refused),
             None => Ok(Accepted { message }),
         }
+    }
+
+    fn has_space(&self, octets: u64) -> bool {
+        self.store.has_space(octets)
     }
 }
 

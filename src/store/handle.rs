@@ -570,6 +570,13 @@ impl Handle {
             && self.free_bytes().is_none_or(|free| free >= self.free_bytes_min.load(Ordering::Relaxed))
     }
 
+    /// Whether so many octets more fit above the space that is kept free.
+    #[must_use]
+    pub fn has_space(&self, octets: u64) -> bool {
+        let least = self.free_bytes_min.load(Ordering::Relaxed).saturating_add(octets);
+        self.free_bytes().is_none_or(|free| free >= least)
+    }
+
     /// Returns once a write or sync has failed. The store is closed then; the process should end with an error, so
     /// that its supervisor starts it anew and what is on the disk is read again.
     pub async fn failed(&self) {
