@@ -24,6 +24,12 @@ macro_rules! cues {
         pub enum Cue { $($cue),* }
 
         impl Cue {
+            /// A bit of its own, for sets.
+            #[must_use]
+            pub(super) const fn bit(self) -> u64 {
+                1 << (self as u64)
+            }
+
             fn parse(name: &str) -> Option<Cue> {
                 match name { $($name => Some(Cue::$cue),)* _ => None }
             }
