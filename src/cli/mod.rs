@@ -351,6 +351,7 @@ enum Tlsrpt {
 
 #[derive(Subcommand)]
 enum Partners {
+    /// List every agreement: its review, and its last proven contact
     List {
         #[arg(long)]
         json: bool,
@@ -367,6 +368,7 @@ enum Token {
         #[command(flatten)]
         configured: Configured,
     },
+    /// List tokens: when they were made, when and from where they were last used
     List {
         #[arg(long)]
         json: bool,
@@ -535,3 +537,28 @@ fn complain(error: &(dyn std::error::Error + Send + Sync)) {
 
 /// What a command ends with.
 type Ended = Result<ExitCode, crate::server::Failure>;
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    /// A verb without a line of its own shows that of the options it shares.
+    fn look(command: &clap::Command, wrong: &mut Vec<String>) {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        if about.is_empty() || about.starts_with("Which configuration") {
+            wrong.push(format!("{}: `{about}`", command.get_name()));
+        }
+        for below in command.get_subcommands() {
+            look(below, wrong);
+        }
+    }
+
+    #[test]
+    fn every_verb_says_in_its_help_what_it_does() {
+        let mut wrong = Vec::new();
+        look(&Arguments::command(), &mut wrong);
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}

@@ -22,6 +22,8 @@ pub enum Finding<'a> {
     Uncertain { host: Option<&'a str> },
     /// A rule or a person of the practice said no.
     Refused { reason: Reason },
+    /// The sender was asked, and nobody released the copy in time.
+    Unanswered,
     /// Still waiting, and tried again until then.
     Delayed { reason: Reason, reply: Option<&'a Reply>, host: Option<&'a str>, until: Timestamp },
     /// Waits for a person, and the sender is asked this.
@@ -43,9 +45,11 @@ pub fn report(
     let facts = &open.facts;
     // A message with the null reverse-path is a report itself, and nobody reports on reports (RFC 5321, 4.5.5).
     let is_asked = match finding {
-        Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Refused { .. } | Finding::Held { .. } => {
-            facts.notify.failure && !facts.notify.never
-        }
+        Finding::Failed { .. }
+        | Finding::Uncertain { .. }
+        | Finding::Refused { .. }
+        | Finding::Unanswered
+        | Finding::Held { .. } => facts.notify.failure && !facts.notify.never,
         Finding::Delayed { .. } => facts.notify.delay && !facts.notify.never,
         Finding::Relayed { .. } => facts.notify.success && !facts.notify.never,
     };
@@ -61,6 +65,7 @@ pub fn report(
         Finding::Failed { .. }
         | Finding::Uncertain { .. }
         | Finding::Refused { .. }
+        | Finding::Unanswered
         | Finding::Held { .. }
         | Finding::Relayed { .. } => None,
     };
@@ -153,6 +158,14 @@ fn words(finding: Finding<'_>, require_tls: bool) -> Words<'_> {
             let (status, why, action) = failure(reason, require_tls);
             (ReportKind::Failed, status, why, action, None, None)
         }
+        Finding::Unanswered => (
+            ReportKind::Failed,
+            EnhancedCode(5, 7, 1),
+            "You were asked whether this message was meant for this recipient, and nobody released it in time.",
+            "If it was meant so, please send it again and have it released by the person who looks after the mail gateway.",
+            None,
+            None,
+        ),
         Finding::Uncertain { host } => (
             ReportKind::Failed,
             EnhancedCode(5, 4, 7),
@@ -266,13 +279,13 @@ fn failure(reason: Reason, require_tls: bool) -> (EnhancedCode, &'static str, &'
             (
                 EnhancedCode(5, 7, 10),
                 "The message was to travel only over connections that prove themselves, and no such way leads to the recipient's mail service.",
-                "Please reach the person in another way, or send it without asking for REQUIRETLS.",
+                "Please reach the person in another way, or send it without the option that demands protection on the whole way (REQUIRETLS).",
             )
         }
         Reason::RequireTlsNotOffered => (
             EnhancedCode(5, 7, 30),
-            "The message was to travel only to servers that promise REQUIRETLS, and the recipient's mail service does not.",
-            "Please reach the person in another way, or send it without asking for REQUIRETLS.",
+            "The message was to travel only to servers that promise to protect it on the whole way, and the recipient's mail service does not.",
+            "Please reach the person in another way, or send it without the option that demands this promise (REQUIRETLS).",
         ),
         Reason::StarttlsNotSupported
         | Reason::StarttlsGone

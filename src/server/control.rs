@@ -356,8 +356,13 @@ async fn release(parts: &Parts, copy: &str, refuse: bool, reason: &str, now: Tim
     record.action = Some(if refuse { "refuse" } else { "release" }.into());
     record.sealed = Some(seal_fields(&parts.vault, &id.to_string(), &serde_json::json!({ "reason": reason })));
     commit.records.push(record);
+    let is_told = !commit.copies.is_empty();
     parts.store.commit(commit).await.map_err(text)?;
-    Ok(Answer::Text(if refuse { "refused; the sender is told".into() } else { "released".into() }))
+    Ok(Answer::Text(match (refuse, is_told) {
+        (true, true) => "refused; the sender is told".into(),
+        (true, false) => "refused; no mail tells the sender (no [[route]] leads there, or none was wanted): tell them".into(),
+        (false, _) => "released".into(),
+    }))
 }
 
 /// Seals fields of a record that name people or texts.

@@ -661,7 +661,15 @@ fn take(lock: &mut File, folder: &Path, wait: Duration) -> Result<(), Error> {
 }
 
 fn unwritable(folder: &Path, error: &std::io::Error) -> Error {
-    Error::Refused(format!("cannot use the data folder {}: {error}", folder.display()))
+    use std::io::ErrorKind;
+    let way_out = match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; the gateway's user has to be able to write there: look at owner, mode and mount, or run the command as that user"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room",
+        _ => "",
+    };
+    Error::Refused(format!("cannot use the data folder {}: {error}{way_out}", folder.display()))
 }
 
 /// When something was found that nobody asked for at a time.

@@ -31,7 +31,8 @@ async def judge(domain, gate):
     if result is STSFetchResult.NONE: return {"verdict": "none"}
     if result is not STSFetchResult.VALID: return {"verdict": "error"}
     ident, policy = found
-    return {"verdict": "policy", "id": ident, "mode": policy["mode"], "mx": sorted(policy["mx"]), "max_age": policy["max_age"]}
+    # Host names are the same in capitals.
+    return {"verdict": "policy", "id": ident, "mode": policy["mode"], "mx": sorted(mx.lower() for mx in policy["mx"]), "max_age": policy["max_age"]}
 
 
 async def main(domains):

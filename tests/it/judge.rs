@@ -6,6 +6,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use wardpost::lookup::{InProcess, Lookup, Settings};
 use wardpost::mail::{Domain, Timestamp};
@@ -84,12 +86,17 @@ fn policy(domain: &str, sts: &Evidence<StsPolicy>) -> Value {
 }
 
 fn lookup(world: &World) -> Lookup {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(world.ca_pem().as_bytes()) {
+        roots.add(certificate.unwrap()).unwrap();
+    }
     let settings = Settings {
         resolver: Some(world.resolver()),
         trust_anchor: Some(world.trust_anchor()),
         second_source: Some(world.zones().ad_resolver()),
         mx_port: world.mx_port(),
         sts_port: world.sts_port(),
+        roots: Arc::new(roots),
         allow_private_sts: true,
         deadline: Duration::from_secs(4),
         ..Settings::default()

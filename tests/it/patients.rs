@@ -98,6 +98,9 @@ async fn who_is_not_answered_is_refused_and_never_finds_it_in_the_portal() {
     assert_eq!(gateway.fates("silent@practice.example").await[0].2, "refused-by-rule");
     assert!(gateway.rows(Request::EscrowList { all: true }).await.is_empty());
     assert_eq!(gateway.world.sink("verified.example").unwrap().message_count(), 0);
+    gateway.settle().await;
+    let letters = office(&gateway);
+    assert!(letters.contains("nobody released it in time") && !letters.contains("must not leave"), "{letters}");
     gateway.stop().await;
 }
 

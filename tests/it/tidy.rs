@@ -311,6 +311,32 @@ fn every_room_has_a_line_in_the_map_and_in_the_architecture() {
 }
 
 #[test]
+fn every_dependency_has_its_purpose_in_the_list() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let list = std::fs::read_to_string(root().join("docs/DEPENDENCIES.md")).unwrap();
+    let words: BTreeSet<&str> = list.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').collect();
+    let mut names = Vec::new();
+    for section in ["[dependencies]", "[dev-dependencies]"] {
+        let (_, rest) = manifest.split_once(&format!("\n{section}\n")).unwrap();
+        let body = rest.split("\n[").next().unwrap();
+        names.extend(body.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name));
+    }
+    assert!(names.len() > 40, "{names:?}");
+    let missing: Vec<&&str> = names.iter().filter(|name| !words.contains(**name)).collect();
+    assert!(missing.is_empty(), "docs/DEPENDENCIES.md does not say what these are for: {missing:?}");
+}
+
+#[test]
+fn the_list_of_changes_says_each_thing_once() {
+    let text = std::fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    let mut seen = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        assert!(seen.insert(line), "CHANGELOG.md says this twice: {line}");
+        assert!(!["<<<<<<<", "=======", ">>>>>>>"].iter().any(|mark| line.starts_with(mark)), "{line}");
+    }
+}
+
+#[test]
 fn one_crypto_library_and_no_ring() {
     let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
     let names: Vec<&str> =
