@@ -17,6 +17,9 @@ use crate::message::PartPath;
 /// a patient by label needs them in the same message only; a weak word never does with a bare name.
 pub(super) const PHI: i32 = 72;
 
+/// What the address of a private writer is worth as "who" for what they say of themself or their family.
+const OWN_WRITER: i32 = 32;
+
 /// Most anchors and statements that are compared in one text; a register has thousands, and a few decide.
 const COMPARED_MAX: usize = 400;
 
@@ -40,8 +43,10 @@ struct Statement {
     reason: Reason,
     /// The reader is spoken to in its sentence ...
     to_reader: bool,
-    /// ... or the writer speaks of themself.
+    /// ... or the writer speaks of themself ...
     of_writer: bool,
+    /// ... or of their own body, care or family.
+    own: bool,
 }
 
 /// What one text gives to the decision.
@@ -57,6 +62,8 @@ pub(super) struct Sheet {
 pub(super) struct Circumstances {
     /// The one recipient has a personal address and a name.
     pub personal_reader: bool,
+    /// Somebody from outside the reader's house writes under an address of their own.
+    pub private_writer: bool,
     /// A list, a newsletter, an advertisement.
     pub is_bulk: bool,
 }
@@ -95,7 +102,12 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
     let mut add = |at: Range<usize>, strength: i32, reason| {
         out.push(Anchor { sentence: page.sentence_at(at.start), line: page.line_at(at.start), at, strength, reason });
     };
+    // "Max, neuter; Luna, dental": a patient with one name may be an animal.
+    let is_animal = page.cues.iter().any(|hit| hit.cue == Cue::Animal);
     for person in persons {
+        if is_animal && person.score <= UNSURE {
+            continue;
+        }
         let is_beside = has_identifier_beside(page, &person.span, hits);
         let (strength, reason) = match person.role {
             Role::Patient => (40, Reason::PatientLabel),
@@ -150,6 +162,7 @@ struct Tone {
     conditional: bool,
     to_reader: bool,
     of_writer: bool,
+    own: bool,
     payment: bool,
     terms: u32,
 }
@@ -164,6 +177,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
             Cue::Conditional => tone.conditional = true,
             Cue::You => tone.to_reader = true,
             Cue::FirstPerson => tone.of_writer = true,
+            Cue::OwnBody => (tone.of_writer, tone.own) = (true, true),
             Cue::Payment => tone.payment = true,
             _ => {}
         }
@@ -196,6 +210,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
                 reason,
                 to_reader: tone.to_reader && !tone.conditional && !tone.general,
                 of_writer: tone.of_writer && !tone.conditional,
+                own: tone.own && !tone.general,
             });
         }
     };
@@ -242,6 +257,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
         let (strength, reason) = match hit.cue {
             Cue::CareStrong => (20, Reason::CareWords),
             Cue::Care => (12, Reason::CareWords),
+            // Whose body it is must be told by a word of health as well.
             _ => continue,
         };
         if !is_place(page, hit.start, hit.end) {
@@ -349,6 +365,11 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
             for (strongest, other) in strongest.iter().filter(|(other, _)| *other != index).map(|(_, pair)| pair) {
                 let (link, how) = across(sheet, other, anchor);
                 take(anchor.strength - doubt + strongest.strength + link, [anchor.reason, strongest.reason, how]);
+            }
+        }
+        if circumstances.private_writer && !circumstances.is_bulk {
+            for statement in sheet.statements.iter().filter(|statement| statement.own) {
+                take(OWN_WRITER + statement.strength + 28, [Reason::WriterAboutSelf, statement.reason, Reason::SameSentence]);
             }
         }
         if circumstances.personal_reader && !circumstances.is_bulk {
