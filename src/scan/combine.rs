@@ -104,6 +104,10 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
     };
     // "Max, neuter; Luna, dental": a patient with one name may be an animal.
     let is_animal = page.cues.iter().any(|hit| hit.cue == Cue::Animal);
+    let is_clinical = is_clinical(page);
+    for hit in page.cues.iter().filter(|hit| hit.cue == Cue::YourFamily) {
+        add(hit.start..hit.end, 18, Reason::PersonNamed);
+    }
     for person in persons {
         if is_animal && person.score <= UNSURE {
             continue;
@@ -117,7 +121,14 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
             Role::Reader => (30, Reason::ReaderByName),
             Role::Person if is_beside => (38, Reason::NameWithIdentifier),
             // Who may be a brand must have the illness in the same sentence.
-            Role::Person if person.score <= UNSURE => (18, Reason::PersonNamed),
+            Role::Person if person.score <= UNSURE => (if is_clinical { 22 } else { 18 }, Reason::PersonNamed),
+            // Two words that are names and little else, where nothing is said in general.
+            Role::Person
+                if person.score >= 90 && !page.has_cue(page.sentence_span(page.sentence_at(person.span.start)), Cue::General) =>
+            {
+                (30, Reason::PersonNamed)
+            }
+            Role::Person if is_clinical => (30, Reason::PersonNamed),
             Role::Person => (25, Reason::PersonNamed),
             Role::Worker => (8, Reason::PersonNamed),
             Role::Provider | Role::Sender => continue,
@@ -139,6 +150,11 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
     }
     out.sort_unstable_by_key(|anchor| anchor.at.start);
     out
+}
+
+/// Written the way notes are: two signs of clinical shorthand at two places.
+fn is_clinical(page: &Page<'_>) -> bool {
+    page.cues.iter().filter(|hit| hit.cue == Cue::Shorthand).nth(1).is_some()
 }
 
 /// A birth date, record or insurance number in the same line or shortly behind the name.
@@ -168,6 +184,7 @@ struct Tone {
 }
 
 fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statement> {
+    let clinical = is_clinical(page);
     let mut tones = vec![Tone::default(); page.sentences.len()];
     for hit in &page.cues {
         let Some(tone) = tones.get_mut(page.sentence_at(hit.start)) else { continue };
@@ -221,7 +238,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
         }
         let span = term.start..term.end;
         let tone = tones.get(page.sentence_at(term.start)).copied().unwrap_or_default();
-        let weak = if tone.terms > 1 { 20 } else { 12 };
+        let weak = if tone.terms > 1 || clinical { 20 } else { 12 };
         let fact = is_labelled(page, term.start);
         let (base, reason) = match term.meaning {
             Meaning::Condition(2) => (30, Reason::HealthTerm),
@@ -257,7 +274,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
         let (strength, reason) = match hit.cue {
             Cue::CareStrong => (20, Reason::CareWords),
             Cue::Care => (12, Reason::CareWords),
-            // Whose body it is must be told by a word of health as well.
+            Cue::Shorthand if clinical => (14, Reason::CareWords),
             _ => continue,
         };
         if !is_place(page, hit.start, hit.end) {
@@ -418,6 +435,9 @@ fn inside(sheet: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason
         (34, Reason::SameSentence)
     } else if anchor.sentence == statement.sentence {
         (30, Reason::SameSentence)
+    } else if anchor.reason == Reason::PersonNamed && anchor.strength > 25 {
+        // However sure the name is: what stands in another sentence is about somebody else as easily.
+        (if distance <= 300 { 17 } else { 9 }, Reason::Nearby)
     } else if distance <= 300 {
         (22, Reason::Nearby)
     } else {

@@ -142,8 +142,22 @@ const PERSONAL_DOMAINS: [&str; 24] = [
 
 /// Mailboxes that are nobody's own.
 const ROLES: [&str; 16] = [
-    "info", "office", "sales", "support", "admin", "contact", "billing", "list", "news", "newsletter", "marketing", "noreply",
-    "no-reply", "events", "editor", "hello",
+    "info",
+    "office",
+    "sales",
+    "support",
+    "admin",
+    "contact",
+    "billing",
+    "list",
+    "news",
+    "newsletter",
+    "marketing",
+    "noreply",
+    "no-reply",
+    "events",
+    "editor",
+    "hello",
 ];
 
 fn circumstances(message: &Message, read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) -> Circumstances {
@@ -157,9 +171,7 @@ fn circumstances(message: &Message, read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) 
     let personal_reader = match &readers[..] {
         [only] => {
             // A role such as "info" has no letters of a name beside it.
-            let is_role = ROLES
-                .iter()
-                .any(|role| only.mailbox.local().as_str().eq_ignore_ascii_case(role));
+            let is_role = ROLES.iter().any(|role| only.mailbox.local().as_str().eq_ignore_ascii_case(role));
             !is_role && PERSONAL_DOMAINS.contains(&only.mailbox.domain().as_str())
         }
         _ => false,
