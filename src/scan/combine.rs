@@ -23,6 +23,9 @@ const SCORE_MAX: u32 = 100;
 /// More than a label says: the practice itself says that this is a patient.
 const OWN_PATIENT: i32 = 44;
 
+/// What the address of a private writer is worth as "who" for what they say of themself or their family.
+const OWN_WRITER: i32 = 32;
+
 /// Most anchors and statements that are compared in one text; a register has thousands, and a few decide.
 const COMPARED_MAX: usize = 400;
 
@@ -46,8 +49,10 @@ struct Statement {
     reason: Reason,
     /// The reader is spoken to in its sentence ...
     to_reader: bool,
-    /// ... or the writer speaks of themself.
+    /// ... or the writer speaks of themself ...
     of_writer: bool,
+    /// ... or of their own body, care or family.
+    own: bool,
 }
 
 /// What one text gives to the decision.
@@ -63,6 +68,8 @@ pub(super) struct Sheet {
 pub(super) struct Circumstances {
     /// The one recipient has a personal address and a name.
     pub personal_reader: bool,
+    /// Somebody from outside the reader's house writes under an address of their own.
+    pub private_writer: bool,
     /// A list, a newsletter, an advertisement.
     pub is_bulk: bool,
 }
@@ -107,7 +114,16 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
     let mut add = |at: Range<usize>, strength: i32, reason| {
         out.push(Anchor { sentence: page.sentence_at(at.start), line: page.line_at(at.start), at, strength, reason });
     };
+    // "Max, neuter; Luna, dental": a patient with one name may be an animal.
+    let is_animal = page.cues.iter().any(|hit| hit.cue == Cue::Animal);
+    let is_clinical = is_clinical(page);
+    for hit in page.cues.iter().filter(|hit| hit.cue == Cue::YourFamily) {
+        add(hit.start..hit.end, 18, Reason::PersonNamed);
+    }
     for person in persons {
+        if is_animal && person.score <= UNSURE {
+            continue;
+        }
         let is_beside = has_identifier_beside(page, &person.span, hits);
         let (strength, reason) = match person.role {
             Role::Patient => (40, Reason::PatientLabel),
@@ -117,7 +133,14 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
             Role::Reader => (30, Reason::ReaderByName),
             Role::Person if is_beside => (38, Reason::NameWithIdentifier),
             // Who may be a brand must have the illness in the same sentence.
-            Role::Person if person.score <= UNSURE => (18, Reason::PersonNamed),
+            Role::Person if person.score <= UNSURE => (if is_clinical { 22 } else { 18 }, Reason::PersonNamed),
+            // Two words that are names and little else, where nothing is said in general.
+            Role::Person
+                if person.score >= 90 && !page.has_cue(page.sentence_span(page.sentence_at(person.span.start)), Cue::General) =>
+            {
+                (30, Reason::PersonNamed)
+            }
+            Role::Person if is_clinical => (30, Reason::PersonNamed),
             Role::Person => (25, Reason::PersonNamed),
             Role::Worker => (8, Reason::PersonNamed),
             Role::Provider | Role::Sender => continue,
@@ -141,6 +164,11 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
     out
 }
 
+/// Written the way notes are: two signs of clinical shorthand at two places.
+fn is_clinical(page: &Page<'_>) -> bool {
+    page.cues.iter().filter(|hit| hit.cue == Cue::Shorthand).nth(1).is_some()
+}
+
 /// A birth date, record or insurance number in the same line or shortly behind the name.
 fn has_identifier_beside(page: &Page<'_>, span: &Range<usize>, hits: &[Hit]) -> bool {
     let line = page.lines.get(page.line_at(span.start)).map_or(0..0, |line| line.start..line.end);
@@ -162,11 +190,13 @@ struct Tone {
     conditional: bool,
     to_reader: bool,
     of_writer: bool,
+    own: bool,
     payment: bool,
     terms: u32,
 }
 
 fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statement> {
+    let clinical = is_clinical(page);
     let mut tones = vec![Tone::default(); page.sentences.len()];
     for hit in &page.cues {
         let Some(tone) = tones.get_mut(page.sentence_at(hit.start)) else { continue };
@@ -176,6 +206,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
             Cue::Conditional => tone.conditional = true,
             Cue::You => tone.to_reader = true,
             Cue::FirstPerson => tone.of_writer = true,
+            Cue::OwnBody => (tone.of_writer, tone.own) = (true, true),
             Cue::Payment => tone.payment = true,
             _ => {}
         }
@@ -208,6 +239,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
                 reason,
                 to_reader: tone.to_reader && !tone.conditional && !tone.general,
                 of_writer: tone.of_writer && !tone.conditional,
+                own: tone.own && !tone.general,
             });
         }
     };
@@ -218,7 +250,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
         }
         let span = term.start..term.end;
         let tone = tones.get(page.sentence_at(term.start)).copied().unwrap_or_default();
-        let weak = if tone.terms > 1 { 20 } else { 12 };
+        let weak = if tone.terms > 1 || clinical { 20 } else { 12 };
         let fact = is_labelled(page, term.start);
         let (base, reason) = match term.meaning {
             Meaning::Condition(2) => (30, Reason::HealthTerm),
@@ -254,6 +286,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
         let (strength, reason) = match hit.cue {
             Cue::CareStrong => (20, Reason::CareWords),
             Cue::Care => (12, Reason::CareWords),
+            Cue::Shorthand if clinical => (14, Reason::CareWords),
             _ => continue,
         };
         if !is_place(page, hit.start, hit.end) {
@@ -363,6 +396,11 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
                 take(anchor.strength - doubt + strongest.strength + link, [anchor.reason, strongest.reason, how]);
             }
         }
+        if circumstances.private_writer && !circumstances.is_bulk {
+            for statement in sheet.statements.iter().filter(|statement| statement.own) {
+                take(OWN_WRITER + statement.strength + 28, [Reason::WriterAboutSelf, statement.reason, Reason::SameSentence]);
+            }
+        }
         if circumstances.personal_reader && !circumstances.is_bulk {
             for statement in sheet.statements.iter().filter(|statement| statement.to_reader && statement.strength >= 20) {
                 take(25 + statement.strength + 25, [Reason::ReaderByAddress, statement.reason, Reason::SameSentence]);
@@ -409,6 +447,9 @@ fn inside(sheet: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason
         (34, Reason::SameSentence)
     } else if anchor.sentence == statement.sentence {
         (30, Reason::SameSentence)
+    } else if anchor.reason == Reason::PersonNamed && anchor.strength > 25 {
+        // However sure the name is: what stands in another sentence is about somebody else as easily.
+        (if distance <= 300 { 17 } else { 9 }, Reason::Nearby)
     } else if distance <= 300 {
         (22, Reason::Nearby)
     } else {

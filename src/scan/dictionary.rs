@@ -48,7 +48,7 @@ cues! {
     Credential "credential", StaffRole "staff_role", Facility "facility", General "general", Bulk "bulk",
     Signoff "signoff", Footer "footer", DeviceNote "device_note", SelfNamed "self", FirstPerson "first_person",
     You "you", Relative "relative", Conditional "condition_if", Greeting "greeting", Example "example",
-    SubjectOfCare "subject_of_care", WorkerBefore "worker_before", Allow "allow",
+    SubjectOfCare "subject_of_care", WorkerBefore "worker_before", OwnBody "own_body", Animal "animal", Shorthand "shorthand", YourFamily "your_family", Allow "allow",
 }
 
 /// What a dictionary says a term means. The number is its weight: 2 speaks for itself, 1 needs support, and 3 is an acronym

@@ -178,6 +178,26 @@ const PERSONAL_DOMAINS: [&str; 24] = [
     "mail.com",
 ];
 
+/// Mailboxes that are nobody's own.
+const ROLES: [&str; 16] = [
+    "info",
+    "office",
+    "sales",
+    "support",
+    "admin",
+    "contact",
+    "billing",
+    "list",
+    "news",
+    "newsletter",
+    "marketing",
+    "noreply",
+    "no-reply",
+    "events",
+    "editor",
+    "hello",
+];
+
 fn circumstances(message: &Message, read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) -> Circumstances {
     let header = message.header();
     let is_list = ["List-Id", "List-Unsubscribe", "List-Post", "Mailing-List"].iter().any(|name| header.first(name).is_some())
@@ -189,14 +209,16 @@ fn circumstances(message: &Message, read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) 
     let personal_reader = match &readers[..] {
         [only] => {
             // A role such as "info" has no letters of a name beside it.
-            let is_role = ["info", "office", "sales", "support", "admin", "contact", "billing", "list"]
-                .iter()
-                .any(|role| only.mailbox.local().as_str().eq_ignore_ascii_case(role));
+            let is_role = ROLES.iter().any(|role| only.mailbox.local().as_str().eq_ignore_ascii_case(role));
             !is_role && PERSONAL_DOMAINS.contains(&only.mailbox.domain().as_str())
         }
         _ => false,
     };
-    Circumstances { personal_reader, is_bulk }
+    let private_writer = header.all("From").flat_map(crate::message::Field::mailboxes).next().is_some_and(|from| {
+        let is_role = ROLES.iter().any(|role| from.mailbox.local().as_str().eq_ignore_ascii_case(role));
+        !is_role && !readers.is_empty() && readers.iter().all(|reader| reader.mailbox.domain() != from.mailbox.domain())
+    });
+    Circumstances { personal_reader, private_writer, is_bulk }
 }
 
 /// What an identical finding has in common: its kind and its words, whatever their case and white space.

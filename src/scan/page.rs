@@ -552,6 +552,9 @@ impl<'a> Page<'a> {
     /// A short block that opens with a name alone, or a name and a title, and holds no label of a patient.
     fn is_sender_block(&self, paragraph: &Range<usize>, scanner: &Scanner) -> bool {
         let lines = self.lines.get(paragraph.clone()).unwrap_or_default();
+        // A notice may stand right below the name.
+        let notice = lines.iter().position(|line| line.zone == Zone::Footer).unwrap_or(lines.len());
+        let lines = lines.get(..notice).unwrap_or_default();
         let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return false };
         if lines.len() > 6 || lines.iter().any(|line| line.end - line.start > 90 || line.separator == Some(b'\t')) {
             return false;

@@ -59,17 +59,23 @@ pub fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Person> {
 /// A name that begins at word `at`: how many words it takes, and the person.
 fn name_at(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<(usize, Person)> {
     let first = page.words.get(at)?;
-    if !matches!(first.shape, Shape::Capital | Shape::Upper | Shape::Initial) {
-        return None;
-    }
-    if !has_company(page, at) {
-        return None;
-    }
-    let before = Before::of(page, first.start);
-    let run = run(page, at);
-    let Name { count, score, key } = reversed(page, scanner, at, &before)
-        .or_else(|| full(page, scanner, &run, at, &before))
-        .or_else(|| by_label(page, scanner, &run, at, &before))?;
+    let is_capital = matches!(first.shape, Shape::Capital | Shape::Upper | Shape::Initial);
+    let alone = || {
+        let name = if is_capital { single(page, scanner, at) } else { in_small_letters(page, scanner, at) }?;
+        Some((Before::of(page, first.start), name))
+    };
+    let found = if is_capital && has_company(page, at) {
+        let before = Before::of(page, first.start);
+        let run = run(page, at);
+        reversed(page, scanner, at, &before)
+            .or_else(|| full(page, scanner, &run, at, &before))
+            .or_else(|| by_label(page, scanner, &run, at, &before))
+            .map(|name| (before, name))
+            .or_else(alone)
+    } else {
+        alone()
+    };
+    let (before, Name { count, score, key }) = found?;
     let last = page.words.get(at + count - 1)?;
     let span = first.start..last.end;
     let is_trusted = before.is_patient || before.is_reader || (score >= 90 && scanner.last_names.value(&key.1).is_some());
@@ -171,6 +177,8 @@ impl Before {
                     before.honorific_at = Some(hit.start);
                 }
                 Cue::SubjectOfCare => before.is_subject = true,
+                // "my daughter Brielle"
+                Cue::OwnBody if gap == " " => before.is_subject = true,
                 Cue::WorkerBefore if !is_next_line => before.is_worker = true,
                 Cue::LabelRe => before.is_re = true,
                 _ => {}
@@ -251,7 +259,11 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
     // Names from everywhere: a word that is no English word counts as a first name before a known last name.
     let is_foreign = first.shape != Shape::Initial && known_first.is_none();
     let first_tier = match known_first {
-        _ if first.shape == Shape::Initial => before.is_strong().then_some(30)?,
+        // "D. Kowalczyk": the stop says that the letter stands for a name.
+        _ if first.shape == Shape::Initial => {
+            let is_short_for_name = run.get(1).is_some_and(|next| page.slice(first.end..next.start) == ". ");
+            (before.is_strong() || is_short_for_name).then_some(30)?
+        }
         Some(tier) => tier,
         None if is_strange(page, scanner, first) || tier(page, &scanner.last_names, first).is_some_and(|t| t == NO_VALUE) => {
             NO_VALUE
@@ -427,7 +439,11 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
         .is_some_and(|w| w.shape == Shape::Number && page.slice(w.end..last.start) == " ");
     let mut score = if known_last.is_none() || known_first.is_none() { 60 } else { sureness(first_tier, last_tier) };
     if !(starts_cell || before.is_strong() || before.is_subject || room) {
-        score = score.saturating_sub(35);
+        // "on Svensson, Astrid": what is said is about one person.
+        let is_about = matches!(word_before(page, at), "on" | "for" | "re" | "about" | "with")
+            && is_plain_last(scanner, last)
+            && is_plain_first(scanner, first);
+        score = score.saturating_sub(if is_about { 20 } else { 35 });
     }
     if goes_on {
         score = score.saturating_sub(30);
@@ -487,6 +503,166 @@ fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before:
     Some(Name { count, score: if count == 1 { 65 } else { 75 }, key })
 }
 
+/// A first name that is no English word.
+fn is_plain_first(scanner: &Scanner, word: &Word) -> bool {
+    scanner.first_names.value_of(word.hash) == Some(NO_VALUE)
+}
+
+/// A last name that is neither an English word nor part of a name of an illness.
+fn is_plain_last(scanner: &Scanner, word: &Word) -> bool {
+    scanner.last_names.value_of(word.hash) == Some(NO_VALUE)
+        && scanner.english.value_of(word.hash).is_none()
+        && scanner.icd_words.value_of(word.hash).is_none()
+}
+
+/// "71f", "52M", "8yo": age and sex as notes have them.
+fn is_age(text: &str) -> bool {
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    (1..=3).contains(&(text.len() - rest.len()))
+        && ["f", "m", "yo", "yof", "yom", "y", "mo"].iter().any(|sign| sign.eq_ignore_ascii_case(rest))
+}
+
+/// The word before a place, if one blank parts them.
+fn word_before<'a>(page: &Page<'a>, at: usize) -> &'a str {
+    let Some(index) = at.checked_sub(1) else { return "" };
+    match (page.words.get(index), page.words.get(at)) {
+        (Some(before), Some(word)) if matches!(page.slice(before.end..word.start), " " | ". " | ", ") => page.word_text(index),
+        _ => "",
+    }
+}
+
+/// Persons called by one name: "Tyler threw up", "Ngozi A.", "Petrakis: off pressors", "Fong, W.". Such a name is no more than
+/// a hint; who acts ("Carla ordered ...") or is thanked, asked or copied is taken for a colleague.
+fn single(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<Name> {
+    let word = page.words.get(at)?;
+    if word.shape == Shape::Initial {
+        return None;
+    }
+    let next = page.words.get(at + 1);
+    let gap = next.map_or("", |next| page.slice(word.end..next.start));
+    let line = page.lines.get(page.line_at(word.start))?;
+    let starts_line = word.start == line.start;
+    let name = |count, key: String| Some(Name { count, score: UNSURE, key: (key, String::new()) });
+    let is_first = is_plain_first(scanner, word);
+    let initial = next.is_some_and(|next| {
+        next.shape == Shape::Initial && (gap == " " || gap == ", ") && next.end - next.start == 1 && page.word_text(at + 1) != "I"
+    });
+    if initial && gap == " " && is_first {
+        return name(2, lower(page, word));
+    }
+    let before = word_before(page, at);
+    let is_last = || is_plain_last(scanner, word);
+    if initial && gap == ", " && (starts_line || is_age(before)) && is_last() {
+        return name(2, lower(page, word));
+    }
+    // A place in a list of patients: the line or the bed begins with the name, and a sign or number goes on.
+    let is_bed =
+        page.words.get(at.wrapping_sub(1)).is_some_and(|w| w.shape == Shape::Number && w.start.saturating_sub(line.start) <= 8);
+    let is_entry = (starts_line || is_bed)
+        && (gap.starts_with(": ")
+            || gap.starts_with(" - ")
+            || next.is_some_and(|n| matches!(gap, " " | ", ") && n.shape == Shape::Number));
+    if (is_entry || before == "about" || is_age(before)) && (is_last() || (is_first && is_entry)) {
+        return name(1, lower(page, word));
+    }
+    if !is_first || word.shape != Shape::Capital {
+        return None;
+    }
+    let is_follower = matches!(next.map(|next| next.shape), Some(Shape::Capital | Shape::Upper)) && gap == " ";
+    let ends_line = line.end.saturating_sub(word.end) <= 1;
+    let is_called = starts_line && (gap.starts_with(',') || ends_line);
+    let acts = gap == " "
+        && matches!(
+            page.word_text(at + 1),
+            "will" | "can" | "could" | "would" | "ordered" | "sent" | "called" | "wrote" | "covers" | "covered" | "asked" | "and"
+                | "leads" | "teaches" | "has" if page.word_text(at + 1) != "has" || page.word_text(at + 2) == "the"
+        );
+    let is_colleague = matches!(
+        before,
+        "by" | "from"
+            | "thanks"
+            | "Thanks"
+            | "cc"
+            | "ask"
+            | "Ask"
+            | "tell"
+            | "Tell"
+            | "see"
+            | "contact"
+            | "Contact"
+            | "St"
+            | "San"
+            | "Santa"
+            | "and"
+            | "in"
+    );
+    if is_follower || is_called || acts || is_colleague {
+        return None;
+    }
+    name(1, lower(page, word))
+}
+
+/// Names without capitals, as in chat and dictation: two words that are names and nothing else, or one behind an honorific,
+/// an age or a relation.
+fn in_small_letters(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<Name> {
+    let word = page.words.get(at)?;
+    if word.shape != Shape::Lower || word.end - word.start < 3 {
+        return None;
+    }
+    let before = word_before(page, at);
+    let next = page.words.get(at + 1);
+    if is_plain_first(scanner, word) {
+        if let Some(next) = next.filter(|next| page.slice(word.end..next.start) == " ") {
+            let is_initial = next.end - next.start == 1
+                && page.slice(next.end..(next.end + 1).min(page.text.len())) == "."
+                && page.word_text(at + 1).bytes().all(|b| b.is_ascii_alphabetic());
+            if is_initial {
+                return Some(Name { count: 2, score: UNSURE, key: (lower(page, word), String::new()) });
+            }
+            if next.shape == Shape::Lower && is_plain_last(scanner, next) {
+                return Some(Name { count: 2, score: 66, key: (lower(page, word), lower(page, next)) });
+            }
+        }
+        let is_relation = page
+            .cues_in(word.start.saturating_sub(24)..word.start)
+            .any(|hit| hit.cue == Cue::OwnBody && hit.end + 1 == word.start);
+        if is_relation {
+            return Some(Name { count: 1, score: UNSURE, key: (lower(page, word), String::new()) });
+        }
+    }
+    let is_titled = matches!(before, "mr" | "mrs" | "ms" | "miss" | "sra" | "sr" | "Mr" | "Mrs" | "Ms");
+    if (is_titled && scanner.english.value_of(word.hash).is_none()) || (is_age(before) && is_plain_last(scanner, word)) {
+        return Some(Name { count: 1, score: 65, key: (String::new(), lower(page, word)) });
+    }
+    // "lindqvist, per, 52m"
+    let after = next.filter(|next| page.slice(word.end..next.start) == ", ")?;
+    let age = page.words.get(at + 2).filter(|age| age.shape == Shape::Number && page.slice(after.end..age.start) == ", ")?;
+    (is_age(page.slice(age.start..age.end)) && is_plain_last(scanner, word)).then(|| Name {
+        count: 2,
+        score: 70,
+        key: (lower(page, after), lower(page, word)),
+    })
+}
+
+/// "crown for Anna Baker", "biopsia de Ximena Larios", "Marcus D's viral load": a test or illness that is somebody's.
+fn has_own_term(page: &Page<'_>, span: &Range<usize>) -> bool {
+    let is_health = |meaning| !matches!(meaning, Meaning::Insurer | Meaning::Specialty | Meaning::Cue(_));
+    let from = page.slice(page.sentence_span(page.sentence_at(span.start)).start..span.start).trim_end();
+    let link = from.rsplit(' ').next().unwrap_or_default();
+    if matches!(link, "for" | "of" | "de" | "on" | "para" | "For") {
+        let end = span.start.saturating_sub(1 + link.len() + 1);
+        if page.terms_in(end.saturating_sub(1)..end).any(|term| term.end == end && is_health(term.meaning)) {
+            return true;
+        }
+    }
+    if page.slice(span.end..(span.end + 2).min(page.text.len())) != "'s" {
+        return false;
+    }
+    page.terms_in(span.end + 2..(span.end + 20).min(page.text.len()))
+        .next()
+        .is_some_and(|term| is_health(term.meaning) && !page.slice(span.end..term.start).contains(['.', ',', '\n', ';']))
+}
+
 /// A name that is (part of) a term of a health dictionary is the term: eponyms, brands, clinics.
 fn is_health_term(page: &Page<'_>, span: &Range<usize>, is_trusted: bool) -> bool {
     let from = page.terms.partition_point(|term| term.end <= span.start);
@@ -544,8 +720,24 @@ fn role(page: &Page<'_>, span: &Range<usize>, before: &Before) -> Role {
     }
     let is_treated = before.is_subject
         || is_labelled_re(page, span.start)
-        || page.cues_in(span.end..span.end + 3).any(|hit| hit.cue == Cue::SubjectOfCare);
+        || page.cues_in(span.end..span.end + 3).any(|hit| hit.cue == Cue::SubjectOfCare)
+        || has_age_beside(page, span)
+        || has_own_term(page, span);
     if is_treated { Role::Patient } else { Role::Person }
+}
+
+/// "71f Duplessis", "Lindqvist, Per, 52m".
+fn has_age_beside(page: &Page<'_>, span: &Range<usize>) -> bool {
+    let next = page.words.partition_point(|word| word.start < span.end);
+    let beside = |index: Option<usize>, gap: fn(&Range<usize>, &Word) -> Range<usize>| {
+        index.and_then(|index| page.words.get(index)).is_some_and(|word| {
+            word.shape == Shape::Number
+                && matches!(page.slice(gap(span, word)), " " | ", " | " (")
+                && is_age(page.slice(word.start..word.end))
+        })
+    };
+    let first = page.words.partition_point(|word| word.start < span.start);
+    beside(Some(next), |span, word| span.end..word.start) || beside(first.checked_sub(1), |span, word| word.end..span.start)
 }
 
 /// "Re: Anna Baker" at the start of a line.
