@@ -19,6 +19,7 @@ mod network;
 mod office;
 mod partners;
 mod pickup;
+mod reports;
 mod road;
 mod sandbox;
 mod startup;
