@@ -1,6 +1,6 @@
 //! What scanning costs: start-up, memory, text throughput, time per message, growth on hostile texts, and how the term
 //! table compares with automata over the same terms. `cargo bench --bench scan`; `docs/BENCHMARKS.md` says how to read it.
-//! With `FOLDER` set, the .eml files in it are measured too. Nothing here asserts: it prints figures.
+//! `ONLY=findings` prints what is found, to compare two builds. With `FOLDER` set, the .eml files in it are measured too. Nothing here asserts: it prints figures.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -36,6 +36,9 @@ fn main() -> Result<(), Failure> {
     }
     if let Some(folder) = std::env::var_os("FOLDER").filter(|_| wanted("folder")) {
         messages(&scanner, Path::new(&folder))?;
+    }
+    if only == "findings" {
+        findings(&scanner)?;
     }
     if wanted("hostile") {
         hostile(&scanner);
@@ -159,6 +162,53 @@ fn messages(scanner: &Scanner, folder: &Path) -> Result<(), Failure> {
         times.sort_unstable();
         let at = |share: f64| times.get(((times.len() as f64 - 1.0) * share) as usize).copied().unwrap_or_default();
         println!("{name:<24} p50 {:.3} ms  p99 {:.3} ms  max {:.3} ms", ms(at(0.5)), ms(at(0.99)), ms(at(1.0)));
+    }
+    Ok(())
+}
+
+/// Everything found, one line a text: what two builds print must be the same when only the speed was to change. The texts are
+/// the made ones, those of FOLDER, and each of both with marks, blanks, digits and letters exchanged.
+fn findings(scanner: &Scanner) -> Result<(), Failure> {
+    let mut texts = vec![("office".to_owned(), office(1 << 16)), ("clinical".to_owned(), clinical(1 << 16))];
+    texts.push(("table".to_owned(), table(1 << 16)));
+    for folder in std::env::var("FOLDER").unwrap_or_default().split(':').filter(|folder| !folder.is_empty()) {
+        let mut files: Vec<_> = std::fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.path()).collect();
+        files.sort();
+        for file in files.iter().filter(|file| file.is_file()) {
+            let message = message::parse(Plaintext::new(std::fs::read(file)?));
+            let extracted = extract::read(&message, &InProcess, Fuel::default());
+            println!("{}: {:?}", file.display(), scan::scan(scanner, &message, &extracted));
+            let whole: Vec<String> = extracted.texts.into_iter().map(|text| text.content).collect();
+            texts.push((file.display().to_string(), whole.join("\n\n")));
+        }
+    }
+    let message = shell();
+    for (name, text) in &texts {
+        for seed in 0..8u64 {
+            let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ (seed + 1).wrapping_mul(0x2545_f491_4f6c_dd1d));
+            let mut changed = String::with_capacity(text.len() * 2);
+            for c in text.chars() {
+                if seed == 0 || dice.below(1 + 60 / seed) > 0 {
+                    changed.push(c);
+                    continue;
+                }
+                let put = match dice.below(8) {
+                    0 => dice.pick(&["0", "1", "9", "12", "555-", "2024", "000"]),
+                    1 => dice.pick(&[" ", "\n", "\t", "\n\n", "  ", " ", "\u{a0}"]),
+                    2 => dice.pick(&[".", ",", ":", "-", "/", "(", ")", "'", "$", "%", "@", "|", ";", "_", "#", ">", "\""]),
+                    3 => dice.pick(&["A", "B", "Mr. ", "Dr. ", "MD ", "E11.9", "S", " Anna Baker", "MRN "]),
+                    4 => dice.pick(&["a", "s", "x", "e", "mg", "st", " mg/dL", "é", "ſ", "İ", "K", "٣", "\u{200b}", "—"]),
+                    5 => "",
+                    6 => "1",
+                    _ => {
+                        changed.extend(c.to_uppercase());
+                        continue;
+                    }
+                };
+                changed.push_str(put);
+            }
+            println!("{name} {seed}: {:?}", scan::scan(scanner, &message, &body(&changed)));
+        }
     }
     Ok(())
 }
@@ -298,11 +348,15 @@ fn walk(name: &str, automaton: &impl Automaton, built: Duration, text: &str) -> 
 struct Dice(u64);
 
 impl Dice {
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        from.get((self.0 % from.len() as u64) as usize).copied().unwrap_or_default()
+        self.0 % limit
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from.get(self.below(from.len() as u64) as usize).copied().unwrap_or_default()
     }
 }
 

@@ -7,7 +7,7 @@
 --key   the gateway's verifying key, as you got it from the practice (base64 of 32 bytes)
 --head  a signed head that was kept elsewhere; the export must contain what it speaks of
 
-Exit code 0: good. 1: something is wrong. 2: usage. The format is described in docs/AUDIT-FORMAT.md.
+Exit code 0: good. 1: something is wrong. 2: usage, or a file cannot be read. The format is described in docs/AUDIT-FORMAT.md.
 """
 import base64
 import binascii
@@ -254,6 +254,9 @@ def verify_delivery(data, expected_key=None):
 def main(arguments):
     key = held = path = None
     rest = list(arguments)
+    if rest in (["--help"], ["-h"]):
+        print(__doc__)
+        return 0
     while rest:
         word = rest.pop(0)
         if word == "--key" and rest:
@@ -305,4 +308,10 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except Wrong as wrong:
         print("NOT GOOD: %s" % wrong)
+        sys.exit(1)
+    except OSError as error:
+        print("cannot read %s: %s" % (error.filename, error.strerror), file=sys.stderr)
+        sys.exit(2)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
+        print("NOT GOOD: a field is missing or is not what the format has there")
         sys.exit(1)

@@ -18,6 +18,8 @@ pub mod escrow;
 pub mod extract;
 /// RFC 5322 and MIME messages as values: parse, rewrite, sign, report.
 pub mod message;
+/// The practice's own patients as keyed hashes: rows in, a set out that recognises and does not tell.
+pub mod patients;
 /// The decision: rules and facts in, one verdict a recipient out.
 pub mod policy;
 /// The life of one recipient's copy as a table, and how it is sealed.

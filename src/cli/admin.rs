@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::{Ended, output};
 use crate::server::{self, Answer, Request};
 
-fn ask(config: Option<&Path>, request: Request) -> Result<Answer, server::Failure> {
+pub(super) fn ask(config: Option<&Path>, request: Request) -> Result<Answer, server::Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = runtime.block_on(server::ask(config, request))?;
     match answer {
@@ -16,7 +16,7 @@ fn ask(config: Option<&Path>, request: Request) -> Result<Answer, server::Failur
     }
 }
 
-fn print(answer: Answer, json: bool, columns: &[&str]) -> Ended {
+pub(super) fn print(answer: Answer, json: bool, columns: &[&str]) -> Ended {
     match answer {
         Answer::Rows(rows) => output::rows(&rows, json, columns)?,
         Answer::Text(text) => println!("{}", text.trim_end_matches('\n')),
@@ -90,14 +90,17 @@ fn sentence(row: &serde_json::Value, names: &HashMap<String, String>) -> String 
     }
     if let Some(proof) = row.get("proof") {
         let part = |key: &str| proof.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
-        out.push_str(&format!(
-            "  proof {} by {} at {} over {} {}",
-            part("level"),
-            part("method"),
-            part("host"),
-            part("tls"),
-            part("cipher")
-        ));
+        let over = [part("tls"), part("cipher")].iter().filter(|word| !word.is_empty()).fold(String::new(), |mut over, word| {
+            over.push_str(if over.is_empty() { " over " } else { " " });
+            over.push_str(word);
+            over
+        });
+        // A notice, which carries nothing of the message, may go where nothing was proven.
+        out.push_str(&match (part("level"), part("method")) {
+            ("clear", _) => format!("  no proof, in clear to {}", part("host")),
+            (level, "none") => format!("  no proof, {level} to {}{over}", part("host")),
+            (level, method) => format!("  proof {level} by {method} at {}{over}", part("host")),
+        });
     }
     out
 }
@@ -275,4 +278,20 @@ pub fn tlsrpt_show(config: Option<&Path>, json: bool) -> Ended {
 
 pub fn tlsrpt_send(config: Option<&Path>, now: bool, json: bool) -> Ended {
     print(ask(config, Request::TlsrptSend { now })?, json, &TLSRPT_SENT_COLUMNS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+
+    #[test]
+    fn what_proved_nothing_is_not_called_a_proof() {
+        let said = |level: &str, method: &str, tls: &str| {
+            let proof = serde_json::json!({ "level": level, "method": method, "host": "mx.x.example", "tls": tls, "cipher": "" });
+            sentence(&serde_json::json!({ "seq": 1, "event": "notice-sent", "proof": proof }), &Default::default())
+        };
+        assert!(said("clear", "none", "").ends_with("  no proof, in clear to mx.x.example"));
+        assert!(said("encrypted", "none", "").ends_with("  no proof, encrypted to mx.x.example"));
+        assert!(said("authenticated", "dane", "TLSv1.3").ends_with("  proof authenticated by dane at mx.x.example over TLSv1.3"));
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Ended;
 use crate::config::{Ocr, Settings, files};
+use crate::scan::Words;
 use crate::server;
 
 /// What the check found, in order.
@@ -176,10 +177,16 @@ fn listeners(settings: &Settings, found: &mut Findings) {
 }
 
 fn rules(settings: &Settings, found: &mut Findings) {
-    let scanner = match server::scanner(&settings.dictionaries) {
+    let scanner = match server::scanner(settings) {
         Ok(scanner) => scanner,
         Err(error) => return found.problem(&error.to_string()),
     };
+    for file in Words::load(&settings.words).map(|words| words.files).unwrap_or_default() {
+        found.good(&format!(
+            "own words: {} (version {}, {}): {} terms, {} patterns, {} allowed",
+            file.name, file.version, file.owner, file.terms, file.patterns, file.allowed
+        ));
+    }
     match server::load_rules(settings, &scanner) {
         Ok(policy) => found.good(&format!("{} rules keep their examples (policy {})", policy.rules.len(), policy.version)),
         Err(error) => found.problem(&error.to_string()),

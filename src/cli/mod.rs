@@ -8,10 +8,13 @@ mod admin;
 mod check;
 mod check_config;
 mod demo;
+mod explain;
 mod keys;
 mod output;
+mod patients;
 mod scan;
 mod serve;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -81,6 +84,36 @@ enum Verb {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Say what the gateway would see in messages, find, and do for each recipient, and what would change that
+    ///
+    /// Nothing is sent or stored. Excerpts are masked.
+    Explain {
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Sender; without it, nobody
+        #[arg(long, value_name = "ADDRESS")]
+        from: Option<String>,
+        /// Recipients; without them, those of To, Cc and Bcc
+        #[arg(long, value_name = "ADDRESS", num_args = 1..)]
+        to: Vec<String>,
+        /// Say also what the own words in this folder would change
+        #[arg(long, value_name = "FOLDER")]
+        with: Option<PathBuf>,
+        /// Do not ask DNS and mail servers for the way
+        #[arg(long)]
+        offline: bool,
+        /// One JSON object a file
+        #[arg(long)]
+        json: bool,
+        /// Show what was found in clear
+        #[arg(long)]
+        reveal: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Own words: terms, patterns and what is allowed
+    #[command(subcommand)]
+    Words(WordsVerb),
     /// The decision log
     #[command(subcommand)]
     Audit(Audit),
@@ -105,6 +138,9 @@ enum Verb {
     /// Tokens for programs that ask over HTTP ([admin] in the configuration)
     #[command(subcommand)]
     Token(Token),
+    /// The practice's own patients, kept as keyed hashes
+    #[command(subcommand)]
+    Patients(Patients),
     /// Keys for DKIM
     #[command(subcommand)]
     Keys(Keys),
@@ -315,6 +351,7 @@ enum Tlsrpt {
 
 #[derive(Subcommand)]
 enum Partners {
+    /// List every agreement: its review, and its last proven contact
     List {
         #[arg(long)]
         json: bool,
@@ -331,6 +368,7 @@ enum Token {
         #[command(flatten)]
         configured: Configured,
     },
+    /// List tokens: when they were made, when and from where they were last used
     List {
         #[arg(long)]
         json: bool,
@@ -340,6 +378,52 @@ enum Token {
     /// Void a token at once
     Revoke {
         name: String,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
+enum WordsVerb {
+    /// Say what the words in a folder would change, on bundled sample mail or on a folder of .eml files
+    Try {
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+        #[arg(long, value_name = "FOLDER")]
+        mail: Option<PathBuf>,
+        /// One JSON object a changed message, and one with the sums
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+#[derive(Subcommand)]
+enum Patients {
+    /// Take an export of the practice's program (CSV) in place of the list in force
+    ///
+    /// Columns are found by their names, in English or Spanish: last, first, full name, DOB, MRN, member id, SSN, phone,
+    /// e-mail, address. One bad line, and nothing is taken.
+    Import {
+        /// The export (- for standard input)
+        #[arg(value_name = "FILE.csv")]
+        file: PathBuf,
+        /// Say what would be taken, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// How many, how old, and whether the list fits the mail
+    Status {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Remove the list
+    Forget {
         #[command(flatten)]
         configured: Configured,
     },
@@ -372,6 +456,14 @@ pub fn run() -> ExitCode {
             check::run(configured.config.as_deref(), &domains, file.as_deref(), json)
         }
         Verb::Scan { json, files } => return scan::run(&files, json),
+        Verb::Explain { files, from, to, with, offline, json, reveal, configured } => {
+            let asked =
+                explain::Asked { files: &files, from: from.as_deref(), to: &to, with: with.as_deref(), offline, json, reveal };
+            explain::run(configured.config.as_deref(), &asked)
+        }
+        Verb::Words(WordsVerb::Try { folder, mail, json, configured }) => {
+            words::try_out(configured.config.as_deref(), &folder, mail.as_deref(), json)
+        }
         Verb::Audit(Audit::Show { message, json, configured }) => admin::audit_show(configured.config.as_deref(), message, json),
         Verb::Audit(Audit::Export { from, configured }) => admin::audit_export(configured.config.as_deref(), from),
         Verb::Audit(Audit::Verify { file, head, key, configured }) => {
@@ -409,6 +501,11 @@ pub fn run() -> ExitCode {
         Verb::Token(Token::Add { name, configured }) => admin::token_add(configured.config.as_deref(), name),
         Verb::Token(Token::List { json, configured }) => admin::token_list(configured.config.as_deref(), json),
         Verb::Token(Token::Revoke { name, configured }) => admin::token_revoke(configured.config.as_deref(), name),
+        Verb::Patients(Patients::Import { file, dry_run, configured }) => {
+            patients::import(configured.config.as_deref(), &file, dry_run)
+        }
+        Verb::Patients(Patients::Status { json, configured }) => patients::status(configured.config.as_deref(), json),
+        Verb::Patients(Patients::Forget { configured }) => patients::forget(configured.config.as_deref()),
         Verb::Keys(Keys::Dkim { domain, selector, folder }) => keys::dkim(&domain, &selector, &folder),
         Verb::ExtractWorker => return crate::sandbox::worker_main(),
         Verb::OcrWorker { program } => return crate::sandbox::ocr_main(&program),
@@ -440,3 +537,28 @@ fn complain(error: &(dyn std::error::Error + Send + Sync)) {
 
 /// What a command ends with.
 type Ended = Result<ExitCode, crate::server::Failure>;
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    /// A verb without a line of its own shows that of the options it shares.
+    fn look(command: &clap::Command, wrong: &mut Vec<String>) {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        if about.is_empty() || about.starts_with("Which configuration") {
+            wrong.push(format!("{}: `{about}`", command.get_name()));
+        }
+        for below in command.get_subcommands() {
+            look(below, wrong);
+        }
+    }
+
+    #[test]
+    fn every_verb_says_in_its_help_what_it_does() {
+        let mut wrong = Vec::new();
+        look(&Arguments::command(), &mut wrong);
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}

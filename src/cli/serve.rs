@@ -32,6 +32,7 @@ pub fn run(config: Option<&Path>, restored: bool) -> Ended {
                 "submissions" => "SMTP over TLS, for mail programs (preferred)",
                 "legacy" => "SMTP WITHOUT ENCRYPTION, for one old device; replace it",
                 "portal" => "HTTPS, for recipients",
+                "admin" => "HTTP: /api/v1/check, for programs with a token",
                 _ => "HTTP: /metrics, /health, /ready",
             };
             println!("  {what:<12} {address:<22} {remark}");

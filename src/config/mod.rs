@@ -16,7 +16,7 @@ mod units;
 
 pub use error::Error;
 pub use raw::{NoticeMode, Ocr, Raw};
-pub use settings::{Admin, DEFAULT_POLICY, DkimKey, Partner, Settings};
+pub use settings::{Admin, DEFAULT_POLICY, DkimKey, Partner, Settings, words};
 pub use units::{Bytes, Span};
 
 /// Parses the text of a configuration file. `file` is named in errors.

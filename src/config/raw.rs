@@ -80,6 +80,7 @@ pub struct Smtp {
     pub memory_in_flight: Option<Bytes>,
     pub max_connections: Option<usize>,
     pub max_connections_per_client: Option<usize>,
+    pub connections_per_minute: Option<usize>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -224,6 +225,7 @@ pub struct Queue {
 pub struct Policy {
     pub files: Vec<PathBuf>,
     pub dictionaries: Vec<PathBuf>,
+    pub words: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

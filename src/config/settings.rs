@@ -47,6 +47,10 @@ pub struct Settings {
     pub policies: Vec<(String, String)>,
     /// Name and text of own dictionaries.
     pub dictionaries: Vec<(String, String)>,
+    /// Name and text of the files of own words.
+    pub words: Vec<(String, String)>,
+    /// Their folder.
+    pub words_folder: Option<PathBuf>,
     /// Whether an installed `tesseract` reads the text on pictures.
     pub ocr: super::Ocr,
     pub dkim: Vec<DkimKey>,
@@ -123,6 +127,14 @@ impl Settings {
         Settings::of(raw, &folder)
     }
 
+    /// The named file, or what runs without one.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load_or_built_in(path: Option<&Path>) -> Result<Settings, Error> {
+        path.map_or_else(Settings::built_in, Settings::load)
+    }
+
     /// Gives the typed keys their meaning; relative paths start at `base`.
     ///
     /// # Errors
@@ -194,6 +206,8 @@ impl Settings {
             groups: raw.group.iter().map(group).collect::<Result<Vec<_>, _>>()?,
             policies: policies(&raw.policy.files, base)?,
             dictionaries: named_texts(&raw.policy.dictionaries, base)?,
+            words: raw.policy.words.as_deref().map(|folder| words(&beside(base, folder))).transpose()?.unwrap_or_default(),
+            words_folder: raw.policy.words.as_deref().map(|folder| beside(base, folder)),
             ocr: raw.scan.ocr,
             dkim: raw.dkim.iter().map(|dkim| dkim_key(dkim, base)).collect::<Result<Vec<_>, _>>()?,
             portal_listen: addresses("portal.listen", raw.portal.listen.as_deref(), "127.0.0.1:8443")?,
@@ -296,6 +310,9 @@ fn smtp_in_settings(raw: &Raw, base: &Path, name: &Domain, own: &[Domain]) -> Re
     }
     settings.limits.connections_max = raw.smtp.max_connections.unwrap_or(20_000);
     settings.limits.connections_per_source_max = raw.smtp.max_connections_per_client.unwrap_or(300);
+    if let Some(count) = raw.smtp.connections_per_minute {
+        settings.limits.connections_per_minute = count;
+    }
     for network in &raw.network {
         settings.networks.push(self::network(network, base)?);
     }
@@ -838,6 +855,25 @@ fn policies(files: &[PathBuf], base: &Path) -> Result<Vec<(String, String)>, Err
         return Ok(vec![("policies/default.toml".to_owned(), DEFAULT_POLICY.to_owned())]);
     }
     named_texts(files, base)
+}
+
+/// The files of own words in a folder, `*.toml` and `*.tsv`, in the order of their names.
+///
+/// # Errors
+/// [`Error`] if the folder or one of them cannot be read.
+pub fn words(folder: &Path) -> Result<Vec<(String, String)>, Error> {
+    let unreadable = |source| Error::Unreadable { path: folder.to_owned(), source };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if !is_hidden && path.extension().is_some_and(|ending| ending == "toml" || ending == "tsv") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    // They begin with the folder already.
+    named_texts(&paths, Path::new(""))
 }
 
 fn named_texts(files: &[PathBuf], base: &Path) -> Result<Vec<(String, String)>, Error> {

@@ -28,8 +28,12 @@ pub enum Finding<'a> {
     Uncertain { host: Option<&'a str> },
     /// A rule or a person of the practice said no.
     Refused { reason: Reason },
+    /// The sender was asked, and nobody released the copy in time.
+    Unanswered,
     /// Still waiting, and tried again until then.
     Delayed { reason: Reason, reply: Option<&'a Reply>, host: Option<&'a str>, until: Timestamp },
+    /// Waits for a person, and the sender is asked this.
+    Held { ask: &'a str },
     /// Accepted by the next host.
     Relayed { reply: &'a Reply, host: &'a str },
     /// It has become a parcel; a letter of its own has the code, or nobody has it yet.
@@ -48,7 +52,11 @@ pub fn report(
 ) -> Option<(NewBody, NewCopy)> {
     let facts = &open.facts;
     let is_asked = match finding {
-        Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Refused { .. } => facts.notify.failure,
+        Finding::Failed { .. }
+        | Finding::Uncertain { .. }
+        | Finding::Refused { .. }
+        | Finding::Unanswered
+        | Finding::Held { .. } => facts.notify.failure,
         Finding::Delayed { .. } => facts.notify.delay,
         Finding::Relayed { .. } | Finding::InPortal { .. } => facts.notify.success,
     };
@@ -56,7 +64,9 @@ pub fn report(
         return None;
     }
     let made = written(vault, settings, row, open, finding, now);
-    if made.is_none() && matches!(finding, Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Refused { .. }) {
+    let is_end =
+        matches!(finding, Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Refused { .. } | Finding::Unanswered);
+    if made.is_none() && is_end {
         metrics().unreported.inc();
     }
     made
@@ -82,7 +92,7 @@ fn written(
     let (tried_at, retry_until) = match finding {
         Finding::Delayed { until, .. } => (Some(now), Some(until)),
         Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Relayed { .. } => (Some(now), None),
-        Finding::Refused { .. } | Finding::InPortal { .. } => (None, None),
+        Finding::Refused { .. } | Finding::Unanswered | Finding::Held { .. } | Finding::InPortal { .. } => (None, None),
     };
     let diagnostic = reply.map(|reply| message::mask_reply_text(reply.code, reply.enhanced, &reply.lines));
     let dice: [u8; 16] = vault.random();
@@ -135,7 +145,14 @@ fn written(
     Some(seal_internal(vault, &internal, header, body))
 }
 
-type Words<'a> = (ReportKind, EnhancedCode, &'static str, &'static str, Option<&'a Reply>, Option<&'a str>);
+/// The letter in which the sender of a held copy is asked. It goes where reports go.
+#[must_use]
+pub fn ask_sender(vault: &Vault, settings: &Settings, row: &CopyRow, ask: &str) -> Option<(NewBody, NewCopy)> {
+    let open = OpenCopy::of(vault, row).ok()?;
+    report(vault, settings, row, &open, Finding::Held { ask }, row.copy.received_at)
+}
+
+type Words<'a> = (ReportKind, EnhancedCode, &'a str, &'static str, Option<&'a Reply>, Option<&'a str>);
 
 fn words(finding: Finding<'_>, require_tls: bool) -> Words<'_> {
     match finding {
@@ -146,6 +163,14 @@ fn words(finding: Finding<'_>, require_tls: bool) -> Words<'_> {
             "Nothing needs to be done: it is tried again.",
             reply,
             host,
+        ),
+        Finding::Held { ask } => (
+            ReportKind::Delayed,
+            EnhancedCode(4, 7, 1),
+            ask,
+            "If it was meant so, ask the person who looks after the mail gateway to release it, and name the reference; if not, do nothing: it is not sent.",
+            None,
+            None,
         ),
         Finding::Relayed { reply, host } => (
             ReportKind::Relayed,
@@ -171,6 +196,14 @@ fn words(finding: Finding<'_>, require_tls: bool) -> Words<'_> {
             let (status, why, action) = failure(reason, require_tls);
             (ReportKind::Failed, status, why, action, None, None)
         }
+        Finding::Unanswered => (
+            ReportKind::Failed,
+            EnhancedCode(5, 7, 1),
+            "You were asked whether this message was meant for this recipient, and nobody released it in time.",
+            "If it was meant so, please send it again and have it released by the person who looks after the mail gateway.",
+            None,
+            None,
+        ),
         Finding::Uncertain { host } => (
             ReportKind::Failed,
             EnhancedCode(5, 4, 7),
@@ -284,13 +317,13 @@ fn failure(reason: Reason, require_tls: bool) -> (EnhancedCode, &'static str, &'
             (
                 EnhancedCode(5, 7, 10),
                 "The message was to travel only over connections that prove themselves, and no such way leads to the recipient's mail service.",
-                "Please reach the person in another way, or send it without asking for REQUIRETLS.",
+                "Please reach the person in another way, or send it without the option that demands protection on the whole way (REQUIRETLS).",
             )
         }
         Reason::RequireTlsNotOffered => (
             EnhancedCode(5, 7, 30),
-            "The message was to travel only to servers that promise REQUIRETLS, and the recipient's mail service does not.",
-            "Please reach the person in another way, or send it without asking for REQUIRETLS.",
+            "The message was to travel only to servers that promise to protect it on the whole way, and the recipient's mail service does not.",
+            "Please reach the person in another way, or send it without the option that demands this promise (REQUIRETLS).",
         ),
         Reason::StarttlsNotSupported
         | Reason::StarttlsGone

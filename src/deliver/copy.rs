@@ -77,6 +77,8 @@ pub fn seal_internal(vault: &Vault, internal: &Internal<'_>, header: &[u8], body
         action: Action::Deliver,
         class: internal.class,
         rules: Vec::new(),
+        held_by: None,
+        is_asked: false,
         notify: Notify { never: true, success: false, failure: false, delay: false },
         orcpt: None,
         ret: None,

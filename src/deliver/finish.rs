@@ -527,7 +527,9 @@ pub fn refuse(vault: &Vault, settings: &Settings, row: &CopyRow, reason: Reason,
     record.reason = Some(reason.as_str().to_owned());
     commit.records.push(record);
     if let Ok(open) = OpenCopy::of(vault, row)
-        && let Some((body, copy)) = bounce::report(vault, settings, row, &open, Finding::Refused { reason }, at)
+        && let finding =
+            if open.facts.is_asked && reason == Reason::RefusedByRule { Finding::Unanswered } else { Finding::Refused { reason } }
+        && let Some((body, copy)) = bounce::report(vault, settings, row, &open, finding, at)
     {
         commit.bodies.push(body);
         commit.copies.push(copy);

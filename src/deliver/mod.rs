@@ -40,6 +40,7 @@ mod testing;
 mod worker_tests;
 
 pub use attempt::{AskWay, Attempted, Attempts, Contents, Dice, Way};
+pub use bounce::ask_sender;
 pub use channel::{Channel, Clear, Encrypted, Proven, Security, TlsShown};
 pub use content::{Content, LineLaw, Unlawful};
 pub use copy::{Internal, OpenCopy, seal_internal};

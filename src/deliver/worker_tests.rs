@@ -70,6 +70,8 @@ impl Office {
             action: Action::Deliver,
             class: Class::Normal,
             rules: vec!["phi".into()],
+            held_by: None,
+            is_asked: false,
             notify: Notify::default(),
             orcpt: None,
             ret: None,

@@ -46,8 +46,8 @@ impl Notice {
             extra: Vec::new(),
             paragraphs: vec![
                 format!(
-                    "{office} has a private message for you. We do not send it by ordinary e-mail because your mail \
-                     service cannot keep it private on the way."
+                    "{office} has a private message for you. We keep it on our own server instead of sending it by ordinary \
+                     e-mail, so that it stays private."
                 ),
                 format!(
                     "1. Go to {host} - you can type this address yourself - and type the message number {}. Or use this link:",
@@ -95,9 +95,9 @@ mod tests {
             Content-Type: text/plain; charset=us-ascii\r\n\
             Content-Transfer-Encoding: 7bit\r\n\
             \r\n\
-            Maple Street Office has a private message for you. We do not send it by\r\n\
-            ordinary e-mail because your mail service cannot keep it private on the\r\n\
-            way.\r\n\
+            Maple Street Office has a private message for you. We keep it on our own\r\n\
+            server instead of sending it by ordinary e-mail, so that it stays\r\n\
+            private.\r\n\
             \r\n\
             1. Go to portal.practice.example - you can type this address yourself -\r\n\
             and type the message number R4TM-9KQ2. Or use this link:\r\n\

@@ -143,7 +143,7 @@ fn reason_sentence(why: Why, domain: &str) -> String {
             Some("has mail servers that do not keep the domain's own security policy")
         }
         Reason::RequireTlsNotOffered => Some("does not promise to keep mail encrypted all the way"),
-        Reason::SmtpUtf8NotOffered => Some("does not accept addresses with letters beyond ASCII"),
+        Reason::SmtpUtf8NotOffered => Some("does not accept addresses with letters such as \u{fc} or \u{f1}"),
         Reason::EightBitMimeNotOffered => Some("does not accept mail of this form"),
         Reason::SizeExceeded => Some("does not accept mail of this size"),
         Reason::RefusedByRule

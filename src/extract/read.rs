@@ -104,11 +104,11 @@ fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: 
             out.unreadable.push(entry);
         }
     };
-    let bytes = match part.decode(message) {
-        Ok(bytes) => bytes,
+    let (bytes, undecoded) = match part.decode(message) {
+        Ok(bytes) => (bytes, None),
         Err(problem) => {
             unreadable(out, UnreadableWhy::MimeProblem);
-            Cow::Owned(problem.recovered)
+            (Cow::Owned(problem.recovered), Some(problem.kind))
         }
     };
     if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -138,7 +138,7 @@ fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: 
     }
     // Text of whatever kind: in the charset the part declares, when it is one that readers show as text.
     let text = if part.media_type.starts_with("text/") && part.charset.is_some() {
-        match part.text(message) {
+        match part.text_of(&bytes, undecoded) {
             Ok(text) => text,
             Err(problem) => {
                 unreadable(out, UnreadableWhy::MimeProblem);

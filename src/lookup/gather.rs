@@ -287,7 +287,14 @@ impl Gather {
 
     /// What is to be told of a policy that holds although nobody can ask for it again, or nothing announces it any more:
     /// a fault at the domain, or somebody who waits for it to run out. Once a day.
-    fn missing(&self, domain: &Domain, held: &CachedPolicy, is_wanted: bool, answer: &Answer, now: Timestamp) -> Option<Event> {
+    pub(super) fn missing(
+        &self,
+        domain: &Domain,
+        held: &CachedPolicy,
+        is_wanted: bool,
+        answer: &Answer,
+        now: Timestamp,
+    ) -> Option<Event> {
         let is_gone = match answer {
             Answer::Found(found) => parse_txt(&texts(&found.records)).is_none(),
             Answer::None { .. } => true,

@@ -7,9 +7,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::net::TcpListener;
 
+use super::dns::Answer;
 use super::tests::{domain, lookup_with, settings, shown, zone};
 use super::*;
-use crate::transport::StsMode;
+use crate::observe::Event;
+use crate::transport::{Denial, StsMode};
 use crate::world::{Ca, Fault, Leaf, Signing, StsAnswer, StsHost, ZoneWorld, enforce, policy};
 
 /// A domain with an MTA-STS host, and a clock and memory that outlive a `Lookup`.
@@ -248,4 +250,36 @@ async fn a_policy_lives_in_the_store_and_only_under_its_own_name_and_vault() {
     assert!(lookup.evidence(&domain(STS)).await.starttls_seen);
     after.close().await;
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_asked_for_again_is_told_of_once_a_day() {
+    let world = StsWorld::start(StsAnswer::Policy(policy("enforce", LISTED, 7 * 86_400))).await;
+    assert_eq!(world.sts().await, "1 enforce mx.sts.example");
+    let lookup = world.lookup();
+    let (name, other) = (domain(STS), domain("other.example"));
+    let held = lookup.gather.remembered(&name).await.ok().flatten().unwrap();
+    let mut none = held.clone();
+    none.policy.mode = StsMode::None;
+    let gone = Answer::None { denial: Denial::Claimed, is_nxdomain: true, ttl_s: 60 };
+    let silent = Answer::Unknown(Why::Timeout);
+    let told = |of: &Domain, held, is_wanted, answer| {
+        lookup.gather.missing(of, held, is_wanted, answer, Timestamp(world.clock.load(Ordering::SeqCst))).map(|event| match event
+        {
+            Event::StsFetchFails { .. } => "fetch fails",
+            Event::StsPolicyVanished { .. } => "vanished",
+            _ => "something else",
+        })
+    };
+    assert_eq!(told(&name, &held, false, &silent), None, "nobody knows");
+    assert_eq!(told(&name, &none, false, &gone), None, "a domain that left as it should");
+    assert_eq!(told(&name, &held, true, &gone), Some("fetch fails"));
+    assert_eq!(told(&name, &held, true, &gone), None);
+    assert_eq!(told(&other, &held, false, &gone), Some("vanished"), "another domain has its own day");
+    world.later(24 * 3600 - 1);
+    assert_eq!(told(&name, &held, false, &gone), None);
+    world.later(1);
+    assert_eq!(told(&name, &held, false, &gone), Some("vanished"));
+    world.later(-7 * 86_400);
+    assert_eq!(told(&name, &held, false, &gone), Some("vanished"), "a clock set back silences nobody");
 }

@@ -36,6 +36,8 @@ struct Entry {
     shown: String,
     angle: Option<String>,
     comment: Option<String>,
+    /// A bracket or comment that never closes, or words behind the brackets: readers disagree about who is named.
+    is_ambiguous: bool,
 }
 
 pub(super) fn parse(value: &str) -> AddressList {
@@ -46,15 +48,18 @@ pub(super) fn parse(value: &str) -> AddressList {
     while let Some(c) = chars.next() {
         match c {
             '"' => {
+                entry.is_ambiguous |= entry.angle.is_some();
                 entry.literal.push('"');
                 quoted(&mut chars, &mut entry.literal, Some(&mut entry.shown));
             }
             '(' => {
-                let text = comment(&mut chars);
+                let (text, is_closed) = comment(&mut chars);
+                entry.is_ambiguous |= !is_closed;
                 entry.comment.get_or_insert(text);
             }
             '<' => {
-                let text = angle(&mut chars);
+                let (text, is_closed) = angle(&mut chars);
+                entry.is_ambiguous |= !is_closed;
                 if entry.angle.replace(text).is_some() {
                     list.broken += 1;
                 }
@@ -72,6 +77,7 @@ pub(super) fn parse(value: &str) -> AddressList {
                 entry = Entry::default();
             }
             c => {
+                entry.is_ambiguous |= entry.angle.is_some() && !c.is_whitespace();
                 entry.literal.push(c);
                 entry.shown.push(c);
             }
@@ -100,7 +106,8 @@ fn quoted(chars: &mut std::str::Chars<'_>, literal: &mut String, mut shown: Opti
     }
 }
 
-fn comment(chars: &mut std::str::Chars<'_>) -> String {
+/// Text, and whether it closes.
+fn comment(chars: &mut std::str::Chars<'_>) -> (String, bool) {
     let (mut text, mut depth) = (String::new(), 1usize);
     while let Some(c) = chars.next() {
         match c {
@@ -113,18 +120,19 @@ fn comment(chars: &mut std::str::Chars<'_>) -> String {
             _ => {}
         }
         if depth == 0 {
-            break;
+            return (text, true);
         }
         text.push(c);
     }
-    text
+    (text, false)
 }
 
-fn angle(chars: &mut std::str::Chars<'_>) -> String {
+/// Text, and whether it closes.
+fn angle(chars: &mut std::str::Chars<'_>) -> (String, bool) {
     let mut text = String::new();
     while let Some(c) = chars.next() {
         match c {
-            '>' => break,
+            '>' => return (text, true),
             '"' => {
                 text.push('"');
                 quoted(chars, &mut text, None);
@@ -132,10 +140,11 @@ fn angle(chars: &mut std::str::Chars<'_>) -> String {
             c => text.push(c),
         }
     }
-    text
+    (text, false)
 }
 
 fn end(entry: Entry, group: &Option<String>, list: &mut AddressList) {
+    list.broken += usize::from(entry.is_ambiguous);
     let comment = entry.comment.as_deref().map(|text| words::decode(text.trim()).text);
     let (address, name) = match &entry.angle {
         // A source route in front of the address is dropped (RFC 5322, section 4.4).
@@ -185,6 +194,10 @@ mod tests {
             ("a @ b . example; c@d.example", &[(None, "a@b.example", None), (None, "c@d.example", None)], 0),
             ("Ann, a@b.example, <>", &[(None, "a@b.example", None)], 2),
             ("\"never closed <a@b.example>", &[], 1),
+            ("<a@b.example", &[(None, "a@b.example", None)], 1),
+            ("a@b.example (c@d.example", &[(Some("c@d.example"), "a@b.example", None)], 1),
+            ("<a@b.example> c@d.example", &[(Some("c@d.example"), "a@b.example", None)], 1),
+            ("<a@b.example> (c)", &[(Some("c"), "a@b.example", None)], 0),
             ("", &[], 0),
         ];
         for (text, expected, broken) in cases {

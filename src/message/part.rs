@@ -170,7 +170,15 @@ impl Part {
             Ok(bytes) => (bytes, None),
             Err(problem) => (Cow::Owned(problem.recovered), Some(problem.kind)),
         };
-        let (text, misread) = match charset::decode(self.charset.as_deref(), &bytes) {
+        self.text_of(&bytes, undecoded)
+    }
+
+    /// As [`Self::text`], from what [`Self::decode`] gave and the problem it had.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn text_of(&self, bytes: &[u8], undecoded: Option<ProblemKind>) -> Result<String, DecodeProblem> {
+        let (text, misread) = match charset::decode(self.charset.as_deref(), bytes) {
             Ok(text) => (text, None),
             Err((kind, text)) => (text, Some(kind)),
         };

@@ -14,13 +14,22 @@ pub(super) fn base64(encoded: &[u8]) -> Base64 {
     let (mut bits, mut held, mut padding) = (0u32, 0u8, 0u8);
     // What comes after proper padding is often a mailing list's footer in plain text.
     let mut is_past_end = false;
-    for byte in encoded {
+    let mut rest = encoded;
+    loop {
+        // Most of it are whole groups without anything between.
+        while held == 0
+            && padding == 0
+            && let [a, b, c, d, behind @ ..] = rest
+            && let [a, b, c, d] = [value(*a), value(*b), value(*c), value(*d)]
+            && (a | b | c | d) < 64
+        {
+            out.bytes.extend_from_slice(&[a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
+            rest = behind;
+        }
+        let [byte, behind @ ..] = rest else { break };
+        rest = behind;
         let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' => value(*byte),
             b'=' => {
                 padding = padding.saturating_add(1);
                 match (held, padding) {
@@ -58,6 +67,21 @@ pub(super) fn base64(encoded: &[u8]) -> Base64 {
     out.is_broken |= held == 1 && !is_past_end;
     finish(bits, held, &mut out.bytes);
     out
+}
+
+/// What a character of the alphabet stands for; 64 and more for others.
+fn value(byte: u8) -> u8 {
+    const VALUES: [u8; 256] = {
+        let mut values = [0xff; 256];
+        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut at = 0;
+        while at < alphabet.len() {
+            values[alphabet[at] as usize] = at as u8;
+            at += 1;
+        }
+        values
+    };
+    VALUES.get(usize::from(byte)).copied().unwrap_or(0xff)
 }
 
 /// The bytes of a group of two or three characters.

@@ -182,6 +182,15 @@ pub enum Event {
     DkimKeyNotInDns {
         domain: Domain,
     },
+    /// The list of own patients was imported or forgotten.
+    PatientListChanged {
+        what: &'static str,
+        patients: u32,
+    },
+    /// There is a list of own patients, and it cannot be used: nobody of it is recognised.
+    PatientListUnreadable {
+        what: String,
+    },
     /// A setting that only test worlds need is in force.
     TestSetting {
         key: &'static str,
@@ -249,6 +258,8 @@ impl Event {
             Event::NoSlipRoute { .. } => "no-slip-route",
             Event::TlsReport { .. } => "tls-report",
             Event::DkimKeyNotInDns { .. } => "dkim-key-not-in-dns",
+            Event::PatientListChanged { .. } => "patient-list-changed",
+            Event::PatientListUnreadable { .. } => "patient-list-unreadable",
             Event::TestSetting { .. } => "test-setting",
             Event::TlsOptionalNetwork { .. } => "tls-optional-network",
             Event::SettingsNote { .. } => "settings-note",
@@ -277,6 +288,7 @@ impl Event {
             | Event::ClientCertificateRefused { .. }
             | Event::LegacyMessage { .. }
             | Event::TlsReport { .. }
+            | Event::PatientListChanged { .. }
             | Event::Stopping => Severity::Info,
             Event::NoticeFailed { .. }
             | Event::ResolverValidatesAgain
@@ -298,6 +310,7 @@ impl Event {
             | Event::Panicked { .. }
             | Event::TaskEnded { .. }
             | Event::StoreFailed { .. }
+            | Event::PatientListUnreadable { .. }
             | Event::RowDamaged { .. }
             | Event::ResolverDoesNotValidate { .. }
             | Event::CanaryFailed { .. }
@@ -401,6 +414,10 @@ impl Event {
             Event::NoSlipRoute { parcel } => vec![("parcel", parcel.to_string())],
             Event::TlsReport { domain, outcome } => vec![("domain", domain.to_string()), ("outcome", (*outcome).into())],
             Event::DkimKeyNotInDns { domain } => vec![("domain", domain.to_string())],
+            Event::PatientListChanged { what, patients } => {
+                vec![("what", (*what).into()), ("patients", patients.to_string())]
+            }
+            Event::PatientListUnreadable { what } => vec![("what", what.clone())],
             Event::TestSetting { key } => vec![("key", (*key).into())],
             Event::TlsOptionalNetwork { name } | Event::QuotaUsedUp { name } => vec![("name", name.clone())],
             Event::Panicked { at } => vec![("at", at.clone())],

@@ -40,6 +40,8 @@ pub struct Metrics {
     /// Seconds since 1970; 0 until the first proof.
     pub canary_last_proved: IntGauge,
     pub resolver_validates: IntGauge,
+    patients_listed: IntGauge,
+    patients_imported: IntGauge,
 }
 
 static METRICS: OnceLock<Metrics> = OnceLock::new();
@@ -120,6 +122,11 @@ impl Metrics {
                 "When the self-test last proved that nothing leaves for a host that proves nothing",
             ),
             resolver_validates: gauge("wardpost_lookup_resolver_validates", "Whether the last self-test of the resolver passed"),
+            patients_listed: gauge("wardpost_patients_listed", "Patients on the practice's own list"),
+            patients_imported: gauge(
+                "wardpost_patients_imported_timestamp_seconds",
+                "When the list of own patients was imported; 0: there is none",
+            ),
             pin_reviews,
             api: counters(
                 "wardpost_api_requests_total",
@@ -160,7 +167,11 @@ impl Metrics {
     pub fn rule(&self, rule: &'static str) {
         self.rules.with_label_values(&[rule]).inc();
     }
-    /// `identifier`, `health`, `payment`, `phi`, `unreadable`, `image` or `nothing`.
+    pub fn patients(&self, listed: i64, imported_at_secs: i64) {
+        self.patients_listed.set(listed);
+        self.patients_imported.set(imported_at_secs);
+    }
+    /// `identifier`, `health`, `payment`, `phi`, `own-patient`, `unreadable`, `image` or `nothing`.
     pub fn finding(&self, finding: &'static str) {
         self.findings.with_label_values(&[finding]).inc();
     }

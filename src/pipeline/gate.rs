@@ -3,16 +3,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::Refused;
 use super::runs::Runs;
 use super::stations::Built;
+use super::{OwnPatients, Refused};
 use crate::extract::ReadAttachment;
 use crate::mail::{Domain, Envelope, Principal, Timestamp};
 use crate::message::dkim;
 use crate::observe::{self, metrics};
 use crate::policy::{Lane, Policy};
 use crate::scan::Scanner;
-use crate::store::{self, CopyRow};
+use crate::store::{self, CopyRow, NewBody, NewCopy};
 use crate::vault::Vault;
 
 /// What the corridor needs to know of the configuration.
@@ -34,6 +34,9 @@ pub struct Dkim {
 /// Keys by sender domain; only those whose public half stands in DNS.
 pub type Signers = HashMap<Domain, Vec<Dkim>>;
 
+/// Writes the letter in which the sender of a held copy is asked; `None` where no way leads to the sender.
+pub type Letter = dyn Fn(&CopyRow, &str) -> Option<(NewBody, NewCopy)> + Send + Sync;
+
 /// The room between the listeners and the queue.
 pub struct Gate {
     pub settings: Settings,
@@ -44,6 +47,8 @@ pub struct Gate {
     signers: RwLock<Arc<Signers>>,
     attachments: Box<dyn ReadAttachment>,
     pool: Arc<Semaphore>,
+    pub patients: Arc<OwnPatients>,
+    letter: Option<Box<Letter>>,
     runs: Runs,
     warm: Option<Warm>,
 }
@@ -72,9 +77,19 @@ impl Gate {
             signers: RwLock::new(Arc::new(Signers::new())),
             attachments,
             pool,
+            patients: Arc::default(),
+            letter: None,
             runs: Runs::default(),
             warm,
         }
+    }
+
+    /// With the list of own patients that commands change, and with letters to senders of held mail.
+    #[must_use]
+    pub fn with(mut self, patients: Arc<OwnPatients>, letter: Box<Letter>) -> Gate {
+        self.patients = patients;
+        self.letter = Some(letter);
+        self
     }
 
     /// Whether a message waits behind those that come one by one.
@@ -144,6 +159,9 @@ impl Gate {
             }
         }
         let held = built.held();
+        if let Some(letter) = &self.letter {
+            built.ask_sender(letter);
+        }
         self.store.commit(std::mem::take(&mut built.commit)).await.map_err(|error| match error {
             store::Error::Full => Refused::DiskFull,
             other => {

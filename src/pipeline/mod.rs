@@ -4,7 +4,9 @@
 //!
 //! Must not be here: transport (checked at every attempt, because DNS changes while mail waits), sockets.
 
+mod examine;
 mod gate;
+mod own;
 mod runs;
 mod stations;
 
@@ -12,14 +14,14 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use gate::{Dkim, Gate, Settings, Signers, Warm};
-pub use stations::{facts, token_hash};
+pub use examine::{Examined, Examiner, refusal};
+pub use gate::{Dkim, Gate, Letter, Settings, Signers, Warm};
+pub use own::OwnPatients;
+pub use stations::{facts, other_patients, token_hash};
 
-use crate::extract;
 use crate::message;
 use crate::observe::metrics;
 use crate::policy;
-use crate::scan;
 use stations::Built;
 
 use crate::mail::{Envelope, Principal, QueueId, Timestamp};
@@ -75,6 +77,9 @@ pub enum Refused {
 pub trait Door: Send + Sync + 'static {
     /// Takes responsibility for the message, or says why not.
     fn accept(&self, submission: Submission) -> impl Future<Output = Result<Accepted, Refused>> + Send;
+
+    /// Whether a message of this size would find space now. Asked before its content is read.
+    fn has_space(&self, octets: u64) -> bool;
 }
 
 impl Door for Arc<Gate> {
@@ -87,6 +92,10 @@ impl Door for Arc<Gate> {
             Some(refused) => Err(refused),
             None => Ok(Accepted { message }),
         }
+    }
+
+    fn has_space(&self, octets: u64) -> bool {
+        self.store.has_space(octets)
     }
 }
 
@@ -101,16 +110,23 @@ fn read_and_decide(gate: &Gate, submission: Submission) -> Result<Built, Refused
     stations::is_from_its_tenant(&message, &principal)?;
     stations::is_no_loop(gate, &message)?;
 
+    let patients = gate.patients.in_force();
+    let examiner = Examiner {
+        scanner: &scanner,
+        rules: &rules,
+        patients: patients.as_deref(),
+        attachments: gate.attachments(),
+        own_domains: &gate.settings.own_domains,
+    };
     let timer = metrics().scan_seconds.start_timer();
-    let text = extract::read(&message, gate.attachments(), extract::Fuel::default());
-    let findings = scan::scan(&scanner, &message, &text);
+    let Examined { text, findings, facts, decision } = examiner.examine(&message, &envelope);
     timer.observe_duration();
 
     stations::is_no_slip(gate, &message, &text, &envelope)?;
-
-    let facts = stations::facts(&message, &text, &findings, &envelope);
-    let decision = policy::decide(&rules, &envelope, &facts);
     stations::count(&decision, &findings);
+    if patients.is_some() {
+        gate.patients.count(!findings.patients.is_empty(), received_at);
+    }
 
     let is_run = gate.is_run(&principal, &envelope, received_at);
     let arrival = stations::Arrival { gate, envelope: &envelope, principal: &principal, received_at, tls, is_run };

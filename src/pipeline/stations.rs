@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use super::Refused;
-use super::gate::Gate;
+use super::gate::{Gate, Letter};
 use crate::audit::{self, Event, FindingCount};
 use crate::escrow;
 use crate::extract::{Extracted, Place};
-use crate::mail::{BodyId, CopyId, Envelope, Mailbox, Principal, QueueId, Tenancy, Timestamp};
+use crate::mail::{BodyId, CopyId, Domain, Envelope, Mailbox, Principal, QueueId, Tenancy, Timestamp};
 use crate::message::{self, Message, dkim};
 use crate::observe::metrics;
-use crate::policy::{Action, Class, Decision, Lane, MessageFacts, Policy, Verdict};
+use crate::patients::{self, Patients};
+use crate::policy::{Action, Class, Decision, Lane, MessageFacts, OtherPatient, Policy, Verdict};
 use crate::queue::{CopyFacts, CopyKind, CopyState, pack};
-use crate::scan::{Findings, Leg};
+use crate::scan::{Findings, Leg, OwnPatient};
 use crate::secret::{Key, Pseudonym, Role, Sealed};
 use crate::store::{Commit, CopyRow, NewBody, NewCopy};
 
@@ -124,6 +125,7 @@ fn hex(bytes: &[u8]) -> String {
 pub fn facts(message: &Message, text: &Extracted, findings: &Findings, envelope: &Envelope) -> MessageFacts {
     let mut facts = MessageFacts {
         phi_score: findings.phi.as_ref().map(|phi| phi.score),
+        score: findings.nearest.as_ref().map_or(0, |nearest| nearest.score),
         unreadable: findings.unreadable.iter().map(|unreadable| unreadable.why.as_str()).collect(),
         limits_exceeded: findings.limits_exceeded,
         has_picture: findings.images.iter().any(|image| !is_logo(image)),
@@ -138,11 +140,39 @@ pub fn facts(message: &Message, text: &Extracted, findings: &Findings, envelope:
     if !envelope.params.smtputf8 && message.problems().iter().any(is_ambiguous) {
         facts.unreadable.push(crate::extract::UnreadableWhy::MimeProblem.as_str());
     }
-    for hit in &findings.hits {
+    for hit in findings.hits.iter().filter(|hit| !hit.is_repeated) {
         *facts.found.entry(hit.kind.as_str()).or_insert(0) += 1;
     }
     facts.recipients_inside = recipients_inside(message, text, envelope);
     facts
+}
+
+/// For each recipient: whether a patient of the list would get what identifies another one. People of the own domains
+/// are not meant: who works for the practice may be its patient, too.
+#[must_use]
+pub fn other_patients(
+    patients: &Patients,
+    findings: &Findings,
+    envelope: &Envelope,
+    is_own: impl Fn(&Domain) -> bool,
+) -> Vec<OtherPatient> {
+    let of = |mailbox: &Mailbox| -> OtherPatient {
+        let known = patients::email(&mailbox.folded()).map_or(&[][..], |form| patients.owners(patients::Field::Email, &form));
+        if known.is_empty() || is_own(mailbox.domain()) {
+            return OtherPatient::None;
+        }
+        let toward = |found: &OwnPatient| {
+            if known.contains(&found.number) {
+                OtherPatient::None
+            } else if known.iter().any(|reader| patients.are_one_household(*reader, found.number)) {
+                OtherPatient::OfHousehold
+            } else {
+                OtherPatient::Stranger
+            }
+        };
+        findings.patients.iter().map(toward).max().unwrap_or_default()
+    };
+    envelope.to.iter().map(|to| of(&to.mailbox)).collect()
 }
 
 /// Inline by `cid:` and small: what signatures carry.
@@ -221,6 +251,7 @@ pub(super) fn count(decision: &Decision, findings: &Findings) {
         ("payment", has(Leg::Payment)),
         ("unreadable", !findings.unreadable.is_empty() || findings.limits_exceeded),
         ("image", !findings.images.is_empty()),
+        ("own-patient", !findings.patients.is_empty()),
     ];
     for (name, _) in found.iter().filter(|(_, is_found)| *is_found) {
         metrics().finding(name);
@@ -232,7 +263,8 @@ pub(super) fn count(decision: &Decision, findings: &Findings) {
 
 /// Rules of the practice may be named after anything, so their names do not become labels.
 fn closed_rule(id: &str) -> &'static str {
-    const SHIPPED: [&str; 7] = ["phi", "secure-tag", "unreadable", "limits", "picture", "scanned-page", "recipients-inside"];
+    const SHIPPED: [&str; 8] =
+        ["phi", "secure-tag", "unreadable", "limits", "picture", "scanned-page", "recipients-inside", "wrong-patient"];
     SHIPPED.into_iter().find(|rule| *rule == id).unwrap_or("custom")
 }
 
@@ -284,6 +316,8 @@ pub(super) struct Built {
     pub commit: Commit,
     pub refused: Option<Refused>,
     pub spoken: Vec<[u8; 32]>,
+    /// What the sender is asked about copies that are held.
+    asks: Vec<(CopyId, String)>,
     message_id: String,
     message_id_pseudonym: Pseudonym,
     subject: String,
@@ -319,6 +353,7 @@ impl Built {
             commit: Commit::default(),
             refused: None,
             spoken: Vec::new(),
+            asks: Vec::new(),
             received: received_field(gate, id, arrival),
             hop: {
                 let count = hops(gate, message) + 1;
@@ -420,6 +455,8 @@ impl Built {
             action: if verdict.action == Action::Hold { verdict.after_hold } else { verdict.action },
             class: arrival.class(verdict),
             rules: verdict.rules.clone(),
+            held_by: verdict.held_by.as_ref().map(|held| held.rule.clone()),
+            is_asked: verdict.held_by.as_ref().is_some_and(|held| held.ask.is_some()),
             notify: to.params.notify,
             orcpt: to.params.orcpt.clone(),
             ret: envelope.params.ret,
@@ -427,6 +464,9 @@ impl Built {
             parcel: None,
         };
         let (id, key) = (CopyId(gate.vault.random()), gate.vault.new_key());
+        if let Some(ask) = verdict.held_by.as_ref().and_then(|held| held.ask.clone()) {
+            self.asks.push((id, ask));
+        }
         self.commit.copies.push(NewCopy {
             id,
             message: self.message,
@@ -531,6 +571,18 @@ impl Built {
         self.commit.copies.iter().filter(|copy| is_due(copy, lane)).count()
     }
 
+    /// Puts a letter to the sender beside each copy that a rule asks about; both become true together. Where no way leads
+    /// to the sender, the copy is held all the same.
+    pub(super) fn ask_sender(&mut self, letter: &Letter) {
+        for (id, ask) in std::mem::take(&mut self.asks) {
+            let held = self.commit.copies.iter().find(|copy| copy.id == id).map(row_of);
+            if let Some((body, copy)) = held.and_then(|row| letter(&row, &ask)) {
+                self.commit.bodies.push(body);
+                self.commit.copies.push(copy);
+            }
+        }
+    }
+
     /// Copies that wait for a person.
     pub(super) fn held(&self) -> Vec<(QueueId, CopyId)> {
         let held = self.commit.copies.iter().filter(|copy| copy.state == CopyState::Held);
@@ -558,6 +610,20 @@ impl Built {
                 }
             })
             .collect()
+    }
+}
+
+/// A copy as the store would give it back.
+fn row_of(copy: &NewCopy) -> CopyRow {
+    CopyRow {
+        copy: copy.clone(),
+        attempts: 0,
+        generation: 0,
+        last_reason: None,
+        delay_told: false,
+        uncertain_host: None,
+        changed_at: copy.received_at,
+        warm_body: None,
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::rule::{LevelName, Policy, Rule};
-use super::{Action, Audience, Class, Decision, Verdict};
+use super::{Action, Audience, Class, Decision, Held, Verdict};
 use crate::mail::{Envelope, Mailbox};
 use crate::transport::{Level, Requirement};
 
@@ -10,6 +10,8 @@ use crate::transport::{Level, Requirement};
 pub struct MessageFacts {
     /// Score of the best combination of person and health, if there is one.
     pub phi_score: Option<u32>,
+    /// Score of the best combination, also of one that is not enough to be PHI.
+    pub score: u32,
     /// How often each kind was found.
     pub found: BTreeMap<&'static str, u32>,
     /// Closed words: what could not be read, one for each part.
@@ -20,6 +22,20 @@ pub struct MessageFacts {
     pub recipients_inside: bool,
     pub subject: String,
     pub recipients: usize,
+    /// For each recipient, in the order of the envelope: whose data a known patient would get.
+    pub other_patient: Vec<OtherPatient>,
+}
+
+/// Whether a recipient is a patient of the practice's own list, and the message speaks of another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OtherPatient {
+    /// The recipient is no known patient, or nobody else is in the message.
+    #[default]
+    None,
+    /// Somebody else who shares phone, address or mailbox with the recipient.
+    OfHousehold,
+    /// Somebody else.
+    Stranger,
 }
 
 /// The facts for one recipient's copy.
@@ -27,6 +43,14 @@ pub struct MessageFacts {
 pub struct Facts<'a> {
     pub message: &'a MessageFacts,
     pub recipient: &'a Mailbox,
+    /// Place of the recipient in the envelope.
+    pub index: usize,
+}
+
+impl Facts<'_> {
+    pub(super) fn other_patient(&self) -> OtherPatient {
+        self.message.other_patient.get(self.index).copied().unwrap_or_default()
+    }
 }
 
 /// Decides for every recipient of the envelope. Pure: same policy and facts, same decision.
@@ -37,7 +61,7 @@ pub fn decide(policy: &Policy, envelope: &Envelope, message: &MessageFacts) -> D
         .iter()
         .enumerate()
         .map(|(recipient, to)| {
-            let facts = Facts { message, recipient: &to.mailbox };
+            let facts = Facts { message, recipient: &to.mailbox, index: recipient };
             let mut verdict = verdict(&policy.rules, policy.level, policy.phi_level, &facts);
             verdict.recipient = recipient;
             verdict.requirement.require_tls = envelope.params.require_tls;
@@ -68,6 +92,7 @@ fn verdict(rules: &[Rule], base: Level, phi_level: Level, facts: &Facts<'_>) -> 
     let has_findings = facts.message.phi_score.is_some()
         || facts.message.has_picture
         || facts.message.limits_exceeded
+        || facts.message.found.contains_key("own_patient")
         || !facts.message.unreadable.is_empty();
     let base = if has_findings { base.max(Level::Verified) } else { base };
     let level = because.iter().filter_map(|rule| rule.level).map(|name| name.resolve(phi_level)).fold(base, Level::max);
@@ -79,6 +104,11 @@ fn verdict(rules: &[Rule], base: Level, phi_level: Level, facts: &Facts<'_>) -> 
         after_hold,
         class,
         audience: Audience::Alone,
+        held_by: because.iter().filter(|_| action == Action::Hold).find(|rule| rule.action == Action::Hold).map(|rule| Held {
+            rule: rule.id.clone(),
+            // The question of one rule is enough: whoever answers it looks at the message.
+            ask: because.iter().filter(|rule| rule.action == Action::Hold).find_map(|rule| rule.ask.clone()),
+        }),
         rules: because.iter().map(|rule| rule.id.clone()).collect(),
     }
 }
@@ -109,7 +139,17 @@ mod tests {
     use crate::policy::Condition;
 
     fn rule(id: &str, when: Condition, action: Action, level: Option<LevelName>) -> Rule {
-        Rule { id: id.into(), why: String::new(), when, action, level, class: None, must_hit: vec![], must_miss: vec![] }
+        Rule {
+            id: id.into(),
+            why: String::new(),
+            when,
+            action,
+            level,
+            class: None,
+            ask: None,
+            must_hit: vec![],
+            must_miss: vec![],
+        }
     }
 
     fn rules() -> Vec<Rule> {
@@ -122,7 +162,7 @@ mod tests {
 
     fn decided(message: &MessageFacts) -> Verdict {
         let recipient = Mailbox::parse("ann@b.example").unwrap();
-        verdict(&rules(), Level::Verified, Level::Authenticated, &Facts { message, recipient: &recipient })
+        verdict(&rules(), Level::Verified, Level::Authenticated, &Facts { message, recipient: &recipient, index: 0 })
     }
 
     #[test]
@@ -181,15 +221,47 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_that_asks_is_named_and_household_is_no_stranger() {
+        let recipient = Mailbox::parse("ann@b.example").unwrap();
+        let mut guard = rule("wrong-patient", Condition::WrongPatient(true), Action::Hold, None);
+        guard.ask = Some("meant so?".into());
+        let rules = [rule("tag", Condition::SubjectContains("x".into()), Action::Hold, None), guard];
+        let held = |other: Vec<OtherPatient>, subject: &str| {
+            let message = MessageFacts { other_patient: other, subject: subject.into(), ..Default::default() };
+            let facts = Facts { message: &message, recipient: &recipient, index: 1 };
+            verdict(&rules, Level::Verified, Level::Verified, &facts).held_by.map(|held| (held.rule, held.ask))
+        };
+        use OtherPatient::{None as Nobody, OfHousehold, Stranger};
+        assert_eq!(held(vec![Nobody, Stranger], ""), Some(("wrong-patient".into(), Some("meant so?".into()))));
+        assert_eq!(held(vec![Nobody, Stranger], "x"), Some(("tag".into(), Some("meant so?".into()))));
+        assert_eq!(held(vec![Stranger, Nobody], ""), None);
+        assert_eq!(held(vec![Stranger, OfHousehold], ""), None);
+        assert_eq!(held(vec![], ""), None);
+    }
+
+    #[test]
+    fn a_score_below_phi_can_be_asked_for() {
+        let recipient = Mailbox::parse("ann@b.example").unwrap();
+        let careful = [rule("doubtful", Condition::PhiScoreAtLeast(60), Action::Escrow, None)];
+        let action = |score| {
+            let message = MessageFacts { score, ..Default::default() };
+            verdict(&careful, Level::Verified, Level::Verified, &Facts { message: &message, recipient: &recipient, index: 0 })
+                .action
+        };
+        assert_eq!((action(59), action(60), action(100)), (Action::Deliver, Action::Escrow, Action::Escrow));
+    }
+
+    #[test]
     fn only_mail_without_findings_may_be_lowered() {
         let recipient = Mailbox::parse("ann@b.example").unwrap();
         let level = |message: &MessageFacts| {
-            verdict(&[], Level::Encrypted, Level::Verified, &Facts { message, recipient: &recipient }).requirement.level
+            verdict(&[], Level::Encrypted, Level::Verified, &Facts { message, recipient: &recipient, index: 0 }).requirement.level
         };
         assert_eq!(level(&MessageFacts::default()), Level::Encrypted);
         for message in [
             MessageFacts { phi_score: Some(50), ..Default::default() },
             MessageFacts { has_picture: true, ..Default::default() },
+            MessageFacts { found: BTreeMap::from([("own_patient", 1)]), ..Default::default() },
             MessageFacts { limits_exceeded: true, ..Default::default() },
             MessageFacts { unreadable: vec!["encrypted"], ..Default::default() },
         ] {

@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
+use super::Action;
 use super::decide::{Facts, MessageFacts};
 use super::rule::{Policy, Rule};
 use crate::mail::{Domain, Mailbox};
@@ -24,6 +25,20 @@ pub struct Example {
     /// Further recipients of the same message.
     #[serde(default)]
     pub also_to: Vec<String>,
+    /// The list of own patients while this example runs.
+    #[serde(default)]
+    pub patients: Vec<ExamplePatient>,
+}
+
+/// One invented patient of an example's list.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExamplePatient {
+    pub name: String,
+    pub dob: String,
+    pub mrn: String,
+    pub email: String,
+    pub phone: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -69,6 +84,8 @@ pub enum LoadError {
     UnknownKind { file: String, id: String, kind: String, known: String },
     #[error("{file}: rule `{id}` names `{domain}`, which is no domain")]
     BadDomain { file: String, id: String, domain: String },
+    #[error("{file}: rule `{id}` asks the sender something, but holds nothing; `ask` needs then = \"hold\"")]
+    AskWithoutHold { file: String, id: String },
     #[error("{file}: rule `{id}` has no {which} example; add a [[rule.{which}]] with synthetic text")]
     NoExample { file: String, id: String, which: &'static str },
     #[error("{file}: rule `{id}` does not match its must_hit example number {number}; change the rule or the example")]
@@ -119,6 +136,9 @@ fn check(file: &str, rule: &Rule, earlier: &[Rule], known_kinds: &[&'static str]
     if earlier.iter().any(|other| other.id == id) {
         return Err(LoadError::Twice { file, id });
     }
+    if rule.ask.is_some() && rule.action != Action::Hold {
+        return Err(LoadError::AskWithoutHold { file, id });
+    }
     if let Some(kind) = rule.when.kinds().into_iter().find(|kind| !known_kinds.contains(kind)) {
         let mut known = String::new();
         for (i, kind) in known_kinds.iter().enumerate() {
@@ -146,7 +166,7 @@ fn run_examples(file: &str, rule: &Rule, read: &dyn Fn(&Example) -> Result<Messa
             let message = read(example).map_err(bad)?;
             let to = example.to.as_deref().unwrap_or("someone@elsewhere.example");
             let recipient = Mailbox::parse(to).map_err(|error| bad(error.to_string()))?;
-            let holds = rule.when.holds(&Facts { message: &message, recipient: &recipient });
+            let holds = rule.when.holds(&Facts { message: &message, recipient: &recipient, index: 0 });
             match (holds, wanted) {
                 (false, true) => return Err(LoadError::Missed { file, id, number }),
                 (true, false) => return Err(LoadError::Hit { file, id, number }),

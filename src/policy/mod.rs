@@ -12,8 +12,8 @@ mod rule;
 mod split;
 mod verdict;
 
-pub use decide::{Facts, MessageFacts, decide};
-pub use load::{Example, ExampleAttachment, LoadError, Made, NamedLevels, load};
+pub use decide::{Facts, MessageFacts, OtherPatient, decide};
+pub use load::{Example, ExampleAttachment, ExamplePatient, LoadError, Made, NamedLevels, load};
 pub use rule::{Condition, Group, LevelName, Policy, Rule};
 pub use split::{Outgoing, split};
-pub use verdict::{Action, Audience, Class, Decision, Lane, Verdict};
+pub use verdict::{Action, Audience, Class, Decision, Held, Lane, Verdict};

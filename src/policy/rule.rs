@@ -1,6 +1,6 @@
 use serde::Deserialize;
 
-use super::decide::Facts;
+use super::decide::{Facts, OtherPatient};
 use super::load::Example;
 use super::{Action, Class};
 use crate::mail::AddressPattern;
@@ -58,6 +58,9 @@ pub struct Rule {
     pub level: Option<LevelName>,
     #[serde(default)]
     pub class: Option<Class>,
+    /// Only with `then = "hold"`: one sentence for the sender, who is asked whether the message was meant so.
+    #[serde(default)]
+    pub ask: Option<String>,
     /// Examples that must match; the file does not load without one.
     #[serde(default)]
     pub must_hit: Vec<Example>,
@@ -90,7 +93,7 @@ pub enum Condition {
     Always(bool),
     /// A person's identifier together with health, care or payment for care.
     Phi(bool),
-    /// The combination scored at least this much (0 to 100).
+    /// Person and health together scored at least this much (0 to 100), be it enough for PHI or not.
     PhiScoreAtLeast(u32),
     /// At least one of these kinds was found (`ssn`, `mbi`, `icd10`, ...).
     Found(Vec<String>),
@@ -110,6 +113,10 @@ pub enum Condition {
     RecipientsAtLeast(usize),
     /// Another recipient's address stands inside a part of the message.
     RecipientsInside(bool),
+    /// The recipient is a patient of the own list, and the message identifies another one of another household.
+    WrongPatient(bool),
+    /// As `wrong_patient`, with somebody of the recipient's own household.
+    HouseholdPatient(bool),
 }
 
 impl Condition {
@@ -122,7 +129,7 @@ impl Condition {
             Condition::Not(condition) => !condition.holds(facts),
             Condition::Always(always) => *always,
             Condition::Phi(wanted) => facts.message.phi_score.is_some() == *wanted,
-            Condition::PhiScoreAtLeast(least) => facts.message.phi_score.is_some_and(|score| score >= *least),
+            Condition::PhiScoreAtLeast(least) => facts.message.score >= *least,
             Condition::Found(kinds) => kinds.iter().any(|kind| facts.message.found.contains_key(kind.as_str())),
             Condition::Unreadable(wanted) => facts.message.unreadable.is_empty() != *wanted,
             Condition::LimitsExceeded(wanted) => facts.message.limits_exceeded == *wanted,
@@ -134,6 +141,8 @@ impl Condition {
                 .any(|domain| crate::mail::Domain::parse(domain).is_ok_and(|domain| facts.recipient.domain().is_within(&domain))),
             Condition::RecipientsAtLeast(least) => facts.message.recipients >= *least,
             Condition::RecipientsInside(wanted) => facts.message.recipients_inside == *wanted,
+            Condition::WrongPatient(wanted) => (facts.other_patient() == OtherPatient::Stranger) == *wanted,
+            Condition::HouseholdPatient(wanted) => (facts.other_patient() == OtherPatient::OfHousehold) == *wanted,
         }
     }
 
@@ -158,7 +167,9 @@ impl Condition {
             | Condition::SubjectContains(_)
             | Condition::RecipientDomain(_)
             | Condition::RecipientsAtLeast(_)
-            | Condition::RecipientsInside(_) => Vec::new(),
+            | Condition::RecipientsInside(_)
+            | Condition::WrongPatient(_)
+            | Condition::HouseholdPatient(_) => Vec::new(),
         }
     }
 
@@ -177,7 +188,9 @@ impl Condition {
             | Condition::ScannedPage(_)
             | Condition::SubjectContains(_)
             | Condition::RecipientsAtLeast(_)
-            | Condition::RecipientsInside(_) => Vec::new(),
+            | Condition::RecipientsInside(_)
+            | Condition::WrongPatient(_)
+            | Condition::HouseholdPatient(_) => Vec::new(),
         }
     }
 }

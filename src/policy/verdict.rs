@@ -80,8 +80,19 @@ pub struct Verdict {
     pub after_hold: Action,
     pub class: Class,
     pub audience: Audience,
+    /// Which rule holds it, if one does.
+    pub held_by: Option<Held>,
     /// Ids of the rules that matched, in the order of the files.
     pub rules: Vec<String>,
+}
+
+/// Why a copy waits for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The first of the rules that hold it.
+    pub rule: String,
+    /// What the sender is asked. A copy that was asked about and not released is refused, never put into the portal.
+    pub ask: Option<String>,
 }
 
 /// What was decided for a message.

@@ -112,6 +112,12 @@ pub struct CopyFacts {
     pub action: Action,
     pub class: Class,
     pub rules: Vec<String>,
+    /// The rule that holds the copy, if one does.
+    #[serde(default)]
+    pub held_by: Option<String>,
+    /// The sender was asked: without an answer the copy is refused, never put into the portal.
+    #[serde(default)]
+    pub is_asked: bool,
     pub notify: Notify,
     pub orcpt: Option<String>,
     pub ret: Option<Ret>,

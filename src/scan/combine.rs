@@ -15,7 +15,13 @@ use crate::message::PartPath;
 
 /// From this sum on, person and health belong together. A bare name and a plain health term need to stand near each other;
 /// a patient by label needs them in the same message only; a weak word never does with a bare name.
-pub(super) const PHI: i32 = 72;
+pub(super) const PHI: u32 = 72;
+
+/// What a score is told as at most.
+const SCORE_MAX: u32 = 100;
+
+/// More than a label says: the practice itself says that this is a patient.
+const OWN_PATIENT: i32 = 44;
 
 /// Most anchors and statements that are compared in one text; a register has thousands, and a few decide.
 const COMPARED_MAX: usize = 400;
@@ -75,6 +81,12 @@ impl Sheet {
 }
 
 impl Sheet {
+    /// Somebody of the practice's own list: as sure as an anchor gets.
+    pub(super) fn own_patient(&mut self, page: &Page<'_>, at: Range<usize>) {
+        let (sentence, line) = (page.sentence_at(at.start), page.line_at(at.start));
+        self.anchors.push(Anchor { at, sentence, line, strength: OWN_PATIENT, reason: Reason::OwnPatient });
+    }
+
     /// The anchors that speak for the text towards others: the strongest bare one and the strongest other one.
     fn spokesmen(&self) -> impl Iterator<Item = &Anchor> {
         let strongest =
@@ -317,7 +329,7 @@ fn value_follows(hits: &[Hit], at: usize) -> bool {
     hits.get(from..).unwrap_or_default().iter().take_while(|hit| hit.span.start <= at + 26).any(|hit| hit.kind == Kind::LabValue)
 }
 
-/// The strongest pair of a person and a statement in the message, if it is enough.
+/// The strongest pair of a person and a statement in the message; [`PHI`] says whether it is enough.
 pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option<Combination> {
     let mut best: Option<(i32, [Reason; 3])> = None;
     let mut take = |score: i32, reasons: [Reason; 3]| {
@@ -372,8 +384,8 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
             }
         }
     }
-    let (score, reasons) = best.filter(|(score, _)| *score >= PHI)?;
-    Some(Combination { score: score.unsigned_abs(), reasons: reasons.to_vec() })
+    let (score, reasons) = best.filter(|(score, _)| *score > 0)?;
+    Some(Combination { score: score.unsigned_abs().min(SCORE_MAX), reasons: reasons.to_vec() })
 }
 
 /// How a person and a statement in one text stand to each other.

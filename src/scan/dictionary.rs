@@ -2,6 +2,7 @@ use std::sync::OnceLock;
 
 use super::lexicon::{Hash, Lexicon, WordSet};
 use super::normal::normalise;
+use super::words::{OwnPattern, Words};
 
 /// Why a set of dictionaries was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +24,12 @@ macro_rules! cues {
         pub enum Cue { $($cue),* }
 
         impl Cue {
+            /// A bit of its own, for sets.
+            #[must_use]
+            pub(super) const fn bit(self) -> u64 {
+                1 << (self as u64)
+            }
+
             fn parse(name: &str) -> Option<Cue> {
                 match name { $($name => Some(Cue::$cue),)* _ => None }
             }
@@ -106,6 +113,8 @@ pub struct Scanner {
     hcpcs: WordSet,
     zips: WordSet,
     area_codes: WordSet,
+    /// What the practice looks for beside the detectors.
+    pub(super) patterns: Vec<OwnPattern>,
     version: String,
 }
 
@@ -216,8 +225,32 @@ impl Scanner {
             hcpcs: set("hcpcs_codes.tsv")?,
             zips: set("us_zip.tsv")?,
             area_codes: set("us_area_codes.tsv")?,
+            patterns: Vec::new(),
             version: version(files),
         })
+    }
+
+    /// As [`Scanner::load`], with a practice's own words.
+    ///
+    /// # Errors
+    /// As [`Scanner::load`].
+    pub fn load_with(files: &[(&str, &str)], words: &Words) -> Result<Scanner, LoadError> {
+        let mut all: Vec<(&str, &str)> = files.to_vec();
+        for (name, text) in words.rows() {
+            all.push((name, text));
+        }
+        let mut scanner = Scanner::load(&all)?;
+        scanner.patterns.clone_from(&words.patterns);
+        Ok(scanner)
+    }
+
+    /// Whether a word is plain English and nobody's name as far as the lists go, so that it may be shown.
+    #[must_use]
+    pub fn is_plain_word(&self, word: &str) -> bool {
+        let lower = word.to_ascii_lowercase();
+        self.english.value(&lower).is_some()
+            && self.first_names.value(&lower).is_none()
+            && self.last_names.value(&lower).is_none()
     }
 
     /// First 16 hexadecimal digits of the SHA-256 over all dictionaries in the order given.

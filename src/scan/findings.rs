@@ -30,6 +30,7 @@ macro_rules! kinds {
 
 kinds! {
     Name "name" Identifier,
+    OwnPatient "own_patient" Identifier,
     Provider "provider" Provider,
     Dob "dob" Identifier,
     Date "date" Other,
@@ -93,6 +94,8 @@ pub struct Finding {
     pub span: Range<usize>,
     /// 0 to 100: how sure the kind is.
     pub score: u8,
+    /// The same words were found before: counted once, however often a letter repeats them.
+    pub is_repeated: bool,
 }
 
 /// Why a person and a health statement were taken to belong together.
@@ -100,6 +103,8 @@ pub struct Finding {
 pub enum Reason {
     /// Named as the patient, member or insured.
     PatientLabel,
+    /// On the practice's own list of patients.
+    OwnPatient,
     /// A name with birth date, record number or the like beside it.
     NameWithIdentifier,
     /// A record or insurance number without a name.
@@ -132,6 +137,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::PatientLabel => "patient-label",
+            Reason::OwnPatient => "own-patient",
             Reason::NameWithIdentifier => "name-with-identifier",
             Reason::RecordNumber => "record-number",
             Reason::PersonNamed => "person-named",
@@ -158,11 +164,59 @@ pub struct Combination {
     pub reasons: Vec<Reason>,
 }
 
+/// A person of the practice's own list, recognised in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnPatient {
+    /// Number on the list; says nothing outside of it.
+    pub number: u32,
+    pub by: RecognisedBy,
+    pub text: usize,
+    pub span: Range<usize>,
+}
+
+/// What a patient of the own list was recognised by. A name alone is never enough: others bear it, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RecognisedBy {
+    /// Birth date with phone, e-mail or address.
+    BirthAndContact,
+    /// Name with phone, e-mail, address or an unmarked number.
+    NameAndContact,
+    NameAndBirth,
+    /// A record, member or social security number.
+    Number,
+}
+
+impl RecognisedBy {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RecognisedBy::BirthAndContact => "birth-date-and-contact",
+            RecognisedBy::NameAndContact => "name-and-contact",
+            RecognisedBy::NameAndBirth => "name-and-birth-date",
+            RecognisedBy::Number => "number",
+        }
+    }
+
+    pub(super) fn score(self) -> u8 {
+        match self {
+            RecognisedBy::BirthAndContact => 85,
+            RecognisedBy::NameAndContact => 92,
+            RecognisedBy::Number => 95,
+            RecognisedBy::NameAndBirth => 99,
+        }
+    }
+}
+
 /// What a message shows. Holds kinds, places and scores, never text.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     pub hits: Vec<Finding>,
+    /// The best combination, if it is enough.
     pub phi: Option<Combination>,
+    /// The best combination, enough or not.
+    pub nearest: Option<Combination>,
+    /// Patients of the own list, each once in a text.
+    pub patients: Vec<OwnPatient>,
     pub unreadable: Vec<Unreadable>,
     pub images: Vec<Image>,
     pub limits_exceeded: bool,

@@ -14,18 +14,23 @@ mod findings;
 mod identifier;
 mod lexicon;
 mod normal;
+mod own_patient;
 mod page;
 mod person;
+mod words;
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::ops::Range;
 
 pub use dictionary::{Cue, LoadError, Meaning, Scanner};
-pub use findings::{Combination, Finding, Findings, Kind, Leg, Reason};
+pub use findings::{Combination, Finding, Findings, Kind, Leg, OwnPatient, Reason, RecognisedBy};
 pub use lexicon::{NO_VALUE, WordSet};
+pub use words::{Words, WordsError, WordsFile};
 
 use crate::extract::{Extracted, HeaderField, Place};
 use crate::message::Message;
+use crate::patients::Patients;
 use combine::{Circumstances, Sheet};
 use identifier::Hit;
 use page::{Page, Shape, Zone};
@@ -37,6 +42,12 @@ const FINDINGS_MAX: usize = 50_000;
 /// One pass over all texts. Pure.
 #[must_use]
 pub fn scan(scanner: &Scanner, message: &Message, extracted: &Extracted) -> Findings {
+    scan_with(scanner, None, message, extracted)
+}
+
+/// As [`scan`], with the practice's own patients.
+#[must_use]
+pub fn scan_with(scanner: &Scanner, patients: Option<&Patients>, message: &Message, extracted: &Extracted) -> Findings {
     let mut findings = Findings {
         unreadable: extracted.unreadable.clone(),
         images: extracted.images.clone(),
@@ -47,14 +58,23 @@ pub fn scan(scanner: &Scanner, message: &Message, extracted: &Extracted) -> Find
     let mut read: Vec<(Page<'_>, Vec<Person>, Vec<Hit>)> = normals
         .iter()
         .map(|normal| {
-            let page = Page::of(&normal.text, scanner);
+            let mut page = Page::of(&normal.text, scanner);
+            leave_out_allowed(&mut page);
             let persons = person::find(&page, scanner);
-            let hits = identifier::find(&page, scanner);
+            let mut hits = identifier::find(&page, scanner);
+            words::find(&scanner.patterns, &page, &mut hits);
             (page, persons, hits)
         })
         .collect();
     settle_roles(message, extracted, &mut read);
     let circumstances = circumstances(message, &read);
+    let is_address = |index: usize| {
+        extracted.texts.get(index).is_some_and(|text| {
+            matches!(text.place, Place::Header(_, HeaderField::From | HeaderField::To | HeaderField::Cc | HeaderField::Other))
+        })
+    };
+    findings.patients = patients.map(|patients| own_patient::find(patients, &read, is_address)).unwrap_or_default();
+    let mut seen = HashSet::new();
     let mut sheets = Vec::new();
     for (index, (page, persons, hits)) in read.iter_mut().enumerate() {
         let (Some(normal), Some(text)) = (normals.get(index), extracted.texts.get(index)) else { continue };
@@ -65,16 +85,34 @@ pub fn scan(scanner: &Scanner, message: &Message, extracted: &Extracted) -> Find
         persons
             .retain(|person| !page.cues_in(person.span.clone()).any(|hit| hit.cue == Cue::Allow && hit.end >= person.span.end));
         hits.retain(|hit| !page.cues_in(hit.span.clone()).any(|cue| cue.cue == Cue::Allow));
-        report(&mut findings, index, page, persons, hits, normal, scanner);
-        let is_address =
-            matches!(text.place, Place::Header(_, HeaderField::From | HeaderField::To | HeaderField::Cc | HeaderField::Other));
-        if !is_address {
-            sheets.push(Sheet::of(text.place.clone(), page, persons, hits));
+        report(&mut findings, index, page, persons, hits, normal, scanner, &mut seen);
+        let mut sheet = Sheet::of(text.place.clone(), page, persons, hits);
+        for patient in findings.patients.iter_mut().filter(|patient| patient.text == index) {
+            sheet.own_patient(page, patient.span.clone());
+            patient.span = normal.original(&patient.span);
+            let (kind, score) = (Kind::OwnPatient, patient.by.score());
+            let is_repeated = !seen.insert((kind, u64::from(patient.number)));
+            findings.hits.push(Finding { kind, text: index, span: patient.span.clone(), score, is_repeated });
+        }
+        if !is_address(index) {
+            sheets.push(sheet);
         }
     }
-    findings.phi = combine::combine(&sheets, &circumstances);
+    findings.nearest = combine::combine(&sheets, &circumstances);
+    findings.phi = findings.nearest.clone().filter(|nearest| nearest.score >= combine::PHI);
     findings.hits.truncate(FINDINGS_MAX);
     findings
+}
+
+/// Health terms inside of what a practice allows, such as its own name, say nothing about anybody.
+fn leave_out_allowed(page: &mut Page<'_>) {
+    let allowed: Vec<Range<usize>> = page.cues.iter().filter(|hit| hit.cue == Cue::Allow).map(|hit| hit.start..hit.end).collect();
+    if !allowed.is_empty() {
+        page.terms.retain(|term| {
+            let behind = allowed.partition_point(|span| span.start <= term.start);
+            !allowed.get(..behind).unwrap_or_default().iter().rev().take(8).any(|span| span.end >= term.end)
+        });
+    }
 }
 
 /// A person who is the sender or a provider at one place is it at the others, unless named as the patient there.
@@ -161,7 +199,17 @@ fn circumstances(message: &Message, read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) 
     Circumstances { personal_reader, is_bulk }
 }
 
+/// What an identical finding has in common: its kind and its words, whatever their case and white space.
+fn words_of(kind: Kind, text: &str) -> (Kind, u64) {
+    let mut hasher = DefaultHasher::new();
+    for word in text.split_ascii_whitespace() {
+        word.to_ascii_lowercase().hash(&mut hasher);
+    }
+    (kind, hasher.finish())
+}
+
 /// Writes down what was found in one text.
+#[allow(clippy::too_many_arguments)]
 fn report(
     findings: &mut Findings,
     text: usize,
@@ -170,9 +218,12 @@ fn report(
     hits: &[Hit],
     normal: &normal::Normal<'_>,
     scanner: &Scanner,
+    seen: &mut HashSet<(Kind, u64)>,
 ) {
-    let mut add =
-        |kind, span: &Range<usize>, score| findings.hits.push(Finding { kind, text, span: normal.original(span), score });
+    let mut add = |kind, span: &Range<usize>, score| {
+        let is_repeated = !seen.insert(words_of(kind, page.slice(span.clone())));
+        findings.hits.push(Finding { kind, text, span: normal.original(span), score, is_repeated });
+    };
     for person in persons {
         let kind = if matches!(person.role, Role::Provider | Role::Sender) { Kind::Provider } else { Kind::Name };
         add(kind, &person.span, person.score);

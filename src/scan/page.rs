@@ -78,15 +78,65 @@ pub struct Page<'a> {
     pub lines: Vec<Line>,
     /// Where sentences begin.
     pub sentences: Vec<usize>,
+    line_places: Places,
+    sentence_places: Places,
+    cue_places: Places,
+    term_ends: Places,
+}
+
+/// Where in a sorted list the entries of each stretch of text begin, so that a place is found by looking at its few
+/// neighbours and not by a search through all: a page is asked for places far more often than it has entries.
+#[derive(Default)]
+struct Places(Vec<u32>);
+
+/// Bytes of text, as a power of two, that share an entry.
+const STRETCH_BITS: usize = 6;
+
+impl Places {
+    fn of(places: impl Iterator<Item = usize>, length: usize) -> Places {
+        let mut firsts = Vec::with_capacity((length >> STRETCH_BITS) + 3);
+        let mut count = 0u32;
+        for place in places {
+            while firsts.len() <= place >> STRETCH_BITS {
+                firsts.push(count);
+            }
+            count = count.saturating_add(1);
+        }
+        firsts.push(count);
+        Places(firsts)
+    }
+
+    /// How many of `items` the condition is true for; it must be so for all before `at`, for none behind it.
+    #[inline]
+    fn count<T>(&self, items: &[T], at: usize, is_before: impl FnMut(&T) -> bool) -> usize {
+        let stretch = at >> STRETCH_BITS;
+        let from = self.0.get(stretch).map_or(items.len(), |first| *first as usize);
+        let to = self.0.get(stretch + 1).map_or(items.len(), |first| *first as usize);
+        from + items.get(from..to).unwrap_or_default().partition_point(is_before)
+    }
 }
 
 impl<'a> Page<'a> {
     #[must_use]
     pub fn of(text: &'a str, scanner: &Scanner) -> Page<'a> {
-        let mut page =
-            Page { text, words: words(text), terms: Vec::new(), cues: Vec::new(), lines: lines(text), sentences: Vec::new() };
+        let lines = lines(text);
+        let mut page = Page {
+            text,
+            words: words(text),
+            terms: Vec::new(),
+            cues: Vec::new(),
+            line_places: Places::of(lines.iter().map(|line| line.start), text.len()),
+            lines,
+            sentences: Vec::new(),
+            sentence_places: Places::default(),
+            cue_places: Places::default(),
+            term_ends: Places::default(),
+        };
         page.find_terms(scanner);
+        page.cue_places = Places::of(page.cues.iter().map(|cue| cue.start), text.len());
+        page.term_ends = Places::of(page.terms.iter().map(|term| term.end), text.len());
         page.sentences = page.find_sentences();
+        page.sentence_places = Places::of(page.sentences.iter().copied(), text.len());
         page.find_tables();
         page.find_footers();
         page.find_signatures(scanner);
@@ -107,7 +157,7 @@ impl<'a> Page<'a> {
     /// Index of the line that holds a place.
     #[must_use]
     pub fn line_at(&self, at: usize) -> usize {
-        self.lines.partition_point(|line| line.start <= at).saturating_sub(1)
+        self.line_places.count(&self.lines, at, |line| line.start <= at).saturating_sub(1)
     }
 
     #[must_use]
@@ -118,7 +168,7 @@ impl<'a> Page<'a> {
     /// Number of the sentence that holds a place.
     #[must_use]
     pub fn sentence_at(&self, at: usize) -> usize {
-        self.sentences.partition_point(|start| *start <= at).saturating_sub(1)
+        self.sentence_places.count(&self.sentences, at, |start| *start <= at).saturating_sub(1)
     }
 
     #[must_use]
@@ -129,13 +179,13 @@ impl<'a> Page<'a> {
 
     /// Health terms that overlap a span.
     pub fn terms_in(&self, span: Range<usize>) -> impl Iterator<Item = &Term> {
-        let from = self.terms.partition_point(|term| term.end <= span.start);
+        let from = self.term_ends.count(&self.terms, span.start, |term| term.end <= span.start);
         self.terms.get(from..).unwrap_or_default().iter().take_while(move |term| term.start < span.end)
     }
 
     /// Cues that begin inside a span.
     pub fn cues_in(&self, span: Range<usize>) -> impl Iterator<Item = &CueHit> {
-        let from = self.cues.partition_point(|cue| cue.start < span.start);
+        let from = self.cue_places.count(&self.cues, span.start, |cue| cue.start < span.start);
         self.cues.get(from..).unwrap_or_default().iter().take_while(move |cue| cue.start < span.end)
     }
 
@@ -168,6 +218,19 @@ impl<'a> Page<'a> {
             }
         }
         best.map(|(span, cues)| (cues, at - span.end))
+    }
+
+    /// The cues that stand in a span or in a column header above any place of it, as [`Cue::bit`]s: none says no.
+    #[must_use]
+    pub fn cue_bits(&self, before: usize, span: Range<usize>) -> u64 {
+        let own = self.cues_in(span.start.saturating_sub(before)..span.end).fold(0, |bits, hit| bits | hit.cue.bit());
+        let lines = self.lines.get(self.line_at(span.start)..).unwrap_or_default();
+        let headers = lines.iter().take_while(|line| line.start < span.end).filter_map(|line| line.header);
+        headers.fold(own, |bits, header| {
+            self.lines
+                .get(header)
+                .map_or(bits, |line| self.cues_in(line.start..line.end).fold(bits, |bits, hit| bits | hit.cue.bit()))
+        })
     }
 
     /// Cues of the column header above a place in a table.

@@ -144,3 +144,87 @@ fn an_allow_entry_hides_own_staff_and_numbers() {
     let findings = scan(&scanner, &message, &extracted);
     assert!(findings.phi.is_none() && !findings.has(Kind::Name) && !findings.has(Kind::Phone));
 }
+
+// --- own patients ----------------------------------------------------------------------------------------------------
+
+/// A list with an unkeyed hash: what counts here is who is recognised.
+fn list(csv: &str) -> crate::patients::Patients {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let hasher = std::sync::Arc::new(|field: crate::patients::Field, form: &str| {
+        let mut hasher = DefaultHasher::new();
+        (field, form).hash(&mut hasher);
+        hasher.finish()
+    });
+    let mut builder = crate::patients::Builder::new(hasher);
+    crate::patients::read(csv).unwrap().rows.iter().for_each(|row| builder.add(row));
+    builder.finish(crate::mail::Timestamp(0))
+}
+
+fn with_list(patients: &crate::patients::Patients, body: &str) -> Findings {
+    let text = format!("From: desk@practice.example\r\nTo: someone@elsewhere.example\r\nSubject: x\r\n\r\n{body}\r\n");
+    let message = crate::message::parse(crate::secret::Plaintext::new(text.into_bytes()));
+    let extracted = crate::extract::read(&message, &crate::extract::InProcess, crate::extract::Fuel::default());
+    scan_with(Scanner::shared(), Some(patients), &message, &extracted)
+}
+
+#[test]
+fn own_patients_are_recognised_however_they_are_written() {
+    let patients = list(
+        "last,first,dob,mrn,member id,ssn,phone,email,address\n\
+         Xiangyu,Qorvelle,04/12/1961,00482913,XJK204859913,405-19-0261,804-555-0142,qorvelle@mail.example,12 Maple St\n\
+         Baker,Anna,1970-05-06,55661,,,,,\n",
+    );
+    for (body, expected) in [
+        ("Qorvelle Xiangyu, born April 12, 1961", Some(RecognisedBy::NameAndBirth)),
+        ("XIANGYU, QORVELLE M.  DOB 4/12/61", Some(RecognisedBy::NameAndBirth)),
+        ("qorvelle xiangyu (12 Apr 1961)", Some(RecognisedBy::NameAndBirth)),
+        ("the chart 482913 is closed", Some(RecognisedBy::Number)),
+        ("member ID XJK-204859913", Some(RecognisedBy::Number)),
+        ("SSN 405 19 0261", Some(RecognisedBy::Number)),
+        ("call Qorvelle Xiangyu at (804) 555-0142", Some(RecognisedBy::NameAndContact)),
+        ("Qorvelle Xiangyu, 12 Maple Street", Some(RecognisedBy::NameAndContact)),
+        ("born 04/12/1961, call 804.555.0142", Some(RecognisedBy::BirthAndContact)),
+        // A name is not enough, nor a day, nor a phone, nor a number that anybody may have.
+        ("Qorvelle Xiangyu sends regards", None),
+        ("on 04/12/1961", None),
+        ("call (804) 555-0142", None),
+        ("room 55661", None),
+        ("Anna Baker, born 04/12/1961", None),
+        ("Anna Baker has MRN: 55661", Some(RecognisedBy::Number)),
+        ("Qorvelle Baker, born April 12, 1961", None),
+    ] {
+        let found = with_list(&patients, body);
+        assert_eq!(found.patients.first().map(|patient| patient.by), expected, "{body}");
+    }
+}
+
+#[test]
+fn an_own_patient_raises_the_score_and_repeats_count_once() {
+    let patients = list("last,first,dob\nXiangyu,Qorvelle,04/12/1961\n");
+    let body = "Qorvelle Xiangyu, born April 12, 1961, has diabetes. Qorvelle Xiangyu has diabetes.";
+    let known = with_list(&patients, body);
+    let unknown = with_list(&list("mrn\n99887766\n"), body);
+    let score = |findings: &Findings| findings.nearest.as_ref().map_or(0, |nearest| nearest.score);
+    assert!(known.phi.is_some() && known.phi.as_ref().unwrap().reasons.contains(&Reason::OwnPatient), "{:?}", known.phi);
+    assert!(score(&known) > score(&unknown) || score(&unknown) == 100, "{:?}", unknown.nearest);
+    let diabetes: Vec<bool> = known.hits.iter().filter(|hit| hit.kind == Kind::Diagnosis).map(|hit| hit.is_repeated).collect();
+    assert_eq!(diabetes, [false, true]);
+    assert_eq!(known.hits.iter().filter(|hit| hit.kind == Kind::OwnPatient).count(), 1);
+}
+
+#[test]
+fn own_words_find_and_allow() {
+    let text = "version = \"1\"\nowner = \"a\"\n[[pattern]]\nkind = \"mrn\"\npattern = '\\bQQ\\d{3}\\b'\nhits = [\"QQ123\"]\nmisses = [\"QQ12\"]\n[[allow]]\nwords = [\"(804) 555-0100\", \"Heart Failure House\"]\n";
+    let words = Words::load(&[("a.toml".into(), text.into())]).unwrap();
+    let shipped: Vec<(&str, &str)> = Scanner::shipped().collect();
+    let scanner = Scanner::load_with(&shipped, &words).unwrap();
+    let body = "QQ123 at Heart Failure House, phone 804.555.0100";
+    let text = format!("From: desk@practice.example\r\nSubject: x\r\n\r\n{body}\r\n");
+    let message = crate::message::parse(crate::secret::Plaintext::new(text.into_bytes()));
+    let extracted = crate::extract::read(&message, &crate::extract::InProcess, crate::extract::Fuel::default());
+    let found = |scanner: &Scanner, kind| scan(scanner, &message, &extracted).has(kind);
+    let shared = Scanner::shared();
+    assert!(found(&scanner, Kind::Mrn) && !found(shared, Kind::Mrn));
+    assert!(found(shared, Kind::Phone) && !found(&scanner, Kind::Phone));
+    assert!(found(shared, Kind::Diagnosis) && !found(&scanner, Kind::Diagnosis));
+}

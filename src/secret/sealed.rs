@@ -70,6 +70,7 @@ pub enum Role {
     Slip,
     Record,
     Cache,
+    Patients,
     Authority,
 }
 
@@ -86,6 +87,7 @@ impl Role {
             Role::Slip => 8,
             Role::Record => 9,
             Role::Cache => 10,
+            Role::Patients => 20,
             Role::Authority => 11,
         }
     }

@@ -10,11 +10,12 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::access;
 use super::check::Checker;
-use super::{admin_api, partners, proof};
+use super::{admin_api, partners, patients, proof};
 use crate::audit;
 use crate::config::Settings;
 use crate::deliver;
 use crate::mail::{CopyId, Domain, Mailbox, QueueId, Timestamp};
+use crate::pipeline::OwnPatients;
 use crate::queue::{CopyFacts, CopyState, pack};
 use crate::secret::Role;
 use crate::store::{self, Commit, CopyRow, ParcelRow, Settle, TokenRow};
@@ -24,8 +25,8 @@ use crate::vault::Vault;
 
 /// Name of the socket inside the data folder (mode 0600).
 pub const SOCKET: &str = "control.sock";
-/// Longest request line in bytes.
-const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+/// Longest request line in bytes: a list of a few hundred thousand patients. Only the folder's owner gets here.
+const REQUEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Rows that one listing shows.
 const ROWS_MAX: usize = 10_000;
 /// When a listing of the queue was last recorded.
@@ -87,6 +88,13 @@ pub enum Request {
     UserRevoke {
         name: String,
     },
+    /// The practice's own patients, as its program exports them.
+    PatientsImport {
+        csv: String,
+        dry_run: bool,
+    },
+    PatientsStatus,
+    PatientsForget,
     /// A key and a client certificate of the built-in authority, for a server that relays.
     CertIssue {
         name: String,
@@ -134,6 +142,8 @@ pub struct Parts {
     pub settings: Arc<Settings>,
     /// Sends reports about TLS; empty while the gateway starts, and where they are off.
     pub reports: Arc<OnceLock<Arc<Reporter>>>,
+    /// The list of own patients in force.
+    pub patients: Arc<OwnPatients>,
 }
 
 /// Answers one request.
@@ -161,6 +171,13 @@ async fn respond(parts: &Parts, request: Request, now: Timestamp) -> Result<Answ
             true => Ok(Answer::Text(format!("{name} is revoked"))),
             false => Err(format!("there is no token `{name}`; `wardpost token list` shows all")),
         },
+        Request::PatientsImport { csv, dry_run } => {
+            let parts = parts.clone();
+            let work = move || patients::import(&parts, &csv, dry_run, now);
+            tokio::task::spawn_blocking(work).await.map_err(text)?.map(Answer::Text)
+        }
+        Request::PatientsStatus => Ok(Answer::Rows(vec![patients::status(parts, now)?])),
+        Request::PatientsForget => patients::forget(parts).map(Answer::Text),
         Request::UserAdd { name, send_as, bound_address } => access::user_add(parts, name, send_as, bound_address, now).await,
         Request::UserList => access::user_list(parts).await,
         Request::UserRevoke { name } => access::user_revoke(parts, &name, now).await,
@@ -291,7 +308,7 @@ fn copy_row(parts: &Parts, row: &CopyRow) -> serde_json::Value {
         "changed_at": row.changed_at.to_string(),
         "attempts": row.attempts,
         "next_at": next_at,
-        "reason": row.last_reason,
+        "reason": row.last_reason.clone().or_else(|| facts.filter(|_| row.copy.state == CopyState::Held)?.held_by),
     })
 }
 
@@ -339,8 +356,13 @@ async fn release(parts: &Parts, copy: &str, refuse: bool, reason: &str, now: Tim
     record.action = Some(if refuse { "refuse" } else { "release" }.into());
     record.sealed = Some(seal_fields(&parts.vault, &id.to_string(), &serde_json::json!({ "reason": reason })));
     commit.records.push(record);
+    let is_told = !commit.copies.is_empty();
     parts.store.commit(commit).await.map_err(text)?;
-    Ok(Answer::Text(if refuse { "refused; the sender is told".into() } else { "released".into() }))
+    Ok(Answer::Text(match (refuse, is_told) {
+        (true, true) => "refused; the sender is told".into(),
+        (true, false) => "refused; no mail tells the sender (no [[route]] leads there, or none was wanted): tell them".into(),
+        (false, _) => "released".into(),
+    }))
 }
 
 /// Seals fields of a record that name people or texts.

@@ -9,13 +9,14 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{Parts, continuity, now};
 use crate::audit::{Event, Record};
 use crate::config::files;
-use crate::deliver::{OpenCopy, Parcels, PortalError};
+use crate::deliver::{self, OpenCopy, Parcels, PortalError};
 use crate::escrow;
 use crate::mail::{ParcelId, Timestamp};
 use crate::observe::{self, metrics};
 use crate::portal::Incident;
 use crate::smtp_in::Issued;
 use crate::store::{self, Commit, ParcelChange};
+use crate::transport::Reason;
 
 /// Gauges are as fresh as this.
 const GAUGES_EVERY: Duration = Duration::from_secs(5);
@@ -102,13 +103,21 @@ async fn look_at_certificates(parts: &Parts, now: Timestamp) {
     }
 }
 
-/// A message that nobody released in time goes to the portal, never out.
+/// A message that nobody released in time goes to the portal, never out; one that its sender was asked about is refused.
 async fn end_holds(parts: &Parts, parcels: &Parcels) {
     let limit = i64::try_from(parts.settings.release_hold_after.as_millis()).unwrap_or(i64::MAX);
     let now = now();
     let Ok(rows) = parts.store.held_since(now.plus_ms(limit.saturating_neg()), SWEEP_MAX).await else { return };
     for row in &rows {
         let Ok(open) = OpenCopy::of(&parts.vault, row) else { continue };
+        if open.facts.is_asked {
+            // Nobody said that it was meant so: the portal would show it to the very recipient it was held for.
+            let commit = deliver::refuse(&parts.vault, &parts.settings.deliver, row, Reason::RefusedByRule, now);
+            match parts.store.commit(commit).await {
+                Ok(()) | Err(store::Error::Conflict) => continue,
+                Err(_) => return,
+            }
+        }
         let Ok(Some(body)) = parts.store.body(row.copy.body).await else { continue };
         if let Err(error) = parcels.to_portal(row, &open, body, escrow::Why::Policy, now).await {
             observe::log(&observe::Event::SettingsNote {

@@ -2,7 +2,7 @@
 //!
 //! Must not be here: decisions. What a room can do by itself stays in the room.
 //!
-//! Reading order: this file → `start` → `tasks` → `continuity` → `rules` → `dkim` → `housekeeping` → `canary`, `resolver` →
+//! Reading order: this file → `start` → `tasks` → `continuity` → `rules` → `dkim` → `housekeeping` → `patients` → `canary`, `resolver` →
 //! `control` → `access` → `check` → `partners` → `proof` → `admin_api`.
 
 mod access;
@@ -15,6 +15,7 @@ mod dkim;
 mod housekeeping;
 mod observation;
 mod partners;
+mod patients;
 mod proof;
 mod resolver;
 mod rules;
@@ -31,6 +32,7 @@ pub use continuity::{accept_restored, kept_head};
 pub use control::{Answer, Parts, Request, SOCKET, answer};
 pub use dkim::{Published, name as dkim_name, published};
 pub use partners::Review;
+pub use patients::kept_patients;
 pub use rules::{examine, load_rules, scanner};
 pub use start::{DEMO_MARK, Source, first_domains, refuse_demo_folder, start, start_meant, start_with};
 
@@ -226,7 +228,8 @@ pub async fn ask(config: Option<&Path>, request: Request) -> Result<Answer, Fail
             Err(_) => tries += 1,
         }
     };
-    let parts = Parts { store: store.clone(), vault, settings: Arc::new(settings), reports: Arc::default() };
+    let parts =
+        Parts { store: store.clone(), vault, settings: Arc::new(settings), reports: Arc::default(), patients: Arc::default() };
     if matches!(request, Request::TlsrptShow | Request::TlsrptSend { .. })
         && let Some(tlsrpt) = parts.settings.tlsrpt.clone()
     {

@@ -3,24 +3,26 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::{Failure, patients};
 use crate::config::Settings;
 use crate::extract;
 use crate::mail::{Envelope, ForwardPath, MailParams, Mailbox, RcptParams, ReversePath};
 use crate::message;
 use crate::pipeline;
 use crate::policy::{self, Example, ExampleAttachment, LoadError, Made, MessageFacts, Policy};
-use crate::scan::{self, Scanner};
+use crate::scan::{self, Scanner, Words};
 use crate::secret::Plaintext;
 
-/// The built-in dictionaries and the practice's own, whose rows add up.
+/// The built-in dictionaries, the practice's own, and its own words; rows add up.
 ///
 /// # Errors
-/// With dictionary and line.
-pub fn scanner(own: &[(String, String)]) -> Result<Arc<Scanner>, scan::LoadError> {
+/// With file, line and reason.
+pub fn scanner(settings: &Settings) -> Result<Arc<Scanner>, Failure> {
+    let words = Words::load(&settings.words)?;
     let mut files: Vec<(&str, &str)> = Scanner::shipped().collect();
     // A dictionary is known by its file name; its folder does not matter.
-    files.extend(own.iter().map(|(name, text)| (name.rsplit('/').next().unwrap_or(name), text.as_str())));
-    Scanner::load(&files).map(Arc::new)
+    files.extend(settings.dictionaries.iter().map(|(name, text)| (name.rsplit('/').next().unwrap_or(name), text.as_str())));
+    Ok(Scanner::load_with(&files, &words).map(Arc::new)?)
 }
 
 /// Loads the rule files and runs their examples.
@@ -39,7 +41,7 @@ pub fn load_rules(settings: &Settings, scanner: &Scanner) -> Result<Policy, Load
 /// the program, whose scanner is part of the decision.
 fn version(settings: &Settings) -> String {
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    for (name, text) in settings.policies.iter().chain(&settings.dictionaries) {
+    for (name, text) in settings.policies.iter().chain(&settings.dictionaries).chain(&settings.words) {
         for part in [name, text] {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part.as_bytes());
@@ -68,8 +70,13 @@ pub fn examine(scanner: &Scanner, example: &Example) -> Result<MessageFacts, Str
     let envelope = Envelope { from: ReversePath::Null, params: MailParams::default(), to: recipients };
     let message = message::parse(Plaintext::new(written(example, to)?));
     let text = extract::read(&message, &extract::InProcess, extract::Fuel::default());
-    let findings = scan::scan(scanner, &message, &text);
-    Ok(pipeline::facts(&message, &text, &findings, &envelope))
+    let patients = patients::of_example(&example.patients)?;
+    let findings = scan::scan_with(scanner, patients.as_ref(), &message, &text);
+    let mut facts = pipeline::facts(&message, &text, &findings, &envelope);
+    if let Some(patients) = &patients {
+        facts.other_patient = pipeline::other_patients(patients, &findings, &envelope, |_| false);
+    }
+    Ok(facts)
 }
 
 fn written(example: &Example, to: &str) -> Result<Vec<u8>, String> {

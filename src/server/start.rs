@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use super::tasks::{Broken, Tasks};
 use super::{
     Failure, Parts, Running, access, admin_api, canary, continuity, control, dkim, housekeeping, now, observation, partners,
-    resolver, rules,
+    patients, resolver, rules,
 };
 use crate::config::{DkimKey, Ocr, Settings, files, throwaway};
-use crate::deliver::{Deliver, Tally};
+use crate::deliver::{self, Deliver, Tally};
 use crate::lookup::Lookup;
 use crate::observe::{self, Event};
 use crate::pipeline::{Gate, Signers, Warm};
@@ -102,7 +102,14 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let first = access::first_credential(&first_domains(&settings), &store, &vault, now()).await?;
     let (stop, stopped) = watch::channel(false);
     let settings = Arc::new(settings);
-    let parts = Parts { store: store.clone(), vault: vault.clone(), settings: settings.clone(), reports: Arc::default() };
+    let parts = Parts {
+        store: store.clone(),
+        vault: vault.clone(),
+        settings: settings.clone(),
+        reports: Arc::default(),
+        patients: Arc::default(),
+    };
+    patients::start(&parts);
     // Before the listeners: who sees a listener may give commands.
     control::listen(parts.clone(), &settings.store.folder, stopped.clone()).await?;
     if settings.deliver.portal.notice_address.is_none() && settings.is_configured {
@@ -116,7 +123,10 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let ocr = readers.ocr.or_else(|| if settings.ocr == Ocr::Auto { sandbox::tesseract() } else { None });
     let attachments = Box::new(attachment_readers(sandbox::Settings { ocr, ..readers })?);
     let warm = Warm { first: deliver.warm(Lane::First), bulk: deliver.warm(Lane::Bulk) };
-    let gate = Arc::new(Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(warm)));
+    let gate = Gate::new(settings.gate.clone(), vault.clone(), store.clone(), attachments, Some(warm));
+    let (asking, keys) = (settings.clone(), vault.clone());
+    let letter = move |row: &store::CopyRow, ask: &str| deliver::ask_sender(&keys, &asking.deliver, row, ask);
+    let gate = Arc::new(gate.with(parts.patients.clone(), Box::new(letter)));
 
     let (broken_sender, broken) = watch::channel(None);
     let broken_sender = Arc::new(broken_sender);
@@ -326,7 +336,7 @@ pub fn first_domains(settings: &Settings) -> Vec<String> {
 async fn make_ready(gate: Arc<Gate>, parts: Parts, lookup: Arc<Lookup>, ready: watch::Sender<bool>, broken: Broken) {
     let loading = parts.settings.clone();
     let loaded = tokio::task::spawn_blocking(move || {
-        let scanner = rules::scanner(&loading.dictionaries)?;
+        let scanner = rules::scanner(&loading)?;
         let policy = rules::load_rules(&loading, &scanner)?;
         Ok::<_, Failure>((scanner, policy))
     });
@@ -378,7 +388,7 @@ impl Reload {
         let admin = settings.admin.as_ref().and_then(|admin| admin.certificate.as_ref());
         let admin = admin.map(|(chain, key)| portal_config(chain, key)).transpose()?;
         let (settings, scanner, policy) = tokio::task::spawn_blocking(move || {
-            let scanner = rules::scanner(&settings.dictionaries)?;
+            let scanner = rules::scanner(&settings)?;
             let policy = rules::load_rules(&settings, &scanner)?;
             Ok::<_, Failure>((settings, scanner, policy))
         })

@@ -13,7 +13,7 @@ use super::certificate::{Pinned, Shown};
 use super::guard::{Accounts, Login};
 use super::inbox::Inbox;
 use super::input::{Input, Pace};
-use super::listener::Gate;
+use super::listener::{Gate, Standing};
 use super::network::{Caller, Network, Quota};
 use super::refusal::{reply_for, reply_to_content};
 use super::session::{Next, Session, Step};
@@ -81,10 +81,10 @@ enum Pause {
 /// Speaks with one client until one of both ends it.
 pub(super) async fn serve_client<S, D, A>(
     gate: &Gate<D, A>,
+    standing: &Standing,
     mut stream: S,
     peer: IpAddr,
-    kind: ListenerKind,
-    fence: Option<&Legacy>,
+    (kind, fence): (ListenerKind, Option<&Legacy>),
     stop: watch::Receiver<bool>,
 ) -> End
 where
@@ -92,7 +92,7 @@ where
     D: Door,
     A: Accounts,
 {
-    let mut connection = Connection::new(gate, peer, kind, fence, stop);
+    let mut connection = Connection::new(gate, standing, peer, (kind, fence), stop);
     if kind != ListenerKind::Submissions {
         connection.say(connection.session.greeting());
         match connection.dialogue(&mut stream).await {
@@ -128,6 +128,7 @@ where
 
 struct Connection<'g, D, A> {
     gate: &'g Gate<D, A>,
+    standing: &'g Standing,
     settings: Arc<Settings>,
     peer: IpAddr,
     kind: ListenerKind,
@@ -145,9 +146,9 @@ struct Connection<'g, D, A> {
 impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
     fn new(
         gate: &'g Gate<D, A>,
+        standing: &'g Standing,
         peer: IpAddr,
-        kind: ListenerKind,
-        fence: Option<&Legacy>,
+        (kind, fence): (ListenerKind, Option<&Legacy>),
         stop: watch::Receiver<bool>,
     ) -> Connection<'g, D, A> {
         let settings = gate.settings();
@@ -159,6 +160,7 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
         let ends_at = Instant::now() + settings.limits.session;
         Connection {
             gate,
+            standing,
             settings,
             peer,
             kind,
@@ -191,6 +193,7 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
             log(&Event::CertificateExpires { name: name.clone(), days });
         }
         self.gate.guard.note_use(name, now(), self.peer).await;
+        self.gate.welcome(self.standing, self.peer);
         self.session.certified(caller);
     }
 
@@ -210,6 +213,11 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
             }
             let _ = self.session.finish();
             return Some(quota_used_up());
+        }
+        // Said before the content is on its way (RFC 1870, section 6.1), not after the client has sent all of it.
+        if !self.gate.door.has_space(self.session.declared_bytes().unwrap_or(0)) {
+            let _ = self.session.finish();
+            return Some(reply_for(&Refused::DiskFull));
         }
         None
     }
@@ -448,6 +456,7 @@ impl<'g, D: Door, A: Accounts> Connection<'g, D, A> {
         let name = credentials.name.clone();
         let answer = match self.gate.guard.check(credentials, self.peer).await {
             Login::Welcome(user) => {
+                self.gate.welcome(self.standing, self.peer);
                 self.gate.guard.note_use(&name, now(), self.peer).await;
                 self.session.authenticated(Caller::of(user, Quota::default()))
             }

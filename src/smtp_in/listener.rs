@@ -1,7 +1,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::connection::serve_client;
 use super::guard::{Accounts, Guard};
-use super::network::{Legacy, Quota, source_of};
+use super::network::{Legacy, Network, Quota, source_of};
+use super::sources::Sources;
 use super::{ListenerKind, Settings, TlsAcceptorSource};
 use crate::observe::{Event, log, metrics};
 use crate::pipeline::Door;
@@ -31,7 +32,9 @@ pub struct Gate<D, A> {
     pub(super) guard: Guard<A>,
     pub(super) memory: Arc<Semaphore>,
     open: AtomicUsize,
-    sources: Mutex<HashMap<IpAddr, usize>>,
+    /// Those of `open` of whom nobody knows yet who they are.
+    strangers: AtomicUsize,
+    sources: Mutex<Sources>,
     /// When messages of callers with an hourly quota were taken; names are the configuration's and bound it.
     hourly: Mutex<HashMap<String, VecDeque<Instant>>>,
 }
@@ -49,6 +52,7 @@ impl<D: Door, A: Accounts> Gate<D, A> {
             tls,
             guard: Guard::new(accounts),
             open: AtomicUsize::new(0),
+            strangers: AtomicUsize::new(0),
             sources: Mutex::default(),
             hourly: Mutex::default(),
         })
@@ -87,18 +91,43 @@ impl<D: Door, A: Accounts> Gate<D, A> {
     }
 
     /// A place for one more connection, or `None` at a cap.
-    fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Seat<D, A>> {
+    fn admit(self: &Arc<Self>, peer: IpAddr, is_listed: bool) -> Option<Seat<D, A>> {
         let limits = &self.settings().limits;
         let source = source_of(peer);
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let from_source = sources.get(&source).copied().unwrap_or(0);
-        if self.open.load(Ordering::Relaxed) >= limits.connections_max || from_source >= limits.connections_per_source_max {
+        let now = Instant::now();
+        // A tenth of all places is for those who may send: a flood of strangers never fills the house.
+        let strangers_max = limits.connections_max - limits.connections_max / 10;
+        let is_full = self.open.load(Ordering::Relaxed) >= limits.connections_max
+            || (!is_listed && !sources.is_known(source, now) && self.strangers.load(Ordering::Relaxed) >= strangers_max);
+        if is_full || !sources.enter(source, is_listed, limits, now) {
             return None;
         }
-        sources.insert(source, from_source + 1);
         self.open.fetch_add(1, Ordering::Relaxed);
+        if !is_listed {
+            self.strangers.fetch_add(1, Ordering::Relaxed);
+        }
         metrics().connections_open.inc();
-        Some(Seat { gate: Arc::clone(self), source })
+        Some(Seat { gate: Arc::clone(self), source, standing: Standing(AtomicBool::new(is_listed)) })
+    }
+
+    /// The client has shown who it is: it is no stranger any more, and its connection counts against no rate.
+    pub(super) fn welcome(&self, standing: &Standing, peer: IpAddr) {
+        if !standing.0.swap(true, Ordering::Relaxed) {
+            self.strangers.fetch_sub(1, Ordering::Relaxed);
+            let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+            sources.welcome(source_of(peer), Instant::now());
+        }
+    }
+}
+
+/// Whether it is known who sits there.
+pub(super) struct Standing(AtomicBool);
+
+impl Standing {
+    #[cfg(test)]
+    pub(super) fn known() -> Standing {
+        Standing(AtomicBool::new(true))
     }
 }
 
@@ -106,16 +135,15 @@ impl<D: Door, A: Accounts> Gate<D, A> {
 struct Seat<D, A> {
     gate: Arc<Gate<D, A>>,
     source: IpAddr,
+    standing: Standing,
 }
 
 impl<D, A> Drop for Seat<D, A> {
     fn drop(&mut self) {
         let mut sources = self.gate.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        match sources.get_mut(&self.source) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => {
-                sources.remove(&self.source);
-            }
+        sources.leave(self.source);
+        if !self.standing.0.load(Ordering::Relaxed) {
+            self.gate.strangers.fetch_sub(1, Ordering::Relaxed);
         }
         self.gate.open.fetch_sub(1, Ordering::Relaxed);
         metrics().connections_open.dec();
@@ -195,7 +223,11 @@ async fn take<D: Door, A: Accounts>(
     stop: &watch::Receiver<bool>,
     sessions: &mut JoinSet<()>,
 ) {
-    let Some(seat) = gate.admit(peer.ip()) else {
+    let is_listed = match fence {
+        Some(fence) => fence.caller(peer.ip()).is_some(),
+        None => Network::of(&gate.settings().networks, peer.ip()).is_some(),
+    };
+    let Some(seat) = gate.admit(peer.ip(), is_listed) else {
         metrics().session(kind.as_str(), "refused");
         refuse(stream, kind, b"421 4.7.0 Too many connections\r\n");
         return;
@@ -219,7 +251,7 @@ async fn take<D: Door, A: Accounts>(
     let (stop, fence) = (stop.clone(), fence.clone());
     let peer = peer.ip().to_canonical();
     sessions.spawn(async move {
-        let end = serve_client(&seat.gate, stream, peer, kind, fence.as_deref(), stop).await;
+        let end = serve_client(&seat.gate, &seat.standing, stream, peer, (kind, fence.as_deref()), stop).await;
         metrics().session(kind.as_str(), end.as_str());
     });
 }

@@ -7,7 +7,8 @@
 //! authenticated inside TLS, by a password or a certificate, nor a device behind the fence of a legacy listener.
 //!
 //! Reading order: this file → `session` (the dialogue, pure) → `connection` (moves octets) → `input` (the read buffer)
-//! → `inbox` (one message in memory) → `auth` (SASL exchange, pure) → `guard` (passwords) → `certificate` → `network` → `listener`.
+//! → `inbox` (one message in memory) → `auth` (SASL exchange, pure) → `guard` (passwords) → `certificate` → `network`
+//! → `sources` (who connects how often) → `listener`.
 
 mod auth;
 mod certificate;
@@ -19,6 +20,7 @@ mod listener;
 mod network;
 mod refusal;
 mod session;
+mod sources;
 mod tls;
 
 #[cfg(test)]
@@ -101,6 +103,8 @@ impl Default for Settings {
 pub struct Limits {
     pub connections_max: usize,
     pub connections_per_source_max: usize,
+    /// New connections from one address within a minute; those that turn out to be somebody's are not counted.
+    pub connections_per_minute: usize,
     /// Wait for the next command (RFC 5321, section 4.5.3.2.7).
     pub idle: Duration,
     /// Longest session, whatever happens in it.
@@ -125,6 +129,7 @@ impl Default for Limits {
         Limits {
             connections_max: 1000,
             connections_per_source_max: 100,
+            connections_per_minute: 1200,
             idle: Duration::from_secs(300),
             session: Duration::from_secs(1800),
             handshake: Duration::from_secs(30),

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
 
 use super::connection::{End, serve_client};
+use super::listener::Standing;
 use super::*;
 use crate::mail::{AddressPattern, Envelope, Principal, QueueId, Timestamp};
 use crate::observe::metrics;
@@ -88,10 +89,16 @@ struct Taken {
 }
 
 /// A door that keeps what it is handed, or answers as told.
-#[derive(Default)]
 struct Desk {
+    space: AtomicU64,
     taken: Mutex<Vec<Taken>>,
     answers: Mutex<VecDeque<Refused>>,
+}
+
+impl Default for Desk {
+    fn default() -> Desk {
+        Desk { space: AtomicU64::new(u64::MAX), taken: Mutex::default(), answers: Mutex::default() }
+    }
 }
 
 impl Desk {
@@ -110,6 +117,9 @@ impl Door for Desk {
         let Submission { envelope, principal, tls, .. } = submission;
         self.taken.lock().unwrap().push(Taken { envelope, principal, tls, content });
         Ok(Accepted { message: QueueId([1; 10]) })
+    }
+    fn has_space(&self, octets: u64) -> bool {
+        octets <= self.space.load(Ordering::SeqCst)
     }
 }
 
@@ -163,7 +173,8 @@ impl World {
     fn connect(&self, kind: ListenerKind, peer: &str) -> Client<DuplexStream> {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (gate, peer, stop) = (Arc::clone(&self.gate), peer.parse().unwrap(), self.stop.subscribe());
-        let session = tokio::spawn(async move { serve_client(&gate, theirs, peer, kind, None, stop).await });
+        let session =
+            tokio::spawn(async move { serve_client(&gate, &Standing::known(), theirs, peer, (kind, None), stop).await });
         Client { stream: ours, input: Vec::new(), session: Some(session) }
     }
 

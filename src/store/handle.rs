@@ -570,6 +570,13 @@ impl Handle {
             && self.free_bytes().is_none_or(|free| free >= self.free_bytes_min.load(Ordering::Relaxed))
     }
 
+    /// Whether so many octets more fit above the space that is kept free.
+    #[must_use]
+    pub fn has_space(&self, octets: u64) -> bool {
+        let least = self.free_bytes_min.load(Ordering::Relaxed).saturating_add(octets);
+        self.free_bytes().is_none_or(|free| free >= least)
+    }
+
     /// Returns once a write or sync has failed. The store is closed then; the process should end with an error, so
     /// that its supervisor starts it anew and what is on the disk is read again.
     pub async fn failed(&self) {
@@ -654,7 +661,15 @@ fn take(lock: &mut File, folder: &Path, wait: Duration) -> Result<(), Error> {
 }
 
 fn unwritable(folder: &Path, error: &std::io::Error) -> Error {
-    Error::Refused(format!("cannot use the data folder {}: {error}", folder.display()))
+    use std::io::ErrorKind;
+    let way_out = match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; the gateway's user has to be able to write there: look at owner, mode and mount, or run the command as that user"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room",
+        _ => "",
+    };
+    Error::Refused(format!("cannot use the data folder {}: {error}{way_out}", folder.display()))
 }
 
 /// When something was found that nobody asked for at a time.

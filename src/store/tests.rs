@@ -382,6 +382,15 @@ async fn a_folder_that_others_can_write_is_refused() {
 }
 
 #[tokio::test]
+async fn a_damaged_store_is_refused_with_a_way_out() {
+    let world = World::new();
+    world.open().close().await;
+    std::fs::write(world.folder.join("wardpost.db"), [0x5a; 4096]).unwrap();
+    let Err(Error::Refused(why)) = Handle::open(world.settings(), Arc::clone(&world.vault)) else { panic!("opened") };
+    assert!(why.contains("wardpost.db") && why.contains("damaged") && why.contains("--restored"), "{why}");
+}
+
+#[tokio::test]
 async fn a_parcel_is_read_or_sent_and_never_both() {
     let world = World::new();
     let store = world.open();

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Two other judges over the same zones and hosts: Debian's unbound for DNSSEC, Postfix' posttls-finger for DANE.
+"""Other judges over the same zones and hosts: Debian's unbound for DNSSEC, Postfix' posttls-finger for DANE, PyPI's
+postfix-mta-sts-resolver for MTA-STS.
 
 usage: judges.py WORLD.json     (written by `cargo test --test it -- --ignored judge`, which also runs this)
 Needs root: unbound listens on port 53 of an address of its own, because libresolv knows no other port, and
@@ -15,6 +16,16 @@ EXPECTED = {
     # Postfix' default, smtp_tls_dane_insecure_mx_policy=dane, sends to a host that anybody may have chosen, and logs "trusted".
     "insecure-mx.example": "trusted",
     "insecure-mx-webpki.example": "trusted",
+}
+
+# The client of RFC 8461.
+STS_CLIENT = ["postfix-mta-sts-resolver==1.5.1"]
+# Where it is known to judge otherwise, and how: verdict and mode.
+STS_EXPECTED = {
+    "sts-bad-txt.example": ("policy", "enforce"),
+    "sts-empty-line.example": ("policy", "enforce"),
+    "sts-long-age.example": ("error", None),
+    "sts-two-modes.example": ("policy", "none"),
 }
 
 
@@ -57,6 +68,35 @@ def dane_verdict(domain, port, folder):
         if any(sign in said for sign in signs): return verdict, said
     if "> EHLO" in said and "> STARTTLS" not in said: return "violated", said
     return "something else", said
+
+
+def sts_python(folder):
+    """A Python that has the client of RFC 8461, or nothing and why. Kept between runs."""
+    python = folder / "bin" / "python"
+    try:
+        if not python.exists(): subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True, text=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *STS_CLIENT]
+        subprocess.run(install, check=True, capture_output=True, text=True, timeout=300)
+        return python, ""
+    except (OSError, subprocess.SubprocessError) as error:
+        return None, (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1]
+
+
+def sts_verdicts(python, world):
+    """What the client makes of each domain, in our words."""
+    client = pathlib.Path(__file__).with_name("sts_client.py")
+    domains = json.dumps([policy["domain"] for policy in world["policies"]])
+    env = {**os.environ, "SSL_CERT_FILE": world["ca"]}
+    run = subprocess.run([python, client, str(world["sts_port"])], input=domains, capture_output=True, text=True, timeout=600, env=env)
+    if run.returncode: raise SystemExit(run.stderr)
+    return json.loads(run.stdout), run.stderr
+
+
+def sts_agrees(ours, found):
+    """The same verdict; of a policy the same id, mode, hosts and life. With mode `none` the hosts say nothing."""
+    if ours["verdict"] != "policy" or found["verdict"] != "policy": return ours["verdict"] == found["verdict"]
+    what = ["id", "mode", "max_age"] + ([] if ours["mode"] == "none" else ["mx"])
+    return all(ours[key] == found[key] for key in what)
 
 
 def unbound(folder, server, world):
@@ -103,6 +143,8 @@ def main(path):
     world = json.loads(pathlib.Path(path).read_text())
     for program in ("unbound", "posttls-finger"):
         if not shutil.which(program): raise SystemExit(f"{program} is not installed")
+    # Before /etc/resolv.conf knows only the zoo.
+    python, why_not = sts_python(pathlib.Path(world["sts_venv"]))
     folder = pathlib.Path(tempfile.mkdtemp(prefix="judges-"))
     os.chmod(folder, 0o755)
     server = f"127.{random.randrange(129, 250)}.{random.randrange(250)}.53"
@@ -130,6 +172,20 @@ def main(path):
                 note = "" if expected == animal["dane"] else " (known to differ)"
                 print(f"{'ok' if ok else 'not ok'} posttls-finger {animal['domain']}: {found}, ours {animal['dane']}{note}", flush=True)
                 if not ok or os.environ.get("JUDGES_VERBOSE"): print("\n".join("    " + line for line in said.splitlines()))
+        if not python:
+            print(f"# skipped: postfix-mta-sts-resolver cannot be installed ({why_not}); MTA-STS has no other judge here")
+        else:
+            found, said = sts_verdicts(python, world)
+            for policy in world["policies"]:
+                checks += 1
+                domain = policy.pop("domain")
+                theirs = found[domain]
+                expected = STS_EXPECTED.get(domain)
+                ok = (theirs["verdict"], theirs.get("mode")) == expected if expected else sts_agrees(policy, theirs)
+                wrong += not ok
+                note = " (known to differ)" if expected else ""
+                print(f"{'ok' if ok else 'not ok'} mta-sts-resolver {domain}: {theirs}, ours {policy}{note}")
+                if not ok: print("\n".join("    " + line for line in said.splitlines() if domain in line))
     finally:
         resolver.terminate()
         resolver.wait(20)

@@ -351,6 +351,15 @@ async fn a_delivery_can_be_proven_to_somebody_else_and_one_changed_bit_is_found(
         bad[bytes.len() / 2] ^= 1;
         std::fs::write(&file, &bad).unwrap();
         assert!(!python(path).status.success());
+        // A fault of the reader's is no finding about the file, and neither ends in a traceback.
+        std::fs::write(&file, "{\"proof\":1,\"public_key\":1,\"signature\":1}\n").unwrap();
+        let (odd, absent) = (python(path), python(&format!("{path}-absent")));
+        assert_eq!((odd.status.code(), absent.status.code()), (Some(1), Some(2)), "{}", text(&odd.stderr));
+        assert!(
+            text(&odd.stdout).contains("NOT GOOD") && text(&absent.stderr).contains("cannot read"),
+            "{}",
+            text(&absent.stderr)
+        );
 
         // What did not leave is not proven, and the reason is said.
         let kept = wardpost(&["audit", "proof", "proof@practice.example", "sam@no-tls.example"], &config);

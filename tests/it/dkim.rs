@@ -81,6 +81,25 @@ fn make_keys(folder: &Folder, domain: &str) -> (Vec<(String, String)>, String) {
     (records, configuration)
 }
 
+#[test]
+fn keys_that_are_there_are_never_overwritten_and_no_half_pair_is_made() {
+    let folder = Folder::new();
+    let run = |folder: &std::path::Path| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_wardpost"))
+            .args(["keys", "dkim", "practice.example", "--folder"])
+            .arg(folder)
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    std::fs::write(folder.0.join("dkim-practice.example-wp1-rsa.key"), "mine").unwrap();
+    let (code, printed, error) = run(&folder.0);
+    assert!(code == Some(1) && printed.is_empty() && error.contains("wp1-rsa.key") && error.contains("--selector"), "{error}");
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
+    let (code, _, error) = run(&folder.0.join("none"));
+    assert!(code == Some(1) && error.contains("--folder"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_carries_two_signatures_that_verify_and_only_with_published_keys() {
     let keys = Folder::new();

@@ -11,7 +11,8 @@ const PURE: &[(&str, &str)] = &[
     ("smtp", "mail"),
     ("message", "mail secret"),
     ("extract", "message mail secret"),
-    ("scan", "extract message mail secret"),
+    ("patients", "mail"),
+    ("scan", "extract message mail patients secret"),
     ("transport", "mail secret"),
     ("policy", "mail message scan transport"),
     ("queue", "mail policy secret transport"),
@@ -25,7 +26,10 @@ const DOING: &[(&str, &str)] = &[
     ("lookup", "mail transport observe secret store vault"),
     ("store", "queue escrow audit policy mail secret observe vault"),
     ("web", "mail observe"),
-    ("pipeline", "secret mail smtp message extract scan transport policy queue escrow audit vault observe sandbox lookup store"),
+    (
+        "pipeline",
+        "secret mail smtp message extract patients scan transport policy queue escrow audit vault observe sandbox lookup store",
+    ),
     ("smtp_in", "smtp mail secret pipeline observe vault store"),
     ("deliver", "smtp mail secret message transport policy queue escrow audit lookup store vault observe"),
     ("tlsrpt", "mail message policy queue transport lookup store vault observe deliver"),
@@ -47,6 +51,7 @@ const EXPOSE: &[&str] = &[
     "src/store/",
     "src/lookup/",
     "src/server/control.rs",
+    "src/server/patients.rs",
     "src/server/access.rs",
     "src/smtp_in/",
     "src/cli/",
@@ -302,6 +307,32 @@ fn every_room_has_a_line_in_the_map_and_in_the_architecture() {
     for (room, _) in rooms() {
         assert!(map.contains(&format!("pub mod {room};")), "src/lib.rs has no line for {room}");
         assert!(architecture.contains(&format!("`{room}`")), "docs/ARCHITECTURE.md does not name the room {room}");
+    }
+}
+
+#[test]
+fn every_dependency_has_its_purpose_in_the_list() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let list = std::fs::read_to_string(root().join("docs/DEPENDENCIES.md")).unwrap();
+    let words: BTreeSet<&str> = list.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').collect();
+    let mut names = Vec::new();
+    for section in ["[dependencies]", "[dev-dependencies]"] {
+        let (_, rest) = manifest.split_once(&format!("\n{section}\n")).unwrap();
+        let body = rest.split("\n[").next().unwrap();
+        names.extend(body.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name));
+    }
+    assert!(names.len() > 40, "{names:?}");
+    let missing: Vec<&&str> = names.iter().filter(|name| !words.contains(**name)).collect();
+    assert!(missing.is_empty(), "docs/DEPENDENCIES.md does not say what these are for: {missing:?}");
+}
+
+#[test]
+fn the_list_of_changes_says_each_thing_once() {
+    let text = std::fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    let mut seen = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        assert!(seen.insert(line), "CHANGELOG.md says this twice: {line}");
+        assert!(!["<<<<<<<", "=======", ">>>>>>>"].iter().any(|mark| line.starts_with(mark)), "{line}");
     }
 }
 

@@ -3,7 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b\d{9}\b",
-    worth: |s| s.run >= 9,
+    worth: |s| s.run >= 9 && s.may_be(Cue::LabelRouting),
     check,
     hits: &[("routing number 021000021", Kind::Routing), ("ABA 011401533", Kind::Routing)],
     misses: &[

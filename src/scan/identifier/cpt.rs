@@ -3,7 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b\d{4}[0-9FTU](?:-\d{2})?\b",
-    worth: |s| s.run >= 4,
+    worth: |s| s.run >= 4 && (s.bracket_digit || s.may_be(Cue::LabelCpt)),
     check,
     hits: &[("CPT 87491", Kind::Cpt), ("Service: 95810 embryo transfer", Kind::Cpt), ("mammogram (27447)", Kind::Cpt)],
     misses: &[("Brentwood, CA 94513", Kind::Cpt), ("order 87491 chairs", Kind::Cpt)],

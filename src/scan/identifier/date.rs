@@ -3,7 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"(?i)\b\d{4}[-/.]\d{1,2}[-/.]\d{1,2}\b|\b\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})\b|\b(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4}\b|\b\d{1,2}(?:st|nd|rd|th)?[ -](?:of )?(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?,?[ -](?:\d{4}|\d{2})\b|\b(?:19|20)\d{6}\b",
-    worth: |s| s.groups >= 2 || s.run >= 8,
+    worth: |s| s.groups >= 2 && (s.joints >= 2 || s.month || s.is_foreign) || s.run >= 8,
     check,
     hits: &[
         ("DOB: 12/5/48", Kind::Dob),

@@ -4,7 +4,7 @@ use super::*;
 
 pub(in crate::scan) const SERIAL: Identifier = Identifier {
     pattern: labelled::PATTERN,
-    worth: labelled::WORTH,
+    worth: |s| labelled::WORTH(s) && s.may_be(Cue::LabelDevice),
     check: |c| labelled::is_under(c, Cue::LabelDevice).then_some((Kind::Device, 90)),
     hits: &[("pacemaker serial number SNA62803007", Kind::Device)],
     misses: &[("printer SNA62803007", Kind::Device)],

@@ -3,7 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b\d{3}-?\d{2}-?\d{4}-?(?:[A-DF-HJKMT][0-9A-Z]?|W[0-9A-Z]?)\b",
-    worth: |s| s.cluster >= 9,
+    worth: |s| s.cluster >= 9 && (s.digit_letter || s.digit_dash_letter || s.is_foreign) && s.may_be(Cue::LabelPlan),
     check,
     hits: &[
         ("Medicare number 405-19-0261A", Kind::Mbi),

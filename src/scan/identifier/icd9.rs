@@ -3,7 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b(?:\d{3}\.\d{1,2}|V\d{2}\.\d{1,2}|E\d{3}\.\d)\b",
-    worth: |s| s.dots >= 1,
+    worth: |s| s.dots >= 1 && s.may_be(Cue::LabelIcd),
     check,
     hits: &[("ICD-9: 250.00", Kind::Icd9), ("dx 401.9", Kind::Icd9), ("diagnosis code V58.61", Kind::Icd9)],
     misses: &[("weight 150.5", Kind::Icd9), ("invoice 250.00", Kind::Icd9), ("ICD-9: 250.000", Kind::Icd9)],

@@ -3,7 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b9\d{2}(?:-\d{2}-|\.\d{2}\.| \d{2} |\d{2})\d{4}\b",
-    worth: |s| s.cluster >= 9,
+    worth: |s| s.cluster >= 9 && (s.is_foreign || (s.run >= 9 || s.pair) && (s.has_dash || s.may_be(Cue::LabelSsn))),
     check,
     hits: &[("ITIN 912-70-1234", Kind::Ssn), ("tax id 912 94 1234", Kind::Ssn), ("on file: 999-88-1234", Kind::Ssn)],
     misses: &[("ITIN 912-40-1234", Kind::Ssn), ("order 912701234", Kind::Ssn), ("ITIN 912-70-0000", Kind::Ssn)],

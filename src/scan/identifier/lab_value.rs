@@ -3,7 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"(?i)\b\d{2,3}/\d{2,3}\b|[<>]?\b\d{1,6}(?:\.\d{1,3})? ?(?:mg/dl|mg/l|mg/g|mmol/l|umol/l|nmol/l|pmol/l|meq/l|ng/ml|ng/dl|pg/ml|ug/ml|ug/dl|mcg/dl|g/dl|g/l|u/l|iu/l|iu/ml|miu/l|miu/ml|uiu/ml|mm/hr|ml/min|cells/ul|cells/mm3|copies/ml|k/ul|m/ul|x10e3/ul|10\^3/ul|mosm/kg|mmhg|bpm|fl|pg|%)|[<>]?\b\d{1,6}(?:\.\d{1,3})?\b",
-    worth: |s| s.has_lab || s.digit_unit || s.has_slash,
+    worth: |s| s.has_lab || s.digit_measure || s.has_slash && s.pressure || s.is_foreign && (s.digit_unit || s.has_slash),
     check,
     hits: &[
         ("triglycerides 401 mg/dL.", Kind::LabValue),

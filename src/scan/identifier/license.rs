@@ -3,7 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: labelled::PATTERN,
-    worth: labelled::WORTH,
+    worth: |s| labelled::WORTH(s) && s.may_be(Cue::LabelLicense),
     check: |c| (labelled::is_under(c, Cue::LabelLicense) && is_shaped(c.text())).then_some((Kind::License, 90)),
     hits: &[
         ("the driver's license (57928450) for", Kind::License),

@@ -4,7 +4,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: labelled::PATTERN,
-    worth: labelled::WORTH,
+    worth: |s| labelled::WORTH(s) && s.may_be(Cue::LabelMedicaid),
     check,
     hits: &[
         ("Medicaid # GH61317F", Kind::Medicaid),

@@ -4,7 +4,7 @@ use crate::scan::dictionary::Meaning;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: labelled::PATTERN,
-    worth: labelled::WORTH,
+    worth: |s| labelled::WORTH(s) && (s.has_insurer || s.may_be(Cue::LabelPlan)),
     check,
     hits: &[
         ("member ID HPX809994540", Kind::HealthPlan),

@@ -44,7 +44,7 @@ use std::sync::OnceLock;
 
 use regex::Regex;
 
-use super::dictionary::{Cue, Scanner};
+use super::dictionary::{Cue, Meaning, Scanner};
 use super::findings::Kind;
 use super::page::Page;
 
@@ -187,11 +187,41 @@ pub(super) struct Stretch {
     /// A digit, a blank, and a capital; or any letter or percent sign, perhaps without the blank.
     pub digit_capital: bool,
     pub digit_unit: bool,
-    /// A test is named in it or shortly before.
+    /// A test is named in it or shortly before, an insurer.
     pub has_lab: bool,
+    pub has_insurer: bool,
+    /// A blank or line end and five digits.
+    pub zip: bool,
+    /// A digit and a blank before what begins an amount's unit.
+    pub digit_money: bool,
+    /// A digit, a dash, a letter.
+    pub digit_dash_letter: bool,
+    /// A digit and a letter that a clinical unit begins with, perhaps a blank between.
+    pub digit_measure: bool,
+    /// A number behind what a word for blood pressure ends in.
+    pub pressure: bool,
+    /// Two digits and no more in a run.
+    pub pair: bool,
+    /// A sign that dates have between two digits, twice.
+    pub joints: usize,
+    /// A word that begins like a month.
+    pub month: bool,
+    /// A bracket right before a digit.
+    pub bracket_digit: bool,
+    /// A sign that parts cells, in it or shortly before.
+    pub has_bar: bool,
+    /// Letters or digits of other scripts: signs counted above may be missing.
+    pub is_foreign: bool,
+    /// Cues in it, in the 60 bytes before, and in the column headers above it.
+    labels: u64,
 }
 
 impl Stretch {
+    /// Whether a label of the class may stand before a number in here.
+    pub fn may_be(&self, cue: Cue) -> bool {
+        self.labels & cue.bit() != 0
+    }
+
     fn of(page: &Page<'_>, span: Range<usize>) -> Stretch {
         let mut stretch = Stretch {
             run: 0,
@@ -208,18 +238,42 @@ impl Stretch {
             digit_letter: false,
             digit_capital: false,
             digit_unit: false,
-            has_lab: page
-                .terms_in(span.start.saturating_sub(40)..span.end)
-                .any(|term| matches!(term.meaning, super::dictionary::Meaning::Lab(_))),
+            has_lab: false,
+            has_insurer: false,
+            zip: false,
+            digit_money: false,
+            digit_dash_letter: false,
+            digit_measure: false,
+            pressure: false,
+            pair: false,
+            joints: 0,
+            month: false,
+            bracket_digit: false,
+            has_bar: page
+                .text
+                .as_bytes()
+                .get(span.start.saturating_sub(16)..span.end)
+                .is_some_and(|bytes| bytes.iter().any(|b| matches!(b, b'|' | b';' | b'\t'))),
+            is_foreign: false,
+            labels: page.cue_bits(60, span.clone()),
             span: span.clone(),
         };
+        for term in page.terms_in(span.start.saturating_sub(40)..span.end) {
+            stretch.has_lab |= matches!(term.meaning, Meaning::Lab(_));
+            stretch.has_insurer |= term.meaning == Meaning::Insurer;
+        }
         let (mut run, mut cluster, mut word, mut gap) = (0usize, 0usize, 0usize, 0usize);
         // The two bytes before.
         let (mut last, mut earlier) = (b' ', b' ');
-        for byte in page.slice(span).bytes() {
+        let bytes = page.slice(span).as_bytes();
+        for (at, byte) in bytes.iter().copied().enumerate() {
             if byte.is_ascii_digit() {
                 if run == 0 {
                     stretch.groups += 1;
+                    stretch.bracket_digit |= last == b'(';
+                    stretch.pressure |=
+                        last == b' ' && matches!(earlier, b'p' | b'P' | b':' | b'e' | b'E' | b's' | b'S' | b'f' | b'F');
+                    stretch.joints += usize::from(matches!(last, b'-' | b'/' | b'.') && earlier.is_ascii_digit());
                     if gap > 2 {
                         cluster = 0;
                     }
@@ -232,7 +286,9 @@ impl Stretch {
                 stretch.letter_digit |= last.is_ascii_alphabetic();
                 stretch.capitals_digit |= last.is_ascii_uppercase() && earlier.is_ascii_uppercase();
                 stretch.has_dash |= last == b'-' && earlier.is_ascii_digit();
+                stretch.zip |= run == 5 && at >= 5 && bytes.get(at - 5).is_some_and(|b| matches!(b, b' ' | b'\n'));
             } else {
+                stretch.pair |= run == 2;
                 run = 0;
                 gap += 1;
                 let is_letter = byte.is_ascii_alphabetic();
@@ -243,22 +299,42 @@ impl Stretch {
                     b'/' => stretch.has_slash = true,
                     b'$' => stretch.has_dollar = true,
                     b'%' => stretch.digit_unit |= is_behind,
+                    // "10^3/ul"
+                    b'^' => stretch.digit_measure |= is_behind,
                     _ if is_letter => {
                         // What holds letters is no number any more.
                         gap = gap.max(3);
                         stretch.digit_letter |= last.is_ascii_digit();
+                        stretch.digit_dash_letter |= last == b'-' && earlier.is_ascii_digit();
+                        stretch.digit_money |= last == b' ' && is_behind && matches!(byte, b'd' | b'U');
+                        stretch.month |= !last.is_ascii_alphabetic() && begins_month(bytes.get(at..at + 3).unwrap_or_default());
                         stretch.digit_unit |= is_behind;
+                        stretch.digit_measure |= is_behind && begins_unit(byte);
                         stretch.digit_capital |= last != b'.' && is_behind && byte.is_ascii_uppercase();
                     }
-                    _ => {}
+                    _ => stretch.is_foreign |= byte >= 0x80,
                 }
             }
             word = if byte.is_ascii_alphanumeric() { word + 1 } else { 0 };
             stretch.word = stretch.word.max(word);
             (earlier, last) = (last, byte);
         }
+        stretch.pair |= run == 2;
         stretch
     }
+}
+
+/// The first letters of the units of `lab_value`.
+fn begins_unit(byte: u8) -> bool {
+    matches!(byte.to_ascii_lowercase(), b'm' | b'u' | b'n' | b'p' | b'g' | b'i' | b'c' | b'k' | b'x' | b'b' | b'f')
+}
+
+fn begins_month(word: &[u8]) -> bool {
+    let Ok(letters) = <[u8; 3]>::try_from(word) else { return false };
+    matches!(
+        &letters.map(|b| b.to_ascii_lowercase()),
+        b"jan" | b"feb" | b"mar" | b"apr" | b"may" | b"jun" | b"jul" | b"aug" | b"sep" | b"oct" | b"nov" | b"dec"
+    )
 }
 
 /// Neighbours with one pattern.
@@ -285,9 +361,17 @@ pub(super) fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Hit> {
     let stretches = |before, after, join| -> Vec<Stretch> {
         digit_windows(page.text, before, after, join).into_iter().map(|span| Stretch::of(page, span)).collect()
     };
-    // An address goes on for lines behind its number; everything else stands close around its digits.
-    let narrow = stretches(11, 8, 0);
-    let wide = if narrow.iter().any(|s| s.digit_capital || s.run >= 5) { stretches(24, 24, 64) } else { Vec::new() };
+    // An address goes on for lines behind its number; everything else stands close around its digits and in one cell.
+    let narrow: Vec<Stretch> = digit_windows(page.text, 11, 8, 0)
+        .into_iter()
+        .flat_map(|span| cells(page, span))
+        .map(|span| Stretch::of(page, span))
+        .collect();
+    let wide = if narrow.iter().any(|s| s.digit_capital || s.zip || s.is_foreign && s.run >= 5) {
+        stretches(24, 24, 64)
+    } else {
+        Vec::new()
+    };
     for (index, (group, pattern)) in groups().zip(compiled()).enumerate() {
         let mut fresh: Vec<Range<usize>> = Vec::new();
         let mut try_in = |window: Range<usize>| {
@@ -321,6 +405,17 @@ pub(super) fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Hit> {
     }
     out.sort_unstable_by_key(|hit| hit.span.start);
     out
+}
+
+/// The parts of a stretch that signs between cells leave, those without a digit left out: only addresses and links, which
+/// are not looked for in here, hold such a sign.
+fn cells<'p>(page: &Page<'p>, span: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<'p> {
+    let mut start = span.start;
+    page.slice(span).split(['\t', '|', ';']).filter_map(move |cell| {
+        let part = start..start + cell.len();
+        start = part.end + 1;
+        cell.bytes().any(|b| b.is_ascii_digit() || b >= 0x80).then_some(part)
+    })
 }
 
 fn is_taken(taken: &[Range<usize>], span: &Range<usize>) -> bool {
@@ -363,7 +458,7 @@ fn digit_windows(text: &str, before: usize, after: usize, join: usize) -> Vec<Ra
 }
 
 /// Luhn's check over decimal digits, the last one being the check digit (ISO/IEC 7812-1).
-fn luhn(digits: &str) -> bool {
+pub(super) fn luhn(digits: &str) -> bool {
     let sum: u32 = digits
         .bytes()
         .rev()

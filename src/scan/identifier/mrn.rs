@@ -3,7 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: labelled::PATTERN,
-    worth: labelled::WORTH,
+    worth: |s| labelled::WORTH(s) && s.may_be(Cue::LabelMrn),
     check: |c| labelled::is_under(c, Cue::LabelMrn).then_some((Kind::Mrn, 90)),
     hits: &[
         ("MRN: 00680602", Kind::Mrn),
@@ -18,7 +18,7 @@ pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
 /// "WILSON, ANNA | 06/20/2010 | 00329187": in a record line the number behind a date is the record number.
 pub(in crate::scan) const BEHIND_DATE: Identifier = Identifier {
     pattern: labelled::PATTERN,
-    worth: labelled::WORTH,
+    worth: |s| labelled::WORTH(s) && s.has_bar,
     check: |c| (labelled::is_number(c) && is_behind_date(c)).then_some((Kind::Mrn, 60)),
     hits: &[("BAKER, ANNA | 06/20/2010 | 00329187", Kind::Mrn)],
     misses: &[("on 06/20/2010 we got 00329187", Kind::Mrn)],

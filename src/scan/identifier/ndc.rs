@@ -3,7 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b(?:\d{4}-\d{4}-\d{2}|\d{5}-\d{3}-\d{2}|\d{5}-\d{4}-\d{1,2}|\d{11})\b",
-    worth: |s| s.run >= 11 || (s.has_dash && s.cluster >= 9),
+    worth: |s| s.run >= 11 && (s.is_foreign || s.may_be(Cue::LabelNdc)) || (s.has_dash && s.cluster >= 9),
     check,
     hits: &[("NDC: 01195-0291-93", Kind::Ndc), ("(NDC 09353-254-07)", Kind::Ndc), ("NDC 01195029193", Kind::Ndc)],
     misses: &[("01195029193", Kind::Ndc), ("2024-0102-03-04", Kind::Ndc)],

@@ -3,7 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b[12]\d{9}\b",
-    worth: |s| s.run >= 10,
+    worth: |s| s.run >= 10 && s.may_be(Cue::LabelNpi),
     check,
     hits: &[("NPI 1234567893", Kind::Npi), ("Dr. Curry\nNPI: 2506383308", Kind::Npi)],
     // Every tenth number of ten digits passes the check, and telephone numbers have ten: the label is needed.

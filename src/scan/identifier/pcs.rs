@@ -3,7 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b[0-9BCDFGHX][0-9A-HJ-NP-Z]{6}\b",
-    worth: |s| s.word >= 7,
+    worth: |s| s.word >= 7 && s.may_be(Cue::LabelPcs),
     check,
     hits: &[("ICD-10-PCS 0DTJ4ZZ", Kind::Pcs), ("PCS code: 02703ZZ", Kind::Pcs)],
     misses: &[("part 0DTJ4ZZ", Kind::Pcs), ("PCS code: 0DTJ4OZ", Kind::Pcs), ("ICD-10-PCS CHAPTER", Kind::Pcs)],

@@ -3,7 +3,7 @@ use super::*;
 
 pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
     pattern: r"\b\d{3}(?:-\d{2}-|\.\d{2}\.| \d{2} |\d{2})\d{4}\b",
-    worth: |s| s.cluster >= 9,
+    worth: |s| s.cluster >= 9 && (s.is_foreign || (s.run >= 9 || s.pair) && (s.has_dash || s.may_be(Cue::LabelSsn))),
     check,
     hits: &[
         ("SSN: 405-19-0261", Kind::Ssn),

@@ -153,7 +153,10 @@ async fn a_client_that_reads_nothing_is_cut() {
     let (ours, theirs) = tokio::io::duplex(64);
     let (gate, stop) = (Arc::clone(&world.gate), world.stop.subscribe());
     let peer = "192.0.2.1".parse().unwrap();
-    let session = tokio::spawn(async move { serve_client(&gate, theirs, peer, ListenerKind::Relay, None, stop).await });
+    let session =
+        tokio::spawn(
+            async move { serve_client(&gate, &Standing::known(), theirs, peer, (ListenerKind::Relay, None), stop).await },
+        );
     let (_read, mut write) = tokio::io::split(ours);
     let _ = write.write_all("NOOP\r\n".repeat(1000).as_bytes()).await;
     assert_eq!(session.await.unwrap(), End::Timeout);
@@ -186,7 +189,8 @@ async fn an_idle_session_costs_a_few_kilobytes() {
     let world = World::new(Limits::default());
     let (_ours, theirs) = tokio::io::duplex(64);
     let stop = world.stop.subscribe();
-    let session = serve_client(&world.gate, theirs, "192.0.2.1".parse().unwrap(), ListenerKind::Relay, None, stop);
+    let (peer, standing) = ("192.0.2.1".parse().unwrap(), Standing::known());
+    let session = serve_client(&world.gate, &standing, theirs, peer, (ListenerKind::Relay, None), stop);
     assert!(size_of_val(&session) < 8 * 1024, "{} bytes", size_of_val(&session));
 }
 
@@ -268,4 +272,61 @@ async fn a_panic_costs_one_session_and_is_counted() {
     }
     assert!(metrics().panics.get() > before, "not counted");
     assert_eq!(world.desk.taken().len(), 1);
+}
+
+#[tokio::test]
+async fn strangers_cannot_fill_the_house() {
+    let world = World::new(Limits { connections_max: 10, connections_per_source_max: 100, ..Limits::default() });
+    let (listener, address, start) = listen(&world, ListenerKind::Submission).await;
+    let served = start(listener);
+    let mut strangers = Vec::new();
+    for _ in 0..8 {
+        let mut client = dial(address).await;
+        client.expect(220).await;
+        strangers.push(client);
+    }
+    // Ann comes ninth; from now on her address is known, and the last place is free for it.
+    let mut ann = dial(address).await;
+    ann.expect(220).await;
+    ann.ask("EHLO ann", 250).await;
+    ann.ask("STARTTLS", 220).await;
+    let mut ann = world.start_tls(ann).await;
+    ann.ask("EHLO ann", 250).await;
+    let login = STANDARD.encode("\0ann\0right");
+    ann.ask(&format!("AUTH PLAIN {login}"), 235).await;
+    let mut tenth = dial(address).await;
+    tenth.expect(220).await;
+    let mut eleventh = dial(address).await;
+    eleventh.expect(421).await;
+    world.stop.send_replace(true);
+    drop((strangers, tenth, ann));
+    served.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_ninth_of_ten_places_is_the_last_for_strangers() {
+    let world = World::new(Limits { connections_max: 10, connections_per_source_max: 100, ..Limits::default() });
+    let (listener, address, start) = listen(&world, ListenerKind::Submission).await;
+    let served = start(listener);
+    let mut strangers = Vec::new();
+    for _ in 0..9 {
+        let mut client = dial(address).await;
+        client.expect(220).await;
+        strangers.push(client);
+    }
+    dial(address).await.expect(421).await;
+    world.stop.send_replace(true);
+    drop(strangers);
+    served.await.unwrap();
+}
+
+#[tokio::test]
+async fn without_space_a_message_is_refused_before_it_is_sent() {
+    let world = World::new(Limits::default());
+    world.desk.space.store(1000, std::sync::atomic::Ordering::SeqCst);
+    let mut client = world.ann().await;
+    client.send("MAIL FROM:<ann@practice.example> SIZE=1001\r\n").await;
+    assert!(client.reply().await.unwrap().starts_with("452 4.3.1"));
+    client.ask("RCPT TO:<a@b.example>", 503).await;
+    client.ask("MAIL FROM:<ann@practice.example> SIZE=1000", 250).await;
 }

@@ -413,7 +413,19 @@ fn rows_of(connection: &Connection, sql: &str) -> Result<Vec<(Vec<u8>, u64)>, Er
 }
 
 fn unusable(error: &rusqlite::Error) -> Error {
-    Error::Refused(format!("cannot open the store: {error}"))
+    use rusqlite::ErrorCode;
+    let way_out = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            "; wardpost.db of the data folder is damaged: keep a copy, look at the disk, and restore the data folder from its \
+             backup (then `wardpost serve --restored`)"
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            "; the gateway's user has to be able to write wardpost.db and the data folder: look at owner, mode and mount"
+        }
+        Some(ErrorCode::DiskFull) => "; the disk of the data folder is full: make room",
+        _ => "",
+    };
+    Error::Refused(format!("cannot open the store: {error}{way_out}"))
 }
 
 fn failure(error: &rusqlite::Error) -> Failure {

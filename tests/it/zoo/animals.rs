@@ -619,6 +619,14 @@ impl<'w> Zoo<'w> {
             ("sts-other-host", StsAnswer::Policy(enforce(&["mx.test"])), "escrowed sts-host-not-listed", SAME),
             ("sts-testing", StsAnswer::Policy(policy("testing", &["mx.test"], 86_400)), VERIFIED, BELOW),
             ("sts-none", StsAnswer::Policy(policy("none", &[], 86_400)), VERIFIED, BELOW),
+            // A life of more than a year is read as a year, not as no policy.
+            ("sts-long-age", StsAnswer::Policy(policy("enforce", &[&listed("sts-long-age")], 99_999_999)), AUTHENTICATED, SAME),
+            ("sts-lf", StsAnswer::Policy(enforce(&[&listed("sts-lf")]).replace('\r', "")), AUTHENTICATED, SAME),
+            ("sts-capitals", StsAnswer::Policy(enforce(&["MX.STS-Capitals.Example"])), AUTHENTICATED, SAME),
+            ("sts-extra-key", StsAnswer::Policy(enforce(&[&listed("sts-extra-key")]) + "x-1: y z\r\n"), AUTHENTICATED, SAME),
+            ("sts-two-modes", StsAnswer::Policy(enforce(&[&listed("sts-two-modes")]) + "mode: none\r\n"), AUTHENTICATED, SAME),
+            ("sts-empty-line", StsAnswer::Policy(enforce(&["mx.test"]) + "\r\n"), VERIFIED, unreadable),
+            ("sts-mode-capital", StsAnswer::Policy(policy("Enforce", &["mx.test"], 86_400)), VERIFIED, unreadable),
             // RFC 8461, section 3.3: an announced policy that cannot be had is none; where more than a verified peer
             // is asked for, nobody knows.
             ("sts-no-mx", StsAnswer::Policy(no_mx), VERIFIED, unreadable),
