@@ -53,11 +53,13 @@ pub struct Attempted {
     pub host: Option<Domain>,
     /// What the domain showed of STARTTLS, if any of its hosts was reached.
     pub shown: Option<Shown>,
+    /// The host that took the message was told what its sender wants to hear, and reports it from there on (RFC 3461).
+    pub reports: bool,
 }
 
 impl Attempted {
     fn of(outcome: Outcome) -> Attempted {
-        Attempted { outcome, proof: None, reply: None, host: None, shown: None }
+        Attempted { outcome, proof: None, reply: None, host: None, shown: None, reports: false }
     }
 }
 
@@ -105,7 +107,7 @@ struct Session<'a> {
 /// What one host made of the message.
 enum Hosted {
     Ended(HopEnd),
-    Delivered(audit::Proven, Reply),
+    Delivered { proof: audit::Proven, reply: Reply, reports: bool },
     Refused(audit::Proven, Reply),
     Later(Reply),
     Uncertain,
@@ -142,18 +144,19 @@ impl Attempts {
             }
             let host = Some(hop.host.clone());
             match end {
-                Hosted::Delivered(proof, reply) => {
+                Hosted::Delivered { proof, reply, reports } => {
                     self.note(domain, &evidence, shown);
-                    return Attempted { outcome: Outcome::Delivered, proof: Some(proof), reply: Some(reply), host, shown };
+                    let (proof, reply) = (Some(proof), Some(reply));
+                    return Attempted { outcome: Outcome::Delivered, proof, reply, host, shown, reports };
                 }
                 Hosted::Refused(proof, reply) => {
                     self.note(domain, &evidence, shown);
                     let outcome = Outcome::Failed { reason: Reason::PermanentReply };
-                    return Attempted { outcome, proof: Some(proof), reply: Some(reply), host, shown };
+                    return Attempted { outcome, proof: Some(proof), reply: Some(reply), host, shown, reports: false };
                 }
                 Hosted::Uncertain => {
                     self.note(domain, &evidence, shown);
-                    return Attempted { outcome: Outcome::Uncertain, proof: None, reply: None, host, shown };
+                    return Attempted { host, shown, ..Attempted::of(Outcome::Uncertain) };
                 }
                 Hosted::Later(reply) => {
                     ends.push(HopEnd::Later(Reason::TemporaryReply));
@@ -166,7 +169,7 @@ impl Attempts {
         let outcome = judge(evidence.starttls_seen, hidden_policy(&evidence), &route.skipped, &ends);
         let (reply, host) = later.map_or((None, None), |(reply, host)| (Some(reply), host));
         let host = host.or_else(|| route.hops.first().map(|hop| hop.host.clone()));
-        Attempted { outcome, proof: None, reply, host, shown }
+        Attempted { outcome, proof: None, reply, host, shown, reports: false }
     }
 
     /// Tries to send a notice: over a proven channel, else over TLS to whoever it is, else in clear where
@@ -293,8 +296,9 @@ impl Attempts {
             let proof = proven(channel.proof());
             match sent {
                 Ok(end) => {
+                    let reports = channel.offers().dsn;
                     self.pool.park(key, channel).await;
-                    return hosted(end, proof);
+                    return hosted(end, proof, reports);
                 }
                 Err(Failure::Unanswered) => return Hosted::Uncertain,
                 Err(Failure::Lacks(reason)) => {
@@ -489,9 +493,9 @@ fn key_of(dial: &Dial<'_>) -> Key {
     }
 }
 
-fn hosted(end: End, proof: audit::Proven) -> Hosted {
+fn hosted(end: End, proof: audit::Proven, reports: bool) -> Hosted {
     match end {
-        End::Accepted(reply) => Hosted::Delivered(proof, reply),
+        End::Accepted(reply) => Hosted::Delivered { proof, reply, reports },
         End::Refused { reply, .. } if reply.code / 100 == 5 => Hosted::Refused(proof, reply),
         End::Refused { reply, step: Step::Mail | Step::Rcpt | Step::Content } => Hosted::Later(reply),
     }
@@ -499,7 +503,7 @@ fn hosted(end: End, proof: audit::Proven) -> Hosted {
 
 fn notified(sent: Result<End, Failure>, proof: audit::Proven) -> Hosted {
     match sent {
-        Ok(end) => hosted(end, proof),
+        Ok(end) => hosted(end, proof, false),
         Err(Failure::Unanswered) => Hosted::Uncertain,
         Err(Failure::Lacks(reason)) => Hosted::Ended(HopEnd::Lacks(reason)),
         Err(failure) => Hosted::Ended(HopEnd::Later(failure.reason())),
@@ -509,13 +513,13 @@ fn notified(sent: Result<End, Failure>, proof: audit::Proven) -> Hosted {
 /// The attempt, if this host decided it, or what it was instead.
 fn ended(end: Hosted, host: &Domain, shown: Option<Shown>) -> Result<Attempted, HopEnd> {
     let (outcome, proof, reply) = match end {
-        Hosted::Delivered(proof, reply) => (Outcome::Delivered, Some(proof), Some(reply)),
+        Hosted::Delivered { proof, reply, .. } => (Outcome::Delivered, Some(proof), Some(reply)),
         Hosted::Refused(proof, reply) => (Outcome::Failed { reason: Reason::PermanentReply }, Some(proof), Some(reply)),
         Hosted::Uncertain => (Outcome::Uncertain, None, None),
         Hosted::Later(_) => return Err(HopEnd::Later(Reason::TemporaryReply)),
         Hosted::Ended(end) => return Err(end),
     };
-    Ok(Attempted { outcome, proof, reply, host: Some(host.clone()), shown })
+    Ok(Attempted { outcome, proof, reply, host: Some(host.clone()), shown, reports: false })
 }
 
 /// How an upgrade to TLS failed.
@@ -544,7 +548,7 @@ fn shown_by(end: &Hosted) -> Option<Shown> {
         Hosted::Ended(HopEnd::NoStartTls { .. }) => Some(Shown::Missing),
         Hosted::Ended(HopEnd::Silent(_)) => None,
         Hosted::Ended(HopEnd::Short { .. } | HopEnd::TlsBroken { .. } | HopEnd::Lacks(_) | HopEnd::Later(_))
-        | Hosted::Delivered(..)
+        | Hosted::Delivered { .. }
         | Hosted::Refused(..)
         | Hosted::Later(_)
         | Hosted::Uncertain => Some(Shown::StartTls),

@@ -1,12 +1,18 @@
-//! Reports to the sender about one copy: failed, or passed on where that was asked for.
+//! Reports to the sender about one copy: failed, late, or passed on where that was asked for.
 //!
 //! They go to the submitter's bound address over a fixed route, with the null reverse-path, and carry nothing of the
-//! message but a few masked fields. Where no such way exists, the record alone tells of the failure.
+//! message but a few masked fields, also where `RET=FULL` asked for all of it: a report crosses more servers than the
+//! message did, and RFC 3461, section 4.3, leaves a server free to return less. Where no such way exists, the record
+//! tells of the failure, and a metric counts it.
+//!
+//! A delivery is reported only where the next host does not offer to (RFC 3461, section 5.2.2). So is a parcel: the
+//! portal reports no reading, and a message that goes where nobody reports is `relayed` (RFC 3464, section 2.3.3).
 
 use super::copy::{Internal, OpenCopy, seal_internal};
 use super::settings::Settings;
 use crate::mail::{EnhancedCode, Mailbox, Reply, Timestamp};
 use crate::message::{self, Report, ReportKind, ReportedRecipient};
+use crate::observe::metrics;
 use crate::queue::CopyKind;
 use crate::secret::Plaintext;
 use crate::store::{CopyRow, NewBody, NewCopy};
@@ -30,6 +36,8 @@ pub enum Finding<'a> {
     Held { ask: &'a str },
     /// Accepted by the next host.
     Relayed { reply: &'a Reply, host: &'a str },
+    /// It has become a parcel; a letter of its own has the code, or nobody has it yet.
+    InPortal { has_slip: bool },
 }
 
 /// The report as a copy of the queue; `None` if nobody asked for it or there is no way to tell.
@@ -43,31 +51,48 @@ pub fn report(
     now: Timestamp,
 ) -> Option<(NewBody, NewCopy)> {
     let facts = &open.facts;
-    // A message with the null reverse-path is a report itself, and nobody reports on reports (RFC 5321, 4.5.5).
     let is_asked = match finding {
         Finding::Failed { .. }
         | Finding::Uncertain { .. }
         | Finding::Refused { .. }
         | Finding::Unanswered
-        | Finding::Held { .. } => facts.notify.failure && !facts.notify.never,
-        Finding::Delayed { .. } => facts.notify.delay && !facts.notify.never,
-        Finding::Relayed { .. } => facts.notify.success && !facts.notify.never,
+        | Finding::Held { .. } => facts.notify.failure,
+        Finding::Delayed { .. } => facts.notify.delay,
+        Finding::Relayed { .. } | Finding::InPortal { .. } => facts.notify.success,
     };
-    if !is_asked || facts.reverse_path.is_empty() || facts.kind != CopyKind::Message {
+    if !is_asked || facts.notify.never || facts.kind != CopyKind::Message {
+        return None;
+    }
+    let made = written(vault, settings, row, open, finding, now);
+    let is_end =
+        matches!(finding, Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Refused { .. } | Finding::Unanswered);
+    if made.is_none() && is_end {
+        metrics().unreported.inc();
+    }
+    made
+}
+
+fn written(
+    vault: &Vault,
+    settings: &Settings,
+    row: &CopyRow,
+    open: &OpenCopy,
+    finding: Finding<'_>,
+    now: Timestamp,
+) -> Option<(NewBody, NewCopy)> {
+    let facts = &open.facts;
+    // A message with the null reverse-path is a report itself, and nobody reports on reports (RFC 5321, section 4.5.5).
+    if facts.reverse_path.is_empty() {
         return None;
     }
     let to = Mailbox::parse(facts.report_to.as_deref()?).ok().filter(|to| settings.routes.contains_key(to.domain()))?;
     let recipient = Mailbox::parse(&facts.recipient).ok()?;
     let from = settings.postmaster()?;
     let (kind, status, why, action, reply, host) = words(finding, facts.requirement.require_tls);
-    let retry_until = match finding {
-        Finding::Delayed { until, .. } => Some(until),
-        Finding::Failed { .. }
-        | Finding::Uncertain { .. }
-        | Finding::Refused { .. }
-        | Finding::Unanswered
-        | Finding::Held { .. }
-        | Finding::Relayed { .. } => None,
+    let (tried_at, retry_until) = match finding {
+        Finding::Delayed { until, .. } => (Some(now), Some(until)),
+        Finding::Failed { .. } | Finding::Uncertain { .. } | Finding::Relayed { .. } => (Some(now), None),
+        Finding::Refused { .. } | Finding::Unanswered | Finding::Held { .. } | Finding::InPortal { .. } => (None, None),
     };
     let diagnostic = reply.map(|reply| message::mask_reply_text(reply.code, reply.enhanced, &reply.lines));
     let dice: [u8; 16] = vault.random();
@@ -96,6 +121,7 @@ pub fn report(
             action,
             diagnostic: diagnostic.as_deref(),
             remote_mta: host,
+            tried_at,
             retry_until,
         }],
         original: Some(original.header()),
@@ -148,11 +174,23 @@ fn words(finding: Finding<'_>, require_tls: bool) -> Words<'_> {
         ),
         Finding::Relayed { reply, host } => (
             ReportKind::Relayed,
-            EnhancedCode(2, 0, 0),
+            reply.enhanced.filter(|code| code.0 == 2).unwrap_or(EnhancedCode(2, 0, 0)),
             "The recipient's mail service has taken the message over a protected connection.",
             "Nothing needs to be done.",
             Some(reply),
             Some(host),
+        ),
+        Finding::InPortal { has_slip } => (
+            ReportKind::InPortal,
+            EnhancedCode(2, 0, 0),
+            "No protected way leads to the recipient's mail service, or a rule keeps such mail here: the recipient reads it in the portal of the practice.",
+            if has_slip {
+                "Please give the recipient the code that you get in a letter of its own."
+            } else {
+                "Please ask the person who looks after the mail gateway for the recipient's code."
+            },
+            None,
+            None,
         ),
         Finding::Refused { reason } => {
             let (status, why, action) = failure(reason, require_tls);

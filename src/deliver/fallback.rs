@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use super::bounce::{self, Finding};
 use super::copy::{Internal, OpenCopy, seal_internal};
 use super::settings::{NoticeMode, Settings};
 use crate::audit::{Event, Record};
@@ -195,6 +196,11 @@ impl Parcels {
             at: now,
             reason: Some(reason_word.to_owned()),
         });
+        let finding = Finding::InPortal { has_slip: slip_to.is_some() };
+        if let Some((body, copy)) = bounce::report(&self.vault, &self.settings, row, open, finding, now) {
+            commit.bodies.push(body);
+            commit.copies.push(copy);
+        }
         let mut record = record_of(row, Event::Escrowed, now);
         record.action = Some(open.facts.action.as_str().to_owned());
         record.required = Some(open.facts.requirement.level.as_str().to_owned());

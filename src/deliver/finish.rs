@@ -84,7 +84,7 @@ impl Finish {
         let body = match body {
             Ok(Some(body)) => body,
             Ok(None) => return self.unreadable(&row).await,
-            Err(error) => return self.requeue_after(&row, error.to_string()).await,
+            Err(error) => return self.requeue_after(&row, &error.into()).await,
         };
         let Ok(open) = OpenCopy::of(&self.vault, &row) else { return self.unreadable(&row).await };
         match row.copy.kind {
@@ -214,8 +214,8 @@ impl Finish {
             recipient: &recipient,
             smtputf8: facts.smtputf8,
             require_tls,
-            // Success is reported from here: the next host's report would come from outside, about an id unknown here.
-            notify: Notify { success: false, never: notify.never || !(notify.failure || notify.delay), ..notify },
+            // RFC 3461, section 5.2.1: who offers DSN is told what the sender wants to hear, and is then the one to say it.
+            notify: Notify { never: notify.never || !(notify.success || notify.failure || notify.delay), ..notify },
             orcpt: facts.orcpt.as_deref(),
             envid: &envid,
         };
@@ -239,7 +239,7 @@ impl Finish {
         if let (CopyKind::Notice, Some(parcel)) = (row.copy.kind, row.copy.parcel) {
             commit.parcel_changes.push(ParcelChange::NoticeSent(parcel, at));
         }
-        if let (Some(reply), Some(host)) = (&attempted.reply, &attempted.host) {
+        if let (Some(reply), Some(host), false) = (&attempted.reply, &attempted.host, attempted.reports) {
             let finding = Finding::Relayed { reply, host: host.as_str() };
             if let Some((body, copy)) = bounce::report(&self.vault, &self.settings, row, open, finding, at) {
                 commit.bodies.push(body);
@@ -377,8 +377,10 @@ impl Finish {
             commit.parcel_changes.push(ParcelChange::NoticeFailed(parcel));
             observe::log(&observe::Event::NoticeFailed { parcel, reason: reason.as_str() });
         }
-        if row.copy.kind == CopyKind::TlsReport {
-            metrics().tls_report("dropped");
+        match row.copy.kind {
+            CopyKind::TlsReport => metrics().tls_report("dropped"),
+            CopyKind::Report => metrics().unreported.inc(),
+            CopyKind::Message | CopyKind::Notice | CopyKind::Slip => {}
         }
         self.count_end(row, reason);
         self.commit(commit).await;
@@ -405,7 +407,7 @@ impl Finish {
             // Claimed anew or settled by somebody else: it is theirs.
             Err(fallback::Error::Store(store::Error::Conflict)) => None,
             Err(fallback::Error::Open(_) | fallback::Error::Facts) => self.unreadable(row).await,
-            Err(error) => self.requeue_after(row, error.to_string()).await,
+            Err(error) => self.requeue_after(row, &error).await,
         }
     }
 
@@ -422,8 +424,11 @@ impl Finish {
         None
     }
 
-    async fn requeue_after(&self, row: &CopyRow, what: String) -> Option<Timestamp> {
-        observe::log(&observe::Event::StoreFailed { what });
+    async fn requeue_after(&self, row: &CopyRow, error: &fallback::Error) -> Option<Timestamp> {
+        match error {
+            fallback::Error::Store(error) => store_failed(error),
+            other => observe::log(&observe::Event::StoreFailed { what: other.to_string() }),
+        }
         let at = now();
         let next_at = self.later(row);
         self.commit(settled(row, CopyState::Queued { next_at }, at, None)).await;
@@ -435,7 +440,7 @@ impl Finish {
             // A conflict says that the copy is somebody else's by now.
             Ok(()) | Err(store::Error::Conflict) => {}
             // The copy stays in flight and is claimed again at the next start.
-            Err(error) => observe::log(&observe::Event::StoreFailed { what: error.to_string() }),
+            Err(error) => store_failed(&error),
         }
     }
 
@@ -484,6 +489,14 @@ impl Finish {
             *alarmed = Some(Instant::now());
             observe::log(&observe::Event::OwnNetworkSuspected { domains });
         }
+    }
+}
+
+/// Tells of a failure of the store. That it is closed is told once, where it broke; whatever finds it so has nothing
+/// to add, and the copy is claimed again at the next start.
+pub(super) fn store_failed(error: &store::Error) {
+    if !matches!(error, store::Error::Closed) {
+        observe::log(&observe::Event::StoreFailed { what: error.to_string() });
     }
 }
 

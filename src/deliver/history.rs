@@ -123,7 +123,7 @@ impl History {
         }
         match self.write_down(domain, shown, seen, now).await {
             Ok(news) => news.iter().for_each(observe::log),
-            Err(error) => observe::log(&Event::StoreFailed { what: error.to_string() }),
+            Err(error) => super::finish::store_failed(&error),
         }
     }
 

@@ -17,7 +17,7 @@ use super::attempt::{Attempted, Attempts, Contents, Way};
 use super::content::Content;
 use super::copy::{Internal, seal_internal};
 use super::dialogue::{RequireTls, Transaction};
-use super::finish::{ROOM_EVERY, with_room};
+use super::finish::{ROOM_EVERY, store_failed, with_room};
 use super::history::{History, Seen};
 use super::settings::Settings;
 use super::standing::{Check, Found, Ground, KEPT_MS, Looked, ground};
@@ -86,7 +86,7 @@ pub(super) async fn run(later: Arc<Later>, mut stopped: watch::Receiver<bool>) {
 async fn round(later: &Arc<Later>, stopped: &watch::Receiver<bool>) {
     let domains = match later.store.domains_waiting(now()).await {
         Ok(domains) => domains,
-        Err(error) => return observe::log(&observe::Event::StoreFailed { what: error.to_string() }),
+        Err(error) => return store_failed(&error),
     };
     let mut looks = JoinSet::new();
     for domain in domains {
@@ -99,7 +99,7 @@ async fn round(later: &Arc<Later>, stopped: &watch::Receiver<bool>) {
         let (later, stopped) = (Arc::clone(later), stopped.clone());
         looks.spawn(async move {
             if let Err(error) = later.domain(&domain, &stopped).await {
-                observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+                store_failed(&error);
             }
         });
     }
@@ -272,7 +272,7 @@ impl Later {
             recipient: &recipient,
             smtputf8: needs.smtputf8,
             require_tls: if requirement.require_tls { RequireTls::Yes } else { RequireTls::No },
-            // As for every other message: success is told from here.
+            // That it went to the portal was told where that was asked for, and a letter tells of its delivery.
             notify: Notify { success: false, never: notify.never || !(notify.failure || notify.delay), ..notify },
             orcpt: needs.orcpt.as_deref(),
             envid: &envid,

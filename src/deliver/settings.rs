@@ -37,6 +37,8 @@ pub struct Settings {
     pub slow_max: usize,
     /// When an attempt counts as slow.
     pub slow_after: Duration,
+    /// How long a stop waits for attempts under way; a supervisor's patience has to be longer.
+    pub stop_within: Duration,
     /// Attempts at a time for one recipient domain.
     pub per_domain_max: usize,
     /// Copies handed over from memory that wait for an attempt.
@@ -152,6 +154,7 @@ impl Settings {
             attempts_max: 200,
             slow_max: 400,
             slow_after: Duration::from_secs(5),
+            stop_within: Duration::from_secs(8),
             per_domain_max: 100,
             warm_max: 256,
             schedule: Schedule::default(),

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use crate::mail::{Domain, Timestamp};
-use crate::observe;
 use crate::store::{Commit, Handle, TlsSessions};
 use crate::transport::tlsrpt::{AppliedPolicy, ResultType};
 use crate::transport::{Reason, is_public};
@@ -72,7 +71,7 @@ impl Tally {
         }
         let tls_sessions: Vec<(TlsSessions, i64)> = taken.into_iter().collect();
         if let Err(error) = store.commit(Commit { tls_sessions: tls_sessions.clone(), ..Commit::default() }).await {
-            observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+            super::finish::store_failed(&error);
             let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
             for (sessions, count) in tls_sessions {
                 *counts.entry(sessions).or_insert(0) += count;

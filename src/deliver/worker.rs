@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::attempt::{AskWay, Attempts};
 use super::fallback::Parcels;
-use super::finish::{Finish, ROOM_EVERY, with_room};
+use super::finish::{Finish, ROOM_EVERY, store_failed, with_room};
 use super::history::History;
 use super::later::{self, Later};
 use super::pool::{Pool, bulk_share};
@@ -41,8 +41,8 @@ const LANE_FULL_WAIT: Duration = Duration::from_secs(2);
 const PANIC_WAIT: Duration = Duration::from_secs(300);
 /// One place in so many is a run's, even if others wait.
 const BULK_TURN: u32 = 8;
-/// How long a stop waits for attempts under way.
-const STOP_WITHIN: Duration = Duration::from_secs(8);
+/// How long a stop waits for attempts that were cut short, and for farewells to hosts.
+const CUT_WITHIN: Duration = Duration::from_millis(500);
 
 /// Starts the room.
 pub struct Deliver;
@@ -52,13 +52,15 @@ pub struct Running {
     first: mpsc::Sender<CopyRow>,
     bulk: mpsc::Sender<CopyRow>,
     stop: watch::Sender<bool>,
+    /// Attempts that still run are to end where they are.
+    cut: watch::Sender<bool>,
     dispatcher: JoinHandle<()>,
     later: JoinHandle<()>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What dispatcher and attempts share.
-struct Shared {
+pub(super) struct Shared {
     settings: Arc<Settings>,
     store: Handle,
     finish: Finish,
@@ -70,6 +72,7 @@ struct Shared {
     slow: Arc<Semaphore>,
     /// A slow attempt has given up its fast place.
     freed: Notify,
+    cut: watch::Receiver<bool>,
 }
 
 /// An attempt is over.
@@ -109,7 +112,9 @@ impl Deliver {
             sends: Semaphore::new(1),
         });
         let finish = Finish::new(Arc::clone(&settings), store.clone(), vault, parcels, attempts, history);
+        let (cut, is_cut) = watch::channel(false);
         let shared = Arc::new(Shared {
+            cut: is_cut,
             fast: Arc::new(Semaphore::new(settings.attempts_max)),
             bulk: Arc::new(Semaphore::new(bulk_share(settings.attempts_max))),
             slow: Arc::new(Semaphore::new(settings.slow_max)),
@@ -125,7 +130,7 @@ impl Deliver {
         let (stop, stopped) = watch::channel(false);
         let later = tokio::spawn(later::run(later, stopped.clone()));
         let dispatcher = tokio::spawn(dispatch(Arc::clone(&shared), first_rows, bulk_rows, stopped));
-        Running { first, bulk, stop, dispatcher, later, shared }
+        Running { first, bulk, stop, cut, dispatcher, later, shared }
     }
 }
 
@@ -152,21 +157,28 @@ impl Running {
         Arc::clone(&self.shared.tally)
     }
 
-    /// Takes on nothing new, and waits a while for the attempts under way. What does not end in time is claimed again
-    /// at the next start.
-    pub async fn stop(self) {
+    /// Takes on nothing new, and waits a while for the attempts under way. What does not end in time is cut short
+    /// before the store closes; its copies stay in flight and are claimed again at the next start.
+    pub async fn stop(mut self) {
         // The receiver is gone only if the dispatcher has ended already.
         let _ = self.stop.send(true);
         let _ = self.dispatcher.await;
-        let all = self.shared.settings.attempts_max as u32;
-        let idle = async {
-            let _fast = self.shared.fast.acquire_many(all).await;
-            let _slow = self.shared.slow.acquire_many(self.shared.settings.slow_max as u32).await;
-            let _ = self.later.await;
+        let shared = &self.shared;
+        let idle = || async {
+            let _fast = shared.fast.acquire_many(shared.settings.attempts_max as u32).await;
+            let _slow = shared.slow.acquire_many(shared.settings.slow_max as u32).await;
         };
-        let _ = tokio::time::timeout(STOP_WITHIN, idle).await;
-        self.shared.pool.close().await;
-        self.shared.tally.flush(&self.shared.store).await;
+        let all = async {
+            idle().await;
+            let _ = (&mut self.later).await;
+        };
+        if tokio::time::timeout(shared.settings.stop_within, all).await.is_err() {
+            self.later.abort();
+            self.cut.send_replace(true);
+            let _ = tokio::time::timeout(CUT_WITHIN, idle()).await;
+        }
+        let _ = tokio::time::timeout(CUT_WITHIN, shared.pool.close()).await;
+        shared.tally.flush(&shared.store).await;
     }
 }
 
@@ -283,7 +295,7 @@ impl Side {
         let rows = match shared.store.claim_of(self.lane, now(), max).await {
             Ok(rows) => rows,
             Err(error) => {
-                observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+                store_failed(&error);
                 self.ask_at = Instant::now() + ASK_AT_LEAST;
                 return;
             }
@@ -400,7 +412,7 @@ fn give_back(shared: &Shared, rows: Vec<CopyRow>) {
         for row in &rows {
             let commit = || store.commit(untried(row, LANE_FULL_WAIT));
             if let Err(error) = with_room(ROOM_EVERY, commit).await {
-                observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+                store_failed(&error);
             }
         }
     });
@@ -411,7 +423,7 @@ async fn release(store: &Handle, rows: Vec<CopyRow>) {
     for row in rows {
         // One commit each: a conflict with one says nothing of the others. They share a sync.
         if let Err(error) = store.commit(untried(&row, Duration::ZERO)).await {
-            observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+            store_failed(&error);
         }
     }
 }
@@ -443,15 +455,25 @@ async fn attempt(
         async move { shared.finish.run(row).await }
     });
     let mut permit = (Some(places.0), places.1);
-    let ended = tokio::select! {
-        ended = &mut work => ended,
-        () = tokio::time::sleep(shared.settings.slow_after) => {
-            // A host that takes its time must not keep others from theirs.
-            if let Ok(slow) = Arc::clone(&shared.slow).try_acquire_owned() {
-                permit = (Some(slow), None);
-                shared.freed.notify_one();
+    let mut cut = shared.cut.clone();
+    let mut slow_at = Some(Instant::now() + shared.settings.slow_after);
+    let ended = loop {
+        tokio::select! {
+            ended = &mut work => break ended,
+            // An end of the sender is no cut: attempts then end by themselves.
+            true = is_cut(&mut cut) => {
+                work.abort();
+                let _ = (&mut work).await;
+                return;
             }
-            work.await
+            () = tokio::time::sleep_until(slow_at.unwrap_or_else(Instant::now)), if slow_at.is_some() => {
+                slow_at = None;
+                // A host that takes its time must not keep others from theirs.
+                if let Ok(slow) = Arc::clone(&shared.slow).try_acquire_owned() {
+                    permit = (Some(slow), None);
+                    shared.freed.notify_one();
+                }
+            }
         }
     };
     let next_at = match ended {
@@ -467,6 +489,11 @@ async fn attempt(
     let _ = done.send(Done { lane, domain, next_at });
 }
 
+/// Whether a stop cuts attempts short; false if nobody is left to do so.
+async fn is_cut(cut: &mut watch::Receiver<bool>) -> bool {
+    cut.wait_for(|cut| *cut).await.is_ok()
+}
+
 /// Puts a copy back whose attempt ended without an outcome.
 async fn requeue(shared: &Shared, copy: CopyId, generation: u64, reason: Option<String>) -> Timestamp {
     let at = now();
@@ -474,7 +501,7 @@ async fn requeue(shared: &Shared, copy: CopyId, generation: u64, reason: Option<
     let settle = Settle { copy, generation, to: crate::queue::CopyState::Queued { next_at }, at, reason };
     let commit = Commit { settles: vec![settle], ..Commit::default() };
     if let Err(error) = with_room(ROOM_EVERY, || shared.store.commit(commit.clone())).await {
-        observe::log(&observe::Event::StoreFailed { what: error.to_string() });
+        store_failed(&error);
     }
     next_at
 }

@@ -15,7 +15,7 @@ use crate::queue::{CopyFacts, CopyKind, CopyState, Schedule, pack};
 use crate::store::{self, Commit, CopyRow, Handle, NewBody, NewCopy, ParcelRow};
 use crate::transport::{Level, Requirement};
 use crate::vault::Vault;
-use crate::world::{Leaf, Received, Step, When};
+use crate::world::{Leaf, Offers, Received, Step, When};
 
 const HEADER: &[u8] = b"From: Dr. Grey <dr@practice.example>\r\nTo: pat@patient.example\r\n\
     Subject: your biopsy\r\nMessage-ID: <1@practice.example>\r\n";
@@ -242,6 +242,7 @@ async fn a_message_with_requiretls_is_returned_and_its_report_asks_for_the_same(
 #[tokio::test(flavor = "multi_thread")]
 async fn queued_and_warm_copies_are_delivered_and_recorded_with_their_proof() {
     let office = Office::new().await;
+    office.world.sinks[0].set_offers(Offers { dsn: false, ..Offers::default() });
     let queued = office.queue(&office.facts("pat@patient.example")).await;
     let running = office.start();
     let mut facts = office.facts("sam@patient.example");
@@ -508,6 +509,51 @@ async fn a_domain_that_hangs_keeps_nobody_else_waiting() {
     // The five are still waiting for their host.
     assert_eq!(office.store.depth().await.unwrap().in_flight, 5);
     drop(running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_cuts_short_what_hangs_before_the_store_closes_and_nothing_is_lost() {
+    let mut office = Office::new().await;
+    office.world.settings.stop_within = Duration::from_millis(50);
+    office.world.settings.slow_after = Duration::from_millis(5);
+    office.world.settings.slow_max = 2;
+    office.world.settings.schedule.normal_budget_ms = i64::MAX / 4;
+    let host = Arc::default();
+    office.world.sinks[0].always(When::Connect, Step::Wait(Arc::clone(&host)));
+    let mut copies = Vec::new();
+    for _ in 0..6 {
+        copies.push(office.queue(&office.facts("pat@patient.example")).await);
+    }
+    let running = office.start();
+    within(async {
+        while office.store.depth().await.unwrap().in_flight < 6 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let shared = Arc::downgrade(&running.shared);
+    within(running.stop()).await;
+    // Nothing of the attempts is left that could find the store closed.
+    within(async {
+        while shared.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for copy in &copies {
+        assert_eq!(office.state(copy).await, CopyState::InFlight);
+    }
+    // The next start claims them anew, and the host is well again.
+    office.store.close().await;
+    let settings = store::Settings { folder: office.folder.clone(), body_file_bytes: 256 * 1024 };
+    office.store = Handle::open(settings, Arc::clone(&office.vault)).unwrap();
+    office.world.sinks[0].clear_script();
+    let running = office.start();
+    office.wait(0, 6).await;
+    within(running.stop()).await;
+    for copy in &copies {
+        assert_eq!(office.state(copy).await, CopyState::Delivered);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,8 @@ pub enum ReportKind {
     Delivered,
     /// Given to a server that does not report deliveries.
     Relayed,
+    /// Kept in the portal, which reports none either.
+    InPortal,
 }
 
 impl ReportKind {
@@ -24,7 +26,7 @@ impl ReportKind {
             ReportKind::Failed => "failed",
             ReportKind::Delayed => "delayed",
             ReportKind::Delivered => "delivered",
-            ReportKind::Relayed => "relayed",
+            ReportKind::Relayed | ReportKind::InPortal => "relayed",
         }
     }
 
@@ -34,6 +36,7 @@ impl ReportKind {
             ReportKind::Delayed => "Not sent yet",
             ReportKind::Delivered => "Delivered",
             ReportKind::Relayed => "Passed on",
+            ReportKind::InPortal => "Waiting in the portal",
         }
     }
 }
@@ -53,6 +56,8 @@ pub struct ReportedRecipient<'a> {
     pub diagnostic: Option<&'a str>,
     /// The remote server's name.
     pub remote_mta: Option<&'a str>,
+    /// When it was last tried, if it was (RFC 3464, section 2.3.7).
+    pub tried_at: Option<Timestamp>,
     /// For a delay: when trying ends (RFC 3464, section 2.3.9).
     pub retry_until: Option<Timestamp>,
 }
@@ -186,6 +191,9 @@ fn status(report: &Report<'_>) -> String {
         }
         if let Some(diagnostic) = recipient.diagnostic {
             compose::field(&mut out, "Diagnostic-Code", &format!("smtp; {}", printable(diagnostic)));
+        }
+        if let Some(at) = recipient.tried_at {
+            compose::field(&mut out, "Last-Attempt-Date", &at.rfc5322());
         }
         if let Some(until) = recipient.retry_until {
             compose::field(&mut out, "Will-Retry-Until", &until.rfc5322());
@@ -345,6 +353,7 @@ mod tests {
                 action: "Check the address and send again.",
                 diagnostic: Some(&diagnostic),
                 remote_mta: Some("mx.y.example"),
+                tried_at: Some(Timestamp::from_secs(1_700_000_000)),
                 retry_until: None,
             }],
             original: Some(original.header()),
@@ -371,7 +380,7 @@ mod tests {
             "Original-Envelope-Id: QQ+314\r\n",
             "Original-Recipient: rfc822; Jane+x@y.example\r\nFinal-Recipient: rfc822; jane@y.example\r\nAction: failed\r\nStatus: 5.1.1\r\n",
             "Remote-MTA: dns; mx.y.example\r\n",
-            "Diagnostic-Code: smtp; 550 5.1.1 [address] no such user #\r\n",
+            "Diagnostic-Code: smtp; 550 5.1.1 [address] no such user #\r\nLast-Attempt-Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n",
         ] {
             assert!(status.contains(line), "{line} in {status}");
         }

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub accept_seconds: Histogram,
     pub commit_batch: Histogram,
     pub panics: super::Panics,
+    /// Failures that no sender was told of: about a report, or without a way to the sender.
+    pub unreported: IntCounter,
     pub messages_accepted: IntCounter,
     pub headers_dropped: IntCounter,
     /// Messages of old devices that came in clear over a legacy listener.
@@ -147,6 +149,7 @@ impl Metrics {
                 vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0],
             ),
             panics: super::Panics(counter("wardpost_panics_total", "Panics; must be 0")),
+            unreported: counter("wardpost_unreported_failures_total", "Failures that no sender could be told of"),
             messages_accepted: counter("wardpost_smtp_messages_accepted_total", "Messages answered 250 after the sync"),
             legacy_messages: counter("wardpost_smtp_legacy_messages_total", "Messages that came in clear over a legacy listener"),
             certificate_expires: gauge(

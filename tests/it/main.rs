@@ -20,6 +20,7 @@ mod office;
 mod partners;
 mod patients;
 mod pickup;
+mod reports;
 mod road;
 mod sandbox;
 mod startup;

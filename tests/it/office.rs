@@ -362,6 +362,12 @@ async fn a_reload_takes_certificate_and_rules_and_refuses_a_bad_file() {
     assert!(submit("marmalade", "r1@practice.example").await.is_err());
     submit("orchid", "r2@practice.example").await.unwrap();
 
+    // A session that is open across all of it, from its greeting to its goodbye.
+    let connector = wardpost::server::connector_that_trusts(&ca).unwrap();
+    let socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut open = BufReader::new(connector.connect("localhost".try_into().unwrap(), socket).await.unwrap()).lines();
+    assert!(open.next_line().await.unwrap().unwrap().starts_with("220 "));
+
     let second = identity(&["localhost", "gateway.practice.example"]);
     rules("orchid", "orchid");
     hangup();
@@ -380,10 +386,15 @@ async fn a_reload_takes_certificate_and_rules_and_refuses_a_bad_file() {
     assert!(submit("orchid", "r5@practice.example").await.is_err());
     submit("marmalade", "r6@practice.example").await.unwrap();
 
-    // SIGTERM: it ends as asked.
+    // No reload has cut it.
+    open.get_mut().get_mut().write_all(b"NOOP\r\n").await.unwrap();
+    assert!(open.next_line().await.unwrap().unwrap().starts_with("250 "));
+
+    // SIGTERM: it ends as asked, and says so.
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     wait_for(&mut log, "stopping").await;
+    assert!(open.next_line().await.unwrap().unwrap().starts_with("421 4.3.2 "));
     let status = tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap();
     assert!(status.success(), "{status}");
 }
