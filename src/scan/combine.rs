@@ -126,6 +126,8 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
         }
         let is_beside = has_identifier_beside(page, &person.span, hits);
         let (strength, reason) = match person.role {
+            // One word that may be a name, spoken of as a patient.
+            Role::Patient if person.score <= UNSURE && !is_beside => (32, Reason::PatientLabel),
             Role::Patient => (40, Reason::PatientLabel),
             // Who writes with name and birth date writes as a patient.
             Role::Writer if is_beside => (40, Reason::WriterAboutSelf),
@@ -370,8 +372,12 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
             best = Some((score, reasons));
         }
     };
-    let doubt = |anchor: &Anchor| {
-        if circumstances.is_bulk && matches!(anchor.reason, Reason::PersonNamed | Reason::ReaderByName) { 15 } else { 0 }
+    // What goes to many tells news of people more often than it speaks of a patient.
+    let doubt = |anchor: &Anchor| match anchor.reason {
+        Reason::PersonNamed if circumstances.is_bulk => 20,
+        Reason::ReaderByName if circumstances.is_bulk => 15,
+        Reason::PatientLabel if circumstances.is_bulk && anchor.strength < 40 => 15,
+        _ => 0,
     };
     let strongest: Vec<(usize, (&Statement, &Sheet))> = sheets
         .iter()
@@ -382,8 +388,7 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
         .collect();
     for (index, sheet) in sheets.iter().enumerate() {
         for anchor in &sheet.anchors {
-            let doubt =
-                if circumstances.is_bulk && matches!(anchor.reason, Reason::PersonNamed | Reason::ReaderByName) { 15 } else { 0 };
+            let doubt = doubt(anchor);
             for statement in &sheet.statements {
                 let (link, how) = inside(sheet, anchor, statement);
                 take(anchor.strength - doubt + statement.strength + link, [anchor.reason, statement.reason, how]);
