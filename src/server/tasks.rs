@@ -68,9 +68,9 @@ mod tests {
     async fn a_task_that_panics_or_ends_is_noticed() {
         for panics in [true, false] {
             let (mut tasks, mut seen, _stop) = tasks();
-            tasks.keep("the listener", async move { assert!(!panics, "on purpose") });
+            tasks.keep("on-purpose", async move { assert!(!panics, "on purpose") });
             let why = seen.wait_for(Option::is_some).await.unwrap().clone().unwrap();
-            assert!(why.starts_with("the listener has ended"), "{why}");
+            assert!(why.starts_with("on-purpose has ended"), "{why}");
         }
     }
 
@@ -78,7 +78,7 @@ mod tests {
     async fn ending_after_the_stop_is_as_it_should_be() {
         let (mut tasks, seen, stop) = tasks();
         let mut stopped = stop.subscribe();
-        tasks.keep("the listener", async move {
+        tasks.keep("on-purpose", async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         });
         stop.send(true).unwrap();

@@ -92,7 +92,8 @@ pub fn parse_policy(text: &[u8], id: &str) -> Result<StsPolicy, PolicyError> {
         return Err(PolicyError::TooLong);
     }
     let text = std::str::from_utf8(text).map_err(|_| PolicyError::Syntax)?;
-    let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    // Editors leave empty lines at the end. To drop the policy for them would let mail go less protected than its owner asks.
+    let text = text.trim_end_matches(['\r', '\n']);
     let (mut version, mut mode, mut max_age, mut mx) = (None, None, None, Vec::new());
     for line in text.split('\n') {
         let line = line.strip_suffix('\r').unwrap_or(line);
@@ -326,6 +327,8 @@ mod tests {
         for (name, text, expected) in cases {
             assert_eq!(parse_policy(text.as_bytes(), "i1"), expected, "{name}");
         }
+        let ends = parse_policy(b"version: STSv1\nmode: enforce\nmx: a.example\nmax_age: 1\r\n\r\n\n", "i1").unwrap();
+        assert_eq!(ends.mode, StsMode::Enforce, "empty lines at the end");
         let long = format!("version: STSv1\nmode: none\nmax_age: 1\nx: {}", "y".repeat(POLICY_BYTES_MAX));
         assert_eq!(parse_policy(long.as_bytes(), "i1"), Err(PolicyError::TooLong));
         assert_eq!(parse_policy(b"version: STSv1\nmode: none\nx: \xff\nmax_age: 1", "i1"), Err(PolicyError::Syntax));
