@@ -360,7 +360,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Dialogue<T> {
             let notify = transaction.notify;
             if notify.never {
                 line.push_str(" NOTIFY=NEVER");
-            } else {
+            } else if notify != Notify::default() {
+                // What was not asked for is not asked for in somebody's name (RFC 3461, section 5.2.1).
                 let words: Vec<&str> = [(notify.success, "SUCCESS"), (notify.failure, "FAILURE"), (notify.delay, "DELAY")]
                     .into_iter()
                     .filter_map(|(is_asked, word)| is_asked.then_some(word))

@@ -37,6 +37,9 @@ pub type Signers = HashMap<Domain, Vec<Dkim>>;
 /// Writes the letter in which the sender of a held copy is asked; `None` where no way leads to the sender.
 pub type Letter = dyn Fn(&CopyRow, &str) -> Option<(NewBody, NewCopy)> + Send + Sync;
 
+/// From this size on a message is large.
+const LARGE_OCTETS: usize = 1 << 20;
+
 /// The room between the listeners and the queue.
 pub struct Gate {
     pub settings: Settings,
@@ -47,6 +50,9 @@ pub struct Gate {
     signers: RwLock<Arc<Signers>>,
     attachments: Box<dyn ReadAttachment>,
     pool: Arc<Semaphore>,
+    /// One large message is read at a time: the words of its texts take several times its size, and small ones keep
+    /// their places.
+    large: Arc<Semaphore>,
     pub patients: Arc<OwnPatients>,
     letter: Option<Box<Letter>>,
     runs: Runs,
@@ -77,6 +83,7 @@ impl Gate {
             signers: RwLock::new(Arc::new(Signers::new())),
             attachments,
             pool,
+            large: Arc::new(Semaphore::new(1)),
             patients: Arc::default(),
             letter: None,
             runs: Runs::default(),
@@ -131,11 +138,16 @@ impl Gate {
         self.settings.own_domains.iter().any(|own| own == domain)
     }
 
-    /// Runs long work off the event loop, a bounded number at a time.
+    /// Runs long work on a message of this size off the event loop, a bounded number at a time.
     pub(super) async fn on_the_pool<T: Send + 'static>(
         self: Arc<Self>,
+        octets: usize,
         work: impl FnOnce(&Gate) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, Refused> {
+        let _alone = match octets {
+            0..=LARGE_OCTETS => None,
+            _ => Some(self.large.clone().acquire_owned().await.map_err(|_| Refused::NotReady)?),
+        };
         let _permit = self.pool.clone().acquire_owned().await.map_err(|_| Refused::NotReady)?;
         let done =
             tokio::task::spawn_blocking(move || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&self)))).await;

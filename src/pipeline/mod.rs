@@ -84,7 +84,8 @@ pub trait Door: Send + Sync + 'static {
 
 impl Door for Arc<Gate> {
     async fn accept(&self, submission: Submission) -> Result<Accepted, Refused> {
-        let mut built = self.clone().on_the_pool(move |gate| read_and_decide(gate, submission)).await?;
+        let octets = submission.content.len();
+        let mut built = self.clone().on_the_pool(octets, move |gate| read_and_decide(gate, submission)).await?;
         gate::search_for_codes(self, std::mem::take(&mut built.spoken)).await?;
         let (message, refused) = (built.message, built.refused.take());
         self.keep(built).await?;
