@@ -21,6 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         action: "Call.",
         diagnostic: Some(&diagnostic),
         remote_mta: Some("mx.example"),
+        tried_at: None,
         retry_until: None,
     };
     let letter = report(&Report {

@@ -625,7 +625,7 @@ impl<'w> Zoo<'w> {
             ("sts-capitals", StsAnswer::Policy(enforce(&["MX.STS-Capitals.Example"])), AUTHENTICATED, SAME),
             ("sts-extra-key", StsAnswer::Policy(enforce(&[&listed("sts-extra-key")]) + "x-1: y z\r\n"), AUTHENTICATED, SAME),
             ("sts-two-modes", StsAnswer::Policy(enforce(&[&listed("sts-two-modes")]) + "mode: none\r\n"), AUTHENTICATED, SAME),
-            ("sts-empty-line", StsAnswer::Policy(enforce(&["mx.test"]) + "\r\n"), VERIFIED, SAME),
+            ("sts-empty-line", StsAnswer::Policy(enforce(&["mx.test"]) + "\r\n"), "escrowed sts-host-not-listed", SAME),
             ("sts-mode-capital", StsAnswer::Policy(policy("Enforce", &["mx.test"], 86_400)), VERIFIED, unreadable),
             // RFC 8461, section 3.3: an announced policy that cannot be had is none; where more than a verified peer
             // is asked for, nobody knows.
