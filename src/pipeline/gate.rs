@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::runs::Runs;
 use super::stations::Built;
@@ -37,8 +37,37 @@ pub type Signers = HashMap<Domain, Vec<Dkim>>;
 /// Writes the letter in which the sender of a held copy is asked; `None` where no way leads to the sender.
 pub type Letter = dyn Fn(&CopyRow, &str) -> Option<(NewBody, NewCopy)> + Send + Sync;
 
-/// From this size on a message is large.
+/// A message above this size is large.
 const LARGE_OCTETS: usize = 1 << 20;
+
+/// Places at the pool for scanning.
+struct Places {
+    all: Arc<Semaphore>,
+    /// One large message is read at a time: the words of its texts take several times its size, and small ones keep
+    /// their places.
+    large: Arc<Semaphore>,
+}
+
+struct Place {
+    _one: OwnedSemaphorePermit,
+    _alone: Option<OwnedSemaphorePermit>,
+}
+
+impl Places {
+    fn new(at_once: usize) -> Places {
+        Places { all: Arc::new(Semaphore::new(at_once.max(1))), large: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Waits for a place for a message of this size.
+    async fn take(&self, octets: usize) -> Option<Place> {
+        // First the turn of the large ones: whoever waits for it holds no place that a small one could have.
+        let alone = match octets {
+            0..=LARGE_OCTETS => None,
+            _ => Some(Arc::clone(&self.large).acquire_owned().await.ok()?),
+        };
+        Some(Place { _one: Arc::clone(&self.all).acquire_owned().await.ok()?, _alone: alone })
+    }
+}
 
 /// The room between the listeners and the queue.
 pub struct Gate {
@@ -49,10 +78,7 @@ pub struct Gate {
     rules: RwLock<Option<(Arc<Scanner>, Arc<Policy>)>>,
     signers: RwLock<Arc<Signers>>,
     attachments: Box<dyn ReadAttachment>,
-    pool: Arc<Semaphore>,
-    /// One large message is read at a time: the words of its texts take several times its size, and small ones keep
-    /// their places.
-    large: Arc<Semaphore>,
+    places: Places,
     pub patients: Arc<OwnPatients>,
     letter: Option<Box<Letter>>,
     runs: Runs,
@@ -74,7 +100,7 @@ impl Gate {
         attachments: Box<dyn ReadAttachment>,
         warm: Option<Warm>,
     ) -> Gate {
-        let pool = Arc::new(Semaphore::new(settings.scans_at_once.max(1)));
+        let places = Places::new(settings.scans_at_once);
         Gate {
             settings,
             vault,
@@ -82,8 +108,7 @@ impl Gate {
             rules: RwLock::new(None),
             signers: RwLock::new(Arc::new(Signers::new())),
             attachments,
-            pool,
-            large: Arc::new(Semaphore::new(1)),
+            places,
             patients: Arc::default(),
             letter: None,
             runs: Runs::default(),
@@ -144,11 +169,7 @@ impl Gate {
         octets: usize,
         work: impl FnOnce(&Gate) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, Refused> {
-        let _alone = match octets {
-            0..=LARGE_OCTETS => None,
-            _ => Some(self.large.clone().acquire_owned().await.map_err(|_| Refused::NotReady)?),
-        };
-        let _permit = self.pool.clone().acquire_owned().await.map_err(|_| Refused::NotReady)?;
+        let _place = self.places.take(octets).await.ok_or(Refused::NotReady)?;
         let done =
             tokio::task::spawn_blocking(move || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&self)))).await;
         match done {
@@ -200,5 +221,32 @@ pub(super) async fn search_for_codes(gate: &Gate, spoken: Vec<[u8; 32]>) -> Resu
         Ok(false) => Ok(()),
         Ok(true) => Err(Refused::CodeInMail),
         Err(_) => Err(Refused::StoreFailed),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    async fn is_taken_at_once(places: &Places, octets: usize) -> Option<Place> {
+        tokio::select! {
+            biased;
+            place = places.take(octets) => place,
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn large_messages_wait_for_one_another_and_keep_no_place_from_small_ones() {
+        let places = Places::new(2);
+        let first = is_taken_at_once(&places, LARGE_OCTETS + 1).await.unwrap();
+        assert!(is_taken_at_once(&places, LARGE_OCTETS + 1).await.is_none());
+        let small = is_taken_at_once(&places, LARGE_OCTETS).await.unwrap();
+        assert!(is_taken_at_once(&places, 1).await.is_none(), "both places are taken");
+        drop(small);
+        assert!(is_taken_at_once(&places, LARGE_OCTETS + 1).await.is_none());
+        drop(first);
+        assert!(is_taken_at_once(&places, LARGE_OCTETS + 1).await.is_some());
     }
 }

@@ -150,9 +150,8 @@ enum Check {
 #[serde(deny_unknown_fields)]
 struct Allow {
     /// Why, for who reads the file next.
-    #[serde(default)]
-    #[allow(dead_code)]
-    why: String,
+    #[serde(default, rename = "why")]
+    _why: String,
     words: Vec<Spanned<String>>,
 }
 
