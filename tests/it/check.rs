@@ -335,8 +335,11 @@ async fn a_delivery_can_be_proven_to_somebody_else_and_one_changed_bit_is_found(
         assert!(good.status.success(), "{}", text(&good.stderr));
         assert!(text(&good.stdout).contains("its entries stand in the log"), "{}", text(&good.stdout));
         let python = |path: &str| Command::new("python3").args(["deploy/verify.py", "--key", &key, path]).output().unwrap();
-        let judged = python(path);
-        assert!(judged.status.success() && text(&judged.stdout).contains("method: dane"), "{}", text(&judged.stdout));
+        let has_python = crate::support::has_python();
+        if has_python {
+            let judged = python(path);
+            assert!(judged.status.success() && text(&judged.stdout).contains("method: dane"), "{}", text(&judged.stdout));
+        }
 
         let bytes = std::fs::read(&file).unwrap();
         for at in (0..bytes.len()).step_by(bytes.len() / 40).chain([bytes.len() - 1, bytes.len() - 6]) {
@@ -350,16 +353,18 @@ async fn a_delivery_can_be_proven_to_somebody_else_and_one_changed_bit_is_found(
         let mut bad = bytes.clone();
         bad[bytes.len() / 2] ^= 1;
         std::fs::write(&file, &bad).unwrap();
-        assert!(!python(path).status.success());
-        // A fault of the reader's is no finding about the file, and neither ends in a traceback.
-        std::fs::write(&file, "{\"proof\":1,\"public_key\":1,\"signature\":1}\n").unwrap();
-        let (odd, absent) = (python(path), python(&format!("{path}-absent")));
-        assert_eq!((odd.status.code(), absent.status.code()), (Some(1), Some(2)), "{}", text(&odd.stderr));
-        assert!(
-            text(&odd.stdout).contains("NOT GOOD") && text(&absent.stderr).contains("cannot read"),
-            "{}",
-            text(&absent.stderr)
-        );
+        if has_python {
+            assert!(!python(path).status.success());
+            // A fault of the reader's is no finding about the file, and neither ends in a traceback.
+            std::fs::write(&file, "{\"proof\":1,\"public_key\":1,\"signature\":1}\n").unwrap();
+            let (odd, absent) = (python(path), python(&format!("{path}-absent")));
+            assert_eq!((odd.status.code(), absent.status.code()), (Some(1), Some(2)), "{}", text(&odd.stderr));
+            assert!(
+                text(&odd.stdout).contains("NOT GOOD") && text(&absent.stderr).contains("cannot read"),
+                "{}",
+                text(&absent.stderr)
+            );
+        }
 
         // What did not leave is not proven, and the reason is said.
         let kept = wardpost(&["audit", "proof", "proof@practice.example", "sam@no-tls.example"], &config);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use wardpost::server;
 use wardpost::world::{Offers, Step, When, World};
 
-use crate::support::{Gateway, PATIENCE, message};
+use crate::support::{Gateway, PATIENCE, has_python, message};
 
 const SENDER: &str = "ann@practice.example";
 const ID: &str = "r1@practice.example";
@@ -90,6 +90,9 @@ fn is_sound(report: &Value) {
 /// Success, failure, and nothing at all; by what the client asked for and what the next host offers.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_sender_hears_what_he_asked_for_and_in_the_words_of_the_rfc() {
+    if !has_python() {
+        return;
+    }
     let gateway = Gateway::start(World::start().await.unwrap()).await;
     let town = gateway.world.sink("verified.example").unwrap();
     let nobody = When::Rcpt(Some("nobody@verified.example".into()));

@@ -216,3 +216,13 @@ pub fn message(id: &str, to: &str, subject: &str, body: &str) -> String {
          Message-ID: <{id}>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{body}\r\n"
     )
 }
+
+/// Whether the checkers that are not ours can run: a machine with no more than a Rust toolchain and a C compiler goes
+/// without them. `.ci/run` installs Python.
+pub fn has_python() -> bool {
+    let is_there = std::process::Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !is_there {
+        eprintln!("skipped: python3 is not installed");
+    }
+    is_there
+}
