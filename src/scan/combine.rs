@@ -57,6 +57,8 @@ struct Statement {
 
 /// What one text gives to the decision.
 pub(super) struct Sheet {
+    /// Number of the text: two readings of one text are one.
+    text: usize,
     place: Place,
     anchors: Vec<Anchor>,
     statements: Vec<Statement>,
@@ -75,10 +77,10 @@ pub(super) struct Circumstances {
 }
 
 impl Sheet {
-    pub(super) fn of(place: Place, page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Sheet {
+    pub(super) fn of(text: usize, place: Place, page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Sheet {
         let records = page.lines.iter().map(|line| line.separator.is_some()).collect();
         let mut sheet =
-            Sheet { place, anchors: anchors(page, persons, hits), statements: statements(page, persons, hits), records };
+            Sheet { text, place, anchors: anchors(page, persons, hits), statements: statements(page, persons, hits), records };
         sheet.anchors.truncate(COMPARED_MAX);
         if sheet.statements.len() > COMPARED_MAX {
             sheet.statements.truncate(COMPARED_MAX);
@@ -379,14 +381,13 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
         Reason::PatientLabel if circumstances.is_bulk && anchor.strength < 40 => 15,
         _ => 0,
     };
-    let strongest: Vec<(usize, (&Statement, &Sheet))> = sheets
+    let strongest: Vec<(&Statement, &Sheet)> = sheets
         .iter()
-        .enumerate()
-        .filter_map(|(index, sheet)| {
-            sheet.statements.iter().max_by_key(|statement| statement.strength).map(|statement| (index, (statement, sheet)))
+        .filter_map(|sheet| {
+            sheet.statements.iter().max_by_key(|statement| statement.strength).map(|statement| (statement, sheet))
         })
         .collect();
-    for (index, sheet) in sheets.iter().enumerate() {
+    for sheet in sheets {
         for anchor in &sheet.anchors {
             let doubt = doubt(anchor);
             for statement in &sheet.statements {
@@ -396,7 +397,7 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
         }
         for anchor in sheet.spokesmen() {
             let doubt = doubt(anchor);
-            for (strongest, other) in strongest.iter().filter(|(other, _)| *other != index).map(|(_, pair)| pair) {
+            for (strongest, other) in strongest.iter().filter(|(_, other)| other.text != sheet.text) {
                 let (link, how) = across(sheet, other, anchor);
                 take(anchor.strength - doubt + strongest.strength + link, [anchor.reason, strongest.reason, how]);
             }

@@ -298,6 +298,11 @@ impl Scanner {
         self.lexicon.is_first(word)
     }
 
+    /// Whether a term is or begins with a word of this hash.
+    pub(super) fn begins_term(&self, word: Hash) -> bool {
+        self.lexicon.begins(word)
+    }
+
     /// How many terms a text holds, those inside others counted too. For measuring.
     #[must_use]
     pub fn count_terms(&self, text: &str) -> usize {

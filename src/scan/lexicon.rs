@@ -126,6 +126,12 @@ impl Lexicon {
         self.firsts.get((bit / 64) as usize).is_some_and(|block| block & (1 << (bit % 64)) != 0)
     }
 
+    /// Whether a word is a term, or begins one.
+    #[must_use]
+    pub fn begins(&self, hash: Hash) -> bool {
+        self.value(hash) != 0
+    }
+
     #[inline]
     fn value(&self, hash: Hash) -> u32 {
         let mut slot = place(hash.spread(), self.hashes.len());

@@ -6,7 +6,7 @@
 //! Must not be here: reading files or attachments (`extract`), what to do about a finding (`policy`), a list of phrases
 //! that some set of messages happens to use: words are in the dictionaries for what they mean.
 //!
-//! Reading order: `findings` → `normal` → `lexicon` → `dictionary` → `page` → `identifier` → `person` → `combine`.
+//! Reading order: `findings` → `normal` → `second` → `lexicon` → `dictionary` → `page` → `identifier` → `person` → `combine`.
 
 mod combine;
 mod dictionary;
@@ -17,6 +17,7 @@ mod normal;
 mod own_patient;
 mod page;
 mod person;
+mod second;
 mod words;
 
 use std::collections::HashSet;
@@ -33,6 +34,7 @@ use crate::message::Message;
 use crate::patients::Patients;
 use combine::{Circumstances, Sheet};
 use identifier::Hit;
+use normal::Normal;
 use page::{Page, Shape, Zone};
 use person::{Person, Role};
 
@@ -54,11 +56,19 @@ pub fn scan_with(scanner: &Scanner, patients: Option<&Patients>, message: &Messa
         limits_exceeded: extracted.limits_exceeded,
         ..Findings::default()
     };
-    let normals: Vec<normal::Normal<'_>> = extracted.texts.iter().map(|text| normal::normalise(&text.content)).collect();
-    let mut read: Vec<(Page<'_>, Vec<Person>, Vec<Hit>)> = normals
+    let firsts: Vec<Normal<'_>> = extracted.texts.iter().map(|text| normal::normalise(&text.content)).collect();
+    let seconds: Vec<(usize, Normal<'_>)> = extracted
+        .texts
         .iter()
-        .map(|normal| {
-            let mut page = Page::of(&normal.text, scanner);
+        .zip(&firsts)
+        .enumerate()
+        .filter_map(|(index, (text, first))| Some((index, second::reading(&text.content, first, scanner)?)))
+        .collect();
+    let readings: Vec<Reading<'_>> = Reading::all(firsts, &seconds);
+    let mut read: Vec<(Page<'_>, Vec<Person>, Vec<Hit>)> = readings
+        .iter()
+        .map(|reading| {
+            let mut page = Page::of(&reading.normal.text, scanner);
             leave_out_allowed(&mut page);
             let persons = person::find(&page, scanner);
             let mut hits = identifier::find(&page, scanner);
@@ -66,18 +76,17 @@ pub fn scan_with(scanner: &Scanner, patients: Option<&Patients>, message: &Messa
             (page, persons, hits)
         })
         .collect();
-    settle_roles(message, extracted, &mut read);
+    let place = |index: usize| readings.get(index).and_then(|reading| extracted.texts.get(reading.text)).map(|text| &text.place);
+    settle_roles(message, &place, &mut read);
     let circumstances = circumstances(message, &read);
     let is_address = |index: usize| {
-        extracted.texts.get(index).is_some_and(|text| {
-            matches!(text.place, Place::Header(_, HeaderField::From | HeaderField::To | HeaderField::Cc | HeaderField::Other))
-        })
+        matches!(place(index), Some(Place::Header(_, HeaderField::From | HeaderField::To | HeaderField::Cc | HeaderField::Other)))
     };
     findings.patients = patients.map(|patients| own_patient::find(patients, &read, is_address)).unwrap_or_default();
     let mut seen = HashSet::new();
     let mut sheets = Vec::new();
     for (index, (page, persons, hits)) in read.iter_mut().enumerate() {
-        let (Some(normal), Some(text)) = (normals.get(index), extracted.texts.get(index)) else { continue };
+        let (Some(reading), Some(place)) = (readings.get(index), place(index)) else { continue };
         hits.retain(|hit| {
             page.zone_at(hit.span.start) == Zone::Body
                 || !matches!(hit.kind, Kind::Phone | Kind::Fax | Kind::Email | Kind::Address | Kind::Url)
@@ -85,23 +94,53 @@ pub fn scan_with(scanner: &Scanner, patients: Option<&Patients>, message: &Messa
         persons
             .retain(|person| !page.cues_in(person.span.clone()).any(|hit| hit.cue == Cue::Allow && hit.end >= person.span.end));
         hits.retain(|hit| !page.cues_in(hit.span.clone()).any(|cue| cue.cue == Cue::Allow));
-        report(&mut findings, index, page, persons, hits, normal, scanner, &mut seen);
-        let mut sheet = Sheet::of(text.place.clone(), page, persons, hits);
+        report(&mut findings, reading, page, persons, hits, scanner, &mut seen);
+        let mut sheet = Sheet::of(reading.text, place.clone(), page, persons, hits);
         for patient in findings.patients.iter_mut().filter(|patient| patient.text == index) {
             sheet.own_patient(page, patient.span.clone());
-            patient.span = normal.original(&patient.span);
+            patient.span = reading.original(&patient.span);
             let (kind, score) = (Kind::OwnPatient, patient.by.score());
             let is_repeated = !seen.insert((kind, u64::from(patient.number)));
-            findings.hits.push(Finding { kind, text: index, span: patient.span.clone(), score, is_repeated });
+            findings.hits.push(Finding { kind, text: reading.text, span: patient.span.clone(), score, is_repeated });
         }
         if !is_address(index) {
             sheets.push(sheet);
         }
     }
+    for patient in &mut findings.patients {
+        patient.text = readings.get(patient.text).map_or(patient.text, |reading| reading.text);
+    }
     findings.nearest = combine::combine(&sheets, &circumstances);
     findings.phi = findings.nearest.clone().filter(|nearest| nearest.score >= combine::PHI);
     findings.hits.truncate(FINDINGS_MAX);
     findings
+}
+
+/// A text as it is read: most have one reading.
+struct Reading<'t> {
+    /// Number of the text.
+    text: usize,
+    normal: Normal<'t>,
+    /// What a second reading is of: the text with its words told apart or joined.
+    under: Option<&'t Normal<'t>>,
+}
+
+impl<'t> Reading<'t> {
+    fn all(firsts: Vec<Normal<'t>>, seconds: &'t [(usize, Normal<'t>)]) -> Vec<Reading<'t>> {
+        let first = firsts.into_iter().enumerate().map(|(text, normal)| Reading { text, normal, under: None });
+        let second = seconds.iter().map(|(text, under)| Reading {
+            text: *text,
+            normal: normal::normalise(&under.text),
+            under: Some(under),
+        });
+        first.chain(second).collect()
+    }
+
+    /// The span in the text as it is in the message.
+    fn original(&self, span: &Range<usize>) -> Range<usize> {
+        let span = self.normal.original(span);
+        self.under.map_or(span.clone(), |under| under.original(&span))
+    }
 }
 
 /// Health terms inside of what a practice allows, such as its own name, say nothing about anybody.
@@ -116,11 +155,15 @@ fn leave_out_allowed(page: &mut Page<'_>) {
 }
 
 /// A person who is the sender or a provider at one place is it at the others, unless named as the patient there.
-fn settle_roles(message: &Message, extracted: &Extracted, read: &mut [(Page<'_>, Vec<Person>, Vec<Hit>)]) {
+fn settle_roles<'p>(
+    message: &Message,
+    place: &impl Fn(usize) -> Option<&'p Place>,
+    read: &mut [(Page<'_>, Vec<Person>, Vec<Hit>)],
+) {
     let mut own: HashSet<(String, String)> = HashSet::new();
     let mut providers: HashSet<(String, String)> = HashSet::new();
-    for ((_, persons, _), text) in read.iter_mut().zip(&extracted.texts) {
-        let is_from = matches!(text.place, Place::Header(_, HeaderField::From));
+    for (index, (_, persons, _)) in read.iter_mut().enumerate() {
+        let is_from = matches!(place(index), Some(Place::Header(_, HeaderField::From)));
         for person in persons.iter_mut() {
             if is_from {
                 person.role = Role::Sender;
@@ -230,21 +273,27 @@ fn words_of(kind: Kind, text: &str) -> (Kind, u64) {
     (kind, hasher.finish())
 }
 
-/// Writes down what was found in one text.
-#[allow(clippy::too_many_arguments)]
+/// Writes down what was found in one text; what two readings of it share, once.
 fn report(
     findings: &mut Findings,
-    text: usize,
+    reading: &Reading<'_>,
     page: &Page<'_>,
     persons: &[Person],
     hits: &[Hit],
-    normal: &normal::Normal<'_>,
     scanner: &Scanner,
     seen: &mut HashSet<(Kind, u64)>,
 ) {
+    let text = reading.text;
+    let known: HashSet<(Kind, usize)> = match reading.under {
+        Some(_) => findings.hits.iter().filter(|hit| hit.text == text).map(|hit| (hit.kind, hit.span.start)).collect(),
+        None => HashSet::new(),
+    };
     let mut add = |kind, span: &Range<usize>, score| {
-        let is_repeated = !seen.insert(words_of(kind, page.slice(span.clone())));
-        findings.hits.push(Finding { kind, text, span: normal.original(span), score, is_repeated });
+        let original = reading.original(span);
+        if !known.contains(&(kind, original.start)) {
+            let is_repeated = !seen.insert(words_of(kind, page.slice(span.clone())));
+            findings.hits.push(Finding { kind, text, span: original, score, is_repeated });
+        }
     };
     for person in persons {
         let kind = if matches!(person.role, Role::Provider | Role::Sender) { Kind::Provider } else { Kind::Name };

@@ -8,8 +8,8 @@ use unicode_normalization::UnicodeNormalization;
 pub struct Normal<'a> {
     pub text: Cow<'a, str>,
     /// (place in `text`, place in the original), rising, one entry wherever the distance changes; between entries both run alike.
-    shifts: Vec<(usize, usize)>,
-    original: &'a str,
+    pub(super) shifts: Vec<(usize, usize)>,
+    pub(super) original: &'a str,
 }
 
 /// Normalises `original`. Linear, and free of copies when nothing has to change.
@@ -175,7 +175,7 @@ impl Normal<'_> {
 }
 
 /// Remembers a place if it does not follow from the one before.
-fn note(shifts: &mut Vec<(usize, usize)>, normal: usize, original: usize) {
+pub(super) fn note(shifts: &mut Vec<(usize, usize)>, normal: usize, original: usize) {
     let follows = match shifts.last() {
         Some((n, o)) => original.checked_sub(*o) == normal.checked_sub(*n),
         None => normal == original,
@@ -262,14 +262,14 @@ fn is_normal(text: &str) -> bool {
 }
 
 /// Characters that take no room on the screen and can hide inside words.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
         | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
         | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-fn fold(c: char, out: &mut String) {
+pub(super) fn fold(c: char, out: &mut String) {
     if let Some(plain) = plain(c) {
         out.push_str(plain);
         return;

@@ -57,7 +57,12 @@ fn disguises() -> Vec<(&'static str, bool, fn(&str) -> String)> {
                 c => c.to_string(),
             })
         }),
-        ("letter spacing", false, |t| t.split(' ').map(|w| map(w, |c| format!("{c} "))).collect::<Vec<_>>().join("\u{a0} ")),
+        ("letter spacing", false, |t| {
+            t.chars().filter(|c| *c != ' ').map(|c| format!("{c} ")).collect::<String>().trim_end().into()
+        }),
+        ("letters and words spaced", false, |t| {
+            t.split(' ').map(|w| map(w, |c| format!("{c} "))).collect::<Vec<_>>().join("\u{a0} ")
+        }),
         ("dots between letters", false, |t| {
             t.split(' ')
                 .map(|w| {
@@ -101,6 +106,8 @@ fn disguises() -> Vec<(&'static str, bool, fn(&str) -> String)> {
                 if width + word.len() > 22 { format!("{text}\n{word}") } else { format!("{text} {word}").trim_start().to_owned() }
             })
         }),
+        ("one word a line", false, |t| t.replace(' ', "\n")),
+        ("one letter a line", false, |t| t.chars().filter(|c| *c != ' ').map(|c| format!("{c}\n")).collect::<String>()),
         ("entities", true, |t| map(t, |c| if c.is_ascii_alphanumeric() { format!("&#{};", c as u32) } else { c.to_string() })),
         ("hex entities", true, |t| {
             map(t, |c| if c.is_ascii_alphanumeric() { format!("&#x{:x};", c as u32) } else { c.to_string() })

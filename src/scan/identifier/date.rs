@@ -12,6 +12,8 @@ pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
         ("Birthday: 3 Mar 1988", Kind::Dob),
         ("DOB 19880303", Kind::Dob),
         ("D.O.B. 03-Mar-1988", Kind::Dob),
+        ("DOB on file 04/12/1961", Kind::Dob),
+        ("birth date in our records is 04/12/1961", Kind::Dob),
         ("seen on 10/03/2024", Kind::Date),
         ("Patient\tDOB\tPhone\nX\t10/03/1984\t1", Kind::Dob),
     ],
@@ -20,6 +22,8 @@ pub(in crate::scan) const IDENTIFIER: Identifier = Identifier {
         ("on 10/03/2024", Kind::Dob),
         ("DOB 99/99/9999", Kind::Dob),
         ("order 20240101", Kind::Date),
+        ("DOB in chart. Seen 10/03/2024", Kind::Dob),
+        ("DOB corrected on 10/03/2024", Kind::Dob),
     ],
 };
 
@@ -54,5 +58,21 @@ fn check(c: &Candidate<'_>) -> Option<(Kind, u8)> {
 /// A word of birth is the nearest label before; "12/5/48 (DOB)" counts too.
 fn is_birth(c: &Candidate<'_>) -> bool {
     let before = c.page.label_before(c.start, 40).is_some_and(|(cues, distance)| cues.contains(&Cue::LabelDob) && distance <= 28);
-    before || c.page.cues_in(c.end..c.end + 8).any(|hit| hit.cue == Cue::LabelDob)
+    before || is_filed(c) || c.page.cues_in(c.end..c.end + 8).any(|hit| hit.cue == Cue::LabelDob)
+}
+
+/// "DOB on file 04/12/1961": other labels may stand between, but no other number and no word of another date.
+fn is_filed(c: &Candidate<'_>) -> bool {
+    const REACH: usize = 40;
+    let near = || c.page.cues_in(c.start.saturating_sub(REACH)..c.start).filter(|hit| hit.end <= c.start);
+    near().filter(|hit| hit.cue == Cue::LabelDob).last().is_some_and(|birth| {
+        let between = c.page.slice(birth.end..c.start);
+        !between.contains(|x: char| x.is_ascii_digit() || matches!(x, '\n' | '\t' | ';' | '|'))
+            && !between.contains(". ")
+            && !near().any(|hit| {
+                // The "on" of "on file" is no label; that of "on 04/12" is.
+                let is_label = hit.end - hit.start > 2 || hit.end + 2 >= c.start;
+                hit.cue == Cue::LabelDate && hit.start >= birth.end && is_label
+            })
+    })
 }
