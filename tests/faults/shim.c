@@ -83,6 +83,12 @@ static int path_of(int fd, char *path) {
     path[length] = 0;
     return is_below(path);
 }
+/* SQLite's index of the log is mapped into memory, and every start builds it anew: cutting it short would only kill
+ * the threads that still read it. */
+static int is_index(const char *path) {
+    size_t length = strlen(path);
+    return length > 4 && !strcmp(path + length - 4, "-shm");
+}
 /* The file's own descriptor here, never closed: closing one would drop the locks that others hold. */
 static int file_of(int fd) {
     struct stat found;
@@ -198,7 +204,7 @@ static ssize_t written(int fd, const void *bytes, size_t length, off_t offset, i
     off_t at = has_offset ? offset : fcntl(fd, F_GETFL) & O_APPEND ? found.st_size : lseek(fd, 0, SEEK_CUR);
     int error = step(WRITE, fd, at + (off_t)length > found.st_size);
     if (error) FAIL(error);
-    remember_write(fd, at, bytes, length, 0);
+    if (!is_index(path)) remember_write(fd, at, bytes, length, 0);
     ssize_t done = has_offset ? real_pwrite64(fd, bytes, length, offset) : real_write(fd, bytes, length);
     int saved = errno;
     pthread_mutex_unlock(&lock);
@@ -224,7 +230,7 @@ static int truncated(int fd, off_t size) {
     fstat(fd, &found);
     int error = step(TRUNCATE, fd, size > found.st_size);
     if (error) FAIL(error);
-    remember_write(fd, size, NULL, 0, 1);
+    if (!is_index(path)) remember_write(fd, size, NULL, 0, 1);
     int done = real_ftruncate64(fd, size);
     pthread_mutex_unlock(&lock);
     return done;
