@@ -26,6 +26,9 @@ const OWN_PATIENT: i32 = 44;
 /// What the address of a private writer is worth as "who" for what they say of themself or their family.
 const OWN_WRITER: i32 = 32;
 
+/// How far behind a name "he" and "she" still mean whom it names, in bytes.
+const REFERS_MAX: usize = 900;
+
 /// Most anchors and statements that are compared in one text; a register has thousands, and a few decide.
 const COMPARED_MAX: usize = 400;
 
@@ -51,8 +54,10 @@ struct Statement {
     to_reader: bool,
     /// ... or the writer speaks of themself ...
     of_writer: bool,
-    /// ... or of their own body, care or family.
+    /// ... or of their own body, care or family ...
     own: bool,
+    /// ... or of him or her.
+    of_third: bool,
 }
 
 /// What one text gives to the decision.
@@ -64,6 +69,8 @@ pub(super) struct Sheet {
     statements: Vec<Statement>,
     /// Lines that are records: cells or fields side by side.
     records: Vec<bool>,
+    /// The writer's own family or body is spoken of.
+    has_family: bool,
 }
 
 /// What the header section says about the reader.
@@ -79,8 +86,15 @@ pub(super) struct Circumstances {
 impl Sheet {
     pub(super) fn of(text: usize, place: Place, page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Sheet {
         let records = page.lines.iter().map(|line| line.separator.is_some()).collect();
-        let mut sheet =
-            Sheet { text, place, anchors: anchors(page, persons, hits), statements: statements(page, persons, hits), records };
+        let has_family = page.cues.iter().any(|hit| hit.cue == Cue::OwnBody);
+        let mut sheet = Sheet {
+            text,
+            place,
+            anchors: anchors(page, persons, hits),
+            statements: statements(page, persons, hits),
+            records,
+            has_family,
+        };
         sheet.anchors.truncate(COMPARED_MAX);
         if sheet.statements.len() > COMPARED_MAX {
             sheet.statements.truncate(COMPARED_MAX);
@@ -195,6 +209,7 @@ struct Tone {
     to_reader: bool,
     of_writer: bool,
     own: bool,
+    of_third: bool,
     payment: bool,
     terms: u32,
 }
@@ -211,6 +226,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
             Cue::You => tone.to_reader = true,
             Cue::FirstPerson => tone.of_writer = true,
             Cue::OwnBody => (tone.of_writer, tone.own) = (true, true),
+            Cue::Pronoun => tone.of_third = true,
             Cue::Payment => tone.payment = true,
             _ => {}
         }
@@ -244,6 +260,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
                 to_reader: tone.to_reader && !tone.conditional && !tone.general,
                 of_writer: tone.of_writer && !tone.conditional,
                 own: tone.own && !tone.general,
+                of_third: tone.of_third && !tone.general,
             });
         }
     };
@@ -275,6 +292,9 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
         } else {
             add(span, base, reason);
         }
+    }
+    for (span, strength) in super::body::complaints(page) {
+        add(span, strength, Reason::HealthTerm);
     }
     for hit in hits {
         let (strength, reason) = match hit.kind {
@@ -381,6 +401,7 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
         Reason::PatientLabel if circumstances.is_bulk && anchor.strength < 40 => 15,
         _ => 0,
     };
+    let has_family = sheets.iter().any(|sheet| sheet.has_family);
     let strongest: Vec<(&Statement, &Sheet)> = sheets
         .iter()
         .filter_map(|sheet| {
@@ -398,13 +419,21 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
         for anchor in sheet.spokesmen() {
             let doubt = doubt(anchor);
             for (strongest, other) in strongest.iter().filter(|(_, other)| other.text != sheet.text) {
-                let (link, how) = across(sheet, other, anchor);
+                let (link, how) = across(sheet, other, anchor, strongest);
                 take(anchor.strength - doubt + strongest.strength + link, [anchor.reason, strongest.reason, how]);
             }
         }
         if circumstances.private_writer && !circumstances.is_bulk {
             for statement in sheet.statements.iter().filter(|statement| statement.own) {
                 take(OWN_WRITER + statement.strength + 28, [Reason::WriterAboutSelf, statement.reason, Reason::SameSentence]);
+            }
+        }
+        if circumstances.private_writer && !circumstances.is_bulk {
+            let of_family = has_family && sheet.anchors.iter().all(|anchor| anchor.strength < 40);
+            for statement in sheet.statements.iter().filter(|statement| statement.strength >= 20) {
+                if (statement.of_third && of_family) || statement.of_writer {
+                    take(OWN_WRITER + statement.strength + 16, [Reason::WriterAboutSelf, statement.reason, Reason::SameText]);
+                }
             }
         }
         if circumstances.personal_reader && !circumstances.is_bulk {
@@ -440,6 +469,11 @@ fn inside(sheet: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason
     }
     let distance =
         if anchor.at.end <= statement.at.start { statement.at.start - anchor.at.end } else { anchor.at.start - statement.at.end };
+    // An employee whose illness is spoken of is somebody's patient.
+    let refers = statement.of_third && anchor.strength <= 8 && statement.strength >= 26 && statement.reason != Reason::CareWords;
+    if anchor.reason == Reason::PersonNamed && refers && anchor.at.end <= statement.at.start && distance <= REFERS_MAX {
+        return (42, Reason::Nearby);
+    }
     match anchor.reason {
         // The reader's or writer's own health is spoken of as "your" and "my".
         Reason::ReaderByName => return if statement.to_reader { (26, Reason::SameSentence) } else { (8, Reason::SameText) },
@@ -453,6 +487,9 @@ fn inside(sheet: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason
         (34, Reason::SameSentence)
     } else if anchor.sentence == statement.sentence {
         (30, Reason::SameSentence)
+    } else if statement.of_third && anchor.at.end <= statement.at.start && distance <= REFERS_MAX {
+        // "Anna Baker came in. She ...": he and she are whoever was named.
+        (if distance <= 300 { 27 } else { 23 }, Reason::Nearby)
     } else if anchor.reason == Reason::PersonNamed && anchor.strength > 25 {
         // However sure the name is: what stands in another sentence is about somebody else as easily.
         (if distance <= 300 { 17 } else { 9 }, Reason::Nearby)
@@ -464,7 +501,7 @@ fn inside(sheet: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason
 }
 
 /// How far apart two texts of one message are.
-fn across(anchor_sheet: &Sheet, other: &Sheet, anchor: &Anchor) -> (i32, Reason) {
+fn across(anchor_sheet: &Sheet, other: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason) {
     let part = |place: &Place| -> Option<PartPath> {
         match place {
             Place::Header(part, _) | Place::Body(part) | Place::FileName(part) | Place::Attachment(part) => Some(part.clone()),
@@ -474,8 +511,18 @@ fn across(anchor_sheet: &Sheet, other: &Sheet, anchor: &Anchor) -> (i32, Reason)
     let is_subject = |place: &Place| matches!(place, Place::Header(_, HeaderField::Subject));
     let is_bare = anchor.is_bare();
     if is_subject(&anchor_sheet.place) || is_subject(&other.place) {
-        // A subject is about what follows.
-        return (if is_bare { 18 } else { 20 }, Reason::SameText);
+        // A subject is about what follows, and "she" is whom it names.
+        let refers = is_subject(&anchor_sheet.place) && statement.of_third;
+        return (
+            if refers {
+                25
+            } else if is_bare {
+                18
+            } else {
+                20
+            },
+            Reason::SameText,
+        );
     }
     if part(&anchor_sheet.place) == part(&other.place) && part(&other.place).is_some() {
         return (14, Reason::SameText);

@@ -2,6 +2,7 @@ use std::sync::OnceLock;
 
 use super::lexicon::{Hash, Lexicon, WordSet};
 use super::normal::normalise;
+use super::vocabulary::{Known, Lists, Vocabulary};
 use super::words::{OwnPattern, Words};
 
 /// Why a set of dictionaries was refused.
@@ -49,6 +50,7 @@ cues! {
     Signoff "signoff", Footer "footer", DeviceNote "device_note", SelfNamed "self", FirstPerson "first_person",
     You "you", Relative "relative", Conditional "condition_if", Greeting "greeting", Example "example",
     SubjectOfCare "subject_of_care", WorkerBefore "worker_before", OwnBody "own_body", Animal "animal", Shorthand "shorthand", YourFamily "your_family", Allow "allow",
+    Body "body", BadState "bad_state", ChangeState "change_state", CareHint "care_hint", Kin "kin", Pronoun "pronoun",
 }
 
 /// What a dictionary says a term means. The number is its weight: 2 speaks for itself, 1 needs support, and 3 is an acronym
@@ -105,10 +107,8 @@ pub struct Scanner {
     /// Per term the range of its meanings.
     ranges: Vec<(u32, u32)>,
     meanings: Vec<Meaning>,
-    pub(super) first_names: WordSet,
-    pub(super) last_names: WordSet,
-    pub(super) icd_words: WordSet,
-    pub(super) english: WordSet,
+    /// Names, English words, words of ICD-10-CM, and which words begin a term.
+    vocabulary: Vocabulary,
     icd_codes: WordSet,
     hcpcs: WordSet,
     zips: WordSet,
@@ -118,7 +118,7 @@ pub struct Scanner {
     version: String,
 }
 
-const FILES: [(&str, &str); 16] = [
+const FILES: [(&str, &str); 18] = [
     ("conditions.tsv", include_str!("../../policies/dictionaries/conditions.tsv")),
     ("symptoms.tsv", include_str!("../../policies/dictionaries/symptoms.tsv")),
     ("drugs.tsv", include_str!("../../policies/dictionaries/drugs.tsv")),
@@ -127,6 +127,8 @@ const FILES: [(&str, &str); 16] = [
     ("insurers.tsv", include_str!("../../policies/dictionaries/insurers.tsv")),
     ("specialties.tsv", include_str!("../../policies/dictionaries/specialties.tsv")),
     ("spoken.tsv", include_str!("../../policies/dictionaries/spoken.tsv")),
+    ("clinical.tsv", include_str!("../../policies/dictionaries/clinical.tsv")),
+    ("health_words.tsv", include_str!("../../policies/dictionaries/health_words.tsv")),
     ("cues.tsv", include_str!("../../policies/dictionaries/cues.tsv")),
     ("first_names.tsv", include_str!("../../policies/dictionaries/first_names.tsv")),
     ("last_names.tsv", include_str!("../../policies/dictionaries/last_names.tsv")),
@@ -178,7 +180,7 @@ impl Scanner {
                 "procedures.tsv" => weighted(name, text, Meaning::Procedure, &mut terms)?,
                 "insurers.tsv" => weighted(name, text, |_| Meaning::Insurer, &mut terms)?,
                 "specialties.tsv" => weighted(name, text, |_| Meaning::Specialty, &mut terms)?,
-                "spoken.tsv" => spoken(name, text, &mut terms)?,
+                "spoken.tsv" | "clinical.tsv" | "health_words.tsv" => spoken(name, text, &mut terms)?,
                 "cues.tsv" => {
                     for (line, class, term) in rows(text) {
                         let problem = |problem| LoadError::Line { file: (*name).to_owned(), line, problem };
@@ -209,18 +211,22 @@ impl Scanner {
         }
         let lexicon = Lexicon::of(&patterns).ok_or(LoadError::TooLarge)?;
         let meanings = terms.iter().map(|(_, meaning)| *meaning).collect();
-        let set = |name: &'static str| -> Result<WordSet, LoadError> {
+        let texts = |name: &'static str| -> Result<Vec<&str>, LoadError> {
             let texts: Vec<&str> = files.iter().filter(|(file, _)| *file == name).map(|(_, text)| *text).collect();
-            if texts.is_empty() { Err(LoadError::MissingFile { file: name }) } else { Ok(WordSet::of(&texts)) }
+            if texts.is_empty() { Err(LoadError::MissingFile { file: name }) } else { Ok(texts) }
+        };
+        let set = |name| texts(name).map(|texts| WordSet::of(&texts));
+        let lists = Lists {
+            first_names: texts("first_names.tsv")?,
+            last_names: texts("last_names.tsv")?,
+            english: texts("english_words.tsv")?,
+            icd: texts("icd10_words.tsv")?,
         };
         Ok(Scanner {
             lexicon,
             ranges,
             meanings,
-            first_names: set("first_names.tsv")?,
-            last_names: set("last_names.tsv")?,
-            icd_words: set("icd10_words.tsv")?,
-            english: set("english_words.tsv")?,
+            vocabulary: Vocabulary::of(&lists, &Lexicon::firsts(&patterns)),
             icd_codes: set("icd10cm_codes.tsv")?,
             hcpcs: set("hcpcs_codes.tsv")?,
             zips: set("us_zip.tsv")?,
@@ -247,10 +253,8 @@ impl Scanner {
     /// Whether a word is plain English and nobody's name as far as the lists go, so that it may be shown.
     #[must_use]
     pub fn is_plain_word(&self, word: &str) -> bool {
-        let lower = word.to_ascii_lowercase();
-        self.english.value(&lower).is_some()
-            && self.first_names.value(&lower).is_none()
-            && self.last_names.value(&lower).is_none()
+        let known = self.known(word);
+        known.is_english() && known.first().is_none() && known.last().is_none()
     }
 
     /// First 16 hexadecimal digits of the SHA-256 over all dictionaries in the order given.
@@ -265,19 +269,11 @@ impl Scanner {
         self.lexicon.memory_bytes()
             + self.ranges.len() * size_of::<(u32, u32)>()
             + self.meanings.len() * size_of::<Meaning>()
-            + [
-                &self.first_names,
-                &self.last_names,
-                &self.icd_words,
-                &self.english,
-                &self.icd_codes,
-                &self.hcpcs,
-                &self.zips,
-                &self.area_codes,
-            ]
-            .iter()
-            .map(|set| set.memory_bytes())
-            .sum::<usize>()
+            + self.vocabulary.memory_bytes()
+            + [&self.icd_codes, &self.hcpcs, &self.zips, &self.area_codes]
+                .iter()
+                .map(|set| set.memory_bytes())
+                .sum::<usize>()
     }
 
     /// Calls `found(end, meanings)` for every term that begins at `start`, which begins a word, and ends at the end of a
@@ -292,10 +288,17 @@ impl Scanner {
         })
     }
 
-    /// Whether a term may begin with a word of this hash; says yes too often, never no.
+    /// What the lists say of a word; case does not matter.
+    #[must_use]
+    pub(super) fn known(&self, word: &str) -> Known {
+        self.known_by(Hash::of(word.as_bytes()))
+    }
+
+    /// As [`Scanner::known`], for a word whose hash is known.
+    #[must_use]
     #[inline]
-    pub(super) fn may_begin(&self, word: Hash) -> bool {
-        self.lexicon.is_first(word)
+    pub(super) fn known_by(&self, word: Hash) -> Known {
+        self.vocabulary.of_hash(word)
     }
 
     /// Whether a term is or begins with a word of this hash.
@@ -320,20 +323,20 @@ impl Scanner {
     /// Whether an ICD-10-CM code exists; the dot and the case do not matter.
     pub(super) fn is_icd10(&self, code: &str) -> bool {
         let plain = code.bytes().filter(|b| *b != b'.').fold(Hash::START, Hash::byte);
-        self.icd_codes.value_of(plain).is_some()
+        self.icd_codes.has_hash(plain)
     }
 
     pub(super) fn is_hcpcs(&self, code: &str) -> bool {
-        self.hcpcs.value(code).is_some()
+        self.hcpcs.has(code)
     }
 
     pub(super) fn is_zip_of(&self, zip: &str, state: &str) -> bool {
-        self.zips.value_of(zip.bytes().chain(state.bytes()).fold(Hash::START, Hash::byte)).is_some()
+        self.zips.has_hash(zip.bytes().chain(state.bytes()).fold(Hash::START, Hash::byte))
     }
 
     /// A United States area code, or one of the toll-free ones.
     pub(super) fn is_area_code(&self, code: &str) -> bool {
-        matches!(code, "800" | "833" | "844" | "855" | "866" | "877" | "888") || self.area_codes.value(code).is_some()
+        matches!(code, "800" | "833" | "844" | "855" | "866" | "877" | "888") || self.area_codes.has(code)
     }
 }
 
@@ -380,7 +383,7 @@ fn weighted<'a>(
     Ok(())
 }
 
-/// Terms of all kinds in one file: class, term, weight.
+/// Terms of all kinds in one file: class, term, and the weight if the class is not a cue.
 fn spoken<'a>(file: &str, text: &'a str, terms: &mut Vec<(std::borrow::Cow<'a, str>, Meaning)>) -> Result<(), LoadError> {
     for (at, row) in text.lines().enumerate().filter(|(_, row)| !row.is_empty() && !row.starts_with("# ")) {
         let problem = |problem| LoadError::Line { file: file.to_owned(), line: at + 1, problem };
@@ -392,7 +395,12 @@ fn spoken<'a>(file: &str, text: &'a str, terms: &mut Vec<(std::borrow::Cow<'a, s
             "drug" => Meaning::Drug,
             "lab" => Meaning::Lab,
             "procedure" => Meaning::Procedure,
-            _ => return Err(problem("the class must be condition, symptom, drug, lab or procedure")),
+            _ => {
+                let cue = Cue::parse(class).ok_or_else(|| problem("the class is not one of the scanner's"))?;
+                let term = term.filter(|term| !term.is_empty()).ok_or_else(|| problem("there is no term after the class"))?;
+                terms.push((fold(term), Meaning::Cue(cue)));
+                continue;
+            }
         };
         let term = term.filter(|term| !term.is_empty()).ok_or_else(|| problem("there is no term after the class"))?;
         let weight = match columns.next() {
@@ -420,7 +428,7 @@ fn version(files: &[(&str, &str)]) -> String {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
-    use crate::scan::lexicon::NO_VALUE;
+    use crate::scan::vocabulary::NO_VALUE;
 
     fn found(text: &str) -> Vec<(usize, Meaning)> {
         let mut out = Vec::new();
@@ -446,9 +454,9 @@ mod tests {
     #[test]
     fn sets_know_names_codes_and_places() {
         let scanner = Scanner::shared();
-        assert_eq!(scanner.first_names.value("deborah"), Some(NO_VALUE));
-        assert!(scanner.last_names.value("long").is_some_and(|tier| tier <= 20));
-        assert_eq!(scanner.last_names.value("xqzzt"), None);
+        assert_eq!(scanner.known("deborah").first(), Some(NO_VALUE));
+        assert!(scanner.known("long").last().is_some_and(|tier| tier <= 20));
+        assert_eq!(scanner.known("xqzzt").last(), None);
         assert!(scanner.is_icd10("E11.9") && scanner.is_icd10("e119") && !scanner.is_icd10("E11.99"));
         assert!(scanner.is_hcpcs("J0592"));
         assert!(scanner.is_zip_of("95141", "CA") && !scanner.is_zip_of("95141", "NY"));

@@ -26,7 +26,7 @@ impl Hash {
 
     /// The state with its bits spread, for places in tables.
     #[inline]
-    fn spread(self) -> u64 {
+    pub fn spread(self) -> u64 {
         let mixed = (self.0 ^ (self.0 >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^ (mixed >> 29)
     }
@@ -34,7 +34,7 @@ impl Hash {
 
 /// Where in a table of `slots` places a hash begins to look.
 #[inline]
-fn place(spread: u64, slots: usize) -> usize {
+pub fn place(spread: u64, slots: usize) -> usize {
     ((u128::from(spread) * slots as u128) >> 64) as usize
 }
 
@@ -46,15 +46,10 @@ const TERM: u32 = SIGNED - 1;
 
 /// All terms, as a table of their beginnings word by word.
 pub struct Lexicon {
-    /// First words, one bit each: most words of a text stop here.
-    firsts: Vec<u64>,
     hashes: Vec<u64>,
     /// Beside each hash: the two marks, and the number of the term that ends here plus one.
     values: Vec<u32>,
 }
-
-/// Bits for first words: 32 KB stay in the nearest cache, and one in ten other words passes.
-const FIRST_BITS: u64 = 1 << 18;
 
 /// Longest run of signs between two words of a term.
 const SIGNS_MAX: usize = 6;
@@ -70,25 +65,14 @@ impl Lexicon {
     pub fn of(terms: &[&str]) -> Option<Lexicon> {
         // Beginnings shared by neighbours are counted once, well enough to size the table.
         let mut begins: Vec<(Hash, u32)> = Vec::with_capacity(terms.len() * 2);
-        let mut firsts = vec![0u64; (FIRST_BITS / 64) as usize];
         for (number, term) in terms.iter().enumerate() {
             let value = u32::try_from(number + 1).ok().filter(|value| *value < TERM)?;
             let bytes = term.as_bytes();
             let mut hash = Hash::START;
-            let mut words = 0;
             for (at, byte) in bytes.iter().enumerate() {
                 hash = hash.byte(*byte);
                 let next = bytes.get(at + 1);
                 let ends_word = is_word(*byte) && !next.is_some_and(|next| is_word(*next));
-                if ends_word {
-                    words += 1;
-                    if words == 1 {
-                        let bit = hash.spread() % FIRST_BITS;
-                        if let Some(block) = firsts.get_mut((bit / 64) as usize) {
-                            *block |= 1 << (bit % 64);
-                        }
-                    }
-                }
                 if next.is_none() {
                     begins.push((hash, value));
                 } else if ends_word {
@@ -101,7 +85,7 @@ impl Lexicon {
         begins.sort_unstable_by_key(|(hash, _)| hash.0);
         let count = begins.chunk_by(|a, b| a.0 == b.0).count();
         let slots = (count * 3 / 2).max(8);
-        let mut table = Lexicon { firsts, hashes: vec![0; slots], values: vec![0; slots] };
+        let mut table = Lexicon { hashes: vec![0; slots], values: vec![0; slots] };
         for same in begins.chunk_by(|a, b| a.0 == b.0) {
             let hash = same.first()?.0;
             let value = same.iter().fold(0, |all, (_, value)| all | value);
@@ -119,11 +103,22 @@ impl Lexicon {
         Some(table)
     }
 
-    /// Whether a term may begin with this word; says yes too often, never no.
-    #[inline]
-    pub fn is_first(&self, hash: Hash) -> bool {
-        let bit = hash.spread() % FIRST_BITS;
-        self.firsts.get((bit / 64) as usize).is_some_and(|block| block & (1 << (bit % 64)) != 0)
+    /// The words that a walk has to begin at: the first of each term, and the plurals of terms of one word.
+    pub fn firsts(terms: &[&str]) -> Vec<Hash> {
+        let mut out = Vec::with_capacity(terms.len());
+        for term in terms {
+            let bytes = term.as_bytes();
+            let end = bytes.iter().position(|byte| !is_word(*byte)).unwrap_or(bytes.len());
+            let first = bytes.iter().take(end).fold(Hash::START, |hash, byte| hash.byte(*byte));
+            // Terms come sorted: those that share their first word are neighbours.
+            if out.last() != Some(&first) {
+                out.push(first);
+            }
+            if end == bytes.len() && end >= PLURAL_OF_MIN {
+                out.extend([first.byte(b's'), first.byte(b'e').byte(b's')]);
+            }
+        }
+        out
     }
 
     /// Whether a word is a term, or begins one.
@@ -149,11 +144,7 @@ impl Lexicon {
     #[inline]
     pub fn at(&self, text: &[u8], start: usize, mut found: impl FnMut(usize, usize)) -> usize {
         let token = Token::read(text, start, Hash::START);
-        if self.is_first(token.hash) {
-            self.walk(text, start, token, &mut found);
-        } else if token.is_plural && (self.is_first(token.one_less) || self.is_first(token.two_less)) {
-            self.plurals(&token, start, &mut found);
-        }
+        self.walk(text, start, token, &mut found);
         token.end
     }
 
@@ -212,7 +203,7 @@ impl Lexicon {
 
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.firsts.len() * 8 + self.hashes.len() * 8 + self.values.len() * 4
+        self.hashes.len() * 8 + self.values.len() * 4
     }
 }
 
@@ -248,79 +239,63 @@ impl Token {
     }
 }
 
-/// A set of words with one small number each: five bytes for a place, 180,000 names in 1.4 MB.
+/// A set of codes: four bytes for a place.
 pub struct WordSet {
-    /// Half of each word's hash; the other half is where it stands.
+    /// Half of each word's hash, never 0; the other half is where it stands.
     marks: Vec<u32>,
-    /// The number plus one; 0 is an empty place.
-    numbers: Vec<u8>,
 }
 
-/// The value of a word that has none in its file.
-pub const NO_VALUE: u8 = 99;
+/// Half of a hash as it stands in a table where 0 is an empty place.
+#[inline]
+fn mark(spread: u64) -> u32 {
+    spread as u32 | 1
+}
 
 impl WordSet {
-    /// The words of files: one a line, the number behind a tab, "# " before a remark.
+    /// The words of files: one a line, up to a tab; "# " before a remark.
     #[must_use]
     pub fn of(texts: &[&str]) -> WordSet {
         let rows = || texts.iter().flat_map(|text| text.split('\n')).filter(|line| !line.is_empty() && !line.starts_with("# "));
         let slots = (rows().count() * 3 / 2).max(8);
-        let mut set = WordSet { marks: vec![0; slots], numbers: vec![0; slots] };
+        let mut set = WordSet { marks: vec![0; slots] };
         for line in rows() {
-            let (word, number) = line.split_once('\t').map_or((line, None), |(word, number)| (word, Some(number)));
-            let number = number.map_or(NO_VALUE, |number| {
-                number
-                    .bytes()
-                    .take_while(u8::is_ascii_digit)
-                    .fold(0u8, |n, b| n.saturating_mul(10).saturating_add(b - b'0'))
-                    .min(254)
-            });
+            let word = line.split('\t').next().unwrap_or_default();
             let spread = Hash::of(word.trim_end_matches('\r').as_bytes()).spread();
-            let (mut slot, mark) = (place(spread, slots), spread as u32);
-            // The first row of a word counts.
-            while let (Some(known), Some(taken)) = (set.marks.get(slot), set.numbers.get(slot)) {
-                if *taken == 0 {
-                    break;
-                }
-                if *known == mark {
+            let mut slot = place(spread, slots);
+            while let Some(known) = set.marks.get_mut(slot) {
+                if *known == 0 || *known == mark(spread) {
+                    *known = mark(spread);
                     break;
                 }
                 slot = (slot + 1) % slots;
-            }
-            if let (Some(known), Some(place)) = (set.marks.get_mut(slot), set.numbers.get_mut(slot))
-                && *place == 0
-            {
-                *known = mark;
-                *place = number + 1;
             }
         }
         set
     }
 
-    /// The number beside a word (case does not matter), [`NO_VALUE`] for a word without one; `None` if it is not in the set.
+    /// Whether a word is in the set; case does not matter.
     #[must_use]
-    pub fn value(&self, word: &str) -> Option<u8> {
-        self.value_of(Hash::of(word.as_bytes()))
+    pub fn has(&self, word: &str) -> bool {
+        self.has_hash(Hash::of(word.as_bytes()))
     }
 
-    /// As [`WordSet::value`], for a word whose hash is known.
+    /// As [`WordSet::has`], for a word whose hash is known.
     #[must_use]
     #[inline]
-    pub fn value_of(&self, hash: Hash) -> Option<u8> {
+    pub fn has_hash(&self, hash: Hash) -> bool {
         let spread = hash.spread();
         let mut slot = place(spread, self.marks.len());
         loop {
-            match (self.numbers.get(slot)?, self.marks.get(slot)?) {
-                (0, _) => return None,
-                (number, mark) if *mark == spread as u32 => return Some(number - 1),
-                _ => {}
+            match self.marks.get(slot) {
+                Some(0) | None => return false,
+                Some(known) if *known == mark(spread) => return true,
+                Some(_) => slot = if slot + 1 == self.marks.len() { 0 } else { slot + 1 },
             }
-            slot = if slot + 1 == self.marks.len() { 0 } else { slot + 1 };
         }
     }
 
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.marks.len() * 4 + self.numbers.len()
+        self.marks.len() * 4
     }
 }

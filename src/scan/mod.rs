@@ -6,8 +6,9 @@
 //! Must not be here: reading files or attachments (`extract`), what to do about a finding (`policy`), a list of phrases
 //! that some set of messages happens to use: words are in the dictionaries for what they mean.
 //!
-//! Reading order: `findings` → `normal` → `second` → `lexicon` → `dictionary` → `page` → `identifier` → `person` → `combine`.
+//! Reading order: `findings` → `normal` → `second` → `lexicon` → `vocabulary` → `dictionary` → `page` → `identifier` → `person` → `combine`.
 
+mod body;
 mod combine;
 mod dictionary;
 mod findings;
@@ -18,6 +19,7 @@ mod own_patient;
 mod page;
 mod person;
 mod second;
+mod vocabulary;
 mod words;
 
 use std::collections::HashSet;
@@ -26,7 +28,6 @@ use std::ops::Range;
 
 pub use dictionary::{Cue, LoadError, Meaning, Scanner};
 pub use findings::{Combination, Finding, Findings, Kind, Leg, OwnPatient, Reason, RecognisedBy};
-pub use lexicon::{NO_VALUE, WordSet};
 pub use words::{Words, WordsError, WordsFile};
 
 use crate::extract::{Extracted, HeaderField, Place};
@@ -94,7 +95,7 @@ pub fn scan_with(scanner: &Scanner, patients: Option<&Patients>, message: &Messa
         persons
             .retain(|person| !page.cues_in(person.span.clone()).any(|hit| hit.cue == Cue::Allow && hit.end >= person.span.end));
         hits.retain(|hit| !page.cues_in(hit.span.clone()).any(|cue| cue.cue == Cue::Allow));
-        report(&mut findings, reading, page, persons, hits, scanner, &mut seen);
+        report(&mut findings, reading, page, persons, hits, &mut seen);
         let mut sheet = Sheet::of(reading.text, place.clone(), page, persons, hits);
         for patient in findings.patients.iter_mut().filter(|patient| patient.text == index) {
             sheet.own_patient(page, patient.span.clone());
@@ -280,7 +281,6 @@ fn report(
     page: &Page<'_>,
     persons: &[Person],
     hits: &[Hit],
-    scanner: &Scanner,
     seen: &mut HashSet<(Kind, u64)>,
 ) {
     let text = reading.text;
@@ -315,7 +315,7 @@ fn report(
         };
         let is_phrase = matches!(kind, Kind::Diagnosis | Kind::Procedure)
             || (kind == Kind::Lab && page.slice(term.start..term.end).contains(' '));
-        let span = if is_phrase { phrase(page, scanner, term.start..term.end) } else { term.start..term.end };
+        let span = if is_phrase { phrase(page, term.start..term.end) } else { term.start..term.end };
         if !combine::is_in_name(persons, term.start, term.end) && !combine::is_in_address(hits, term.start, term.end) {
             add(kind, &span, score);
         }
@@ -323,10 +323,10 @@ fn report(
 }
 
 /// Widens a diagnosis over the words that ICD-10-CM uses around it: "Other fracture of lower end of right tibia, sequela".
-fn phrase(page: &Page<'_>, scanner: &Scanner, span: Range<usize>) -> Range<usize> {
+fn phrase(page: &Page<'_>, span: Range<usize>) -> Range<usize> {
     const WORDS_MAX: usize = 24;
     let is_icd = |index: usize| {
-        page.words.get(index).is_some_and(|word| word.shape != Shape::Number && scanner.icd_words.value_of(word.hash).is_some())
+        page.words.get(index).is_some_and(|word| word.shape != Shape::Number && word.known.is_icd())
     };
     // Small words join but do not begin or end a phrase.
     let is_small = |index: usize| {

@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use super::dictionary::{Cue, Meaning, Scanner};
 use super::lexicon::Hash;
+use super::vocabulary::Known;
 
 /// How a word is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +23,8 @@ pub struct Word {
     pub start: usize,
     pub end: usize,
     pub shape: Shape,
-    /// Of its letters, in lower case.
-    pub hash: Hash,
+    /// What the lists say of it.
+    pub known: Known,
     /// Without apostrophe and hyphen.
     pub is_plain: bool,
 }
@@ -122,7 +123,7 @@ impl<'a> Page<'a> {
         let lines = lines(text);
         let mut page = Page {
             text,
-            words: words(text),
+            words: words(text, scanner),
             terms: Vec::new(),
             cues: Vec::new(),
             line_places: Places::of(lines.iter().map(|line| line.start), text.len()),
@@ -139,7 +140,7 @@ impl<'a> Page<'a> {
         page.sentence_places = Places::of(page.sentences.iter().copied(), text.len());
         page.find_tables();
         page.find_footers();
-        page.find_signatures(scanner);
+        page.find_signatures();
         page
     }
 
@@ -277,49 +278,52 @@ impl<'a> Page<'a> {
         })
     }
 
-    /// One walk over all word starts: health terms (the longest at each place, none inside another) and cues.
+    /// One walk over all words: health terms (the longest at each place, none inside another) and cues.
     fn find_terms(&mut self, scanner: &Scanner) {
         let bytes = self.text.as_bytes();
         let mut covered = 0usize;
-        let mut at = 0;
-        let mut words = self.words.iter().peekable();
-        while let Some(byte) = bytes.get(at) {
-            if !(byte.is_ascii_alphanumeric() || *byte >= 0x80) {
-                at += 1;
+        let words = std::mem::take(&mut self.words);
+        for (index, word) in words.iter().enumerate() {
+            if word.is_plain {
+                if word.known.begins_term() {
+                    self.terms_at(word.start, scanner, &mut covered);
+                }
                 continue;
             }
-            // Most words begin no term, which their hash says.
-            while words.next_if(|word| word.start < at).is_some() {}
-            if let Some(word) = words.peek().filter(|word| word.start == at && word.is_plain)
-                && !scanner.may_begin(word.hash)
-                && !matches!(bytes.get(word.end - 1), Some(b's' | b'S'))
-            {
-                at = word.end;
-                continue;
+            // Signs part this one: each of its parts may begin a term.
+            let end = words.get(index + 1).map_or(bytes.len(), |next| next.start);
+            let mut at = word.start;
+            while at < end {
+                let is_word = bytes.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
+                at = if is_word { self.terms_at(at, scanner, &mut covered) } else { at + 1 };
             }
-            let mut longest: Option<Term> = None;
-            let next = scanner.terms_at(bytes, at, |end, meanings| {
-                for meaning in meanings {
-                    match meaning {
-                        Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
-                        other => {
-                            if end > covered
-                                && longest
-                                    .is_none_or(|term| term.end < end || (term.end == end && other.rank() < term.meaning.rank()))
-                            {
-                                longest =
-                                    Some(Term { start: at, end, meaning: other.written(bytes.get(at..end).unwrap_or_default()) });
-                            }
+        }
+        self.words = words;
+    }
+
+    /// The terms and cues that begin at a place. Returns where its first word ends.
+    fn terms_at(&mut self, at: usize, scanner: &Scanner, covered: &mut usize) -> usize {
+        let bytes = self.text.as_bytes();
+        let mut longest: Option<Term> = None;
+        let next = scanner.terms_at(bytes, at, |end, meanings| {
+            for meaning in meanings {
+                match meaning {
+                    Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
+                    other => {
+                        if end > *covered
+                            && longest.is_none_or(|term| term.end < end || (term.end == end && other.rank() < term.meaning.rank()))
+                        {
+                            longest = Some(Term { start: at, end, meaning: other.written(bytes.get(at..end).unwrap_or_default()) });
                         }
                     }
                 }
-            });
-            if let Some(term) = longest {
-                covered = term.end;
-                self.terms.push(term);
             }
-            at = next;
+        });
+        if let Some(term) = longest {
+            *covered = term.end;
+            self.terms.push(term);
         }
+        next
     }
 
     fn find_sentences(&self) -> Vec<usize> {
@@ -476,7 +480,7 @@ impl<'a> Page<'a> {
     }
 
     /// Sender blocks: after "-- ", after a closing formula, or a last short block that is a name and at most how to reach it.
-    fn find_signatures(&mut self, scanner: &Scanner) {
+    fn find_signatures(&mut self) {
         let count = self.lines.len();
         let mut at = 0;
         while at < count {
@@ -514,7 +518,7 @@ impl<'a> Page<'a> {
         let last = paragraphs.iter().rposition(|p| is_body(self, p));
         if let Some(last) = last.filter(|last| *last > 0)
             && let Some(paragraph) = paragraphs.get(last).cloned()
-            && self.is_sender_block(&paragraph, scanner)
+            && self.is_sender_block(&paragraph)
         {
             for line in self.lines.get_mut(paragraph).unwrap_or_default() {
                 line.zone = Zone::Signature;
@@ -550,7 +554,7 @@ impl<'a> Page<'a> {
     }
 
     /// A short block that opens with a name alone, or a name and a title, and holds no label of a patient.
-    fn is_sender_block(&self, paragraph: &Range<usize>, scanner: &Scanner) -> bool {
+    fn is_sender_block(&self, paragraph: &Range<usize>) -> bool {
         let lines = self.lines.get(paragraph.clone()).unwrap_or_default();
         // A notice may stand right below the name.
         let notice = lines.iter().position(|line| line.zone == Zone::Footer).unwrap_or(lines.len());
@@ -569,7 +573,7 @@ impl<'a> Page<'a> {
             return false;
         }
         let spoken =
-            |word: &Word| scanner.first_names.value_of(word.hash).is_some() || scanner.last_names.value_of(word.hash).is_some();
+            |word: &Word| word.known.first().is_some() || word.known.last().is_some();
         let opening: Vec<&Word> = self.words.iter().filter(|w| w.start >= first.start && w.end <= first.end).collect();
         let name: Vec<&&Word> =
             opening.iter().take_while(|w| matches!(w.shape, Shape::Capital | Shape::Initial | Shape::Upper)).collect();
@@ -640,7 +644,7 @@ fn lines(text: &str) -> Vec<Line> {
 }
 
 /// Runs of letters and digits; an apostrophe or hyphen between letters belongs to the word.
-fn words(text: &str) -> Vec<Word> {
+fn words(text: &str, scanner: &Scanner) -> Vec<Word> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(text.len() / 5);
     let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80;
@@ -672,7 +676,8 @@ fn words(text: &str) -> Vec<Word> {
             (end, hash) = (sign, before);
         }
         let is_plain = before_sign.is_none();
-        out.push(Word { start, end, shape: shape(bytes.get(start..end).unwrap_or_default()), hash, is_plain });
+        let known = scanner.known_by(hash);
+        out.push(Word { start, end, shape: shape(bytes.get(start..end).unwrap_or_default()), known, is_plain });
     }
     out
 }

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use super::dictionary::{Cue, Meaning, Scanner};
-use super::lexicon::{NO_VALUE, WordSet};
+use super::vocabulary::{Known, NO_VALUE};
 use super::page::{CueHit, Page, Shape, Word, Zone};
 
 /// What a named person is to the message, as the words beside the name say.
@@ -61,7 +61,7 @@ fn name_at(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<(usize, Pers
     let first = page.words.get(at)?;
     let is_capital = matches!(first.shape, Shape::Capital | Shape::Upper | Shape::Initial);
     let alone = || {
-        let name = if is_capital { single(page, scanner, at) } else { in_small_letters(page, scanner, at) }?;
+        let name = if is_capital { single(page, at) } else { in_small_letters(page, at) }?;
         Some((Before::of(page, first.start), name))
     };
     let found = if is_capital && has_company(page, at) {
@@ -78,7 +78,7 @@ fn name_at(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<(usize, Pers
     let (before, Name { count, score, key }) = found?;
     let last = page.words.get(at + count - 1)?;
     let span = first.start..last.end;
-    let is_trusted = before.is_patient || before.is_reader || (score >= 90 && scanner.last_names.value(&key.1).is_some());
+    let is_trusted = before.is_patient || before.is_reader || (score >= 90 && scanner.known(&key.1).last().is_some());
     if score < ENOUGH || is_health_term(page, &span, is_trusted) || is_organisation(page, &span) {
         return None;
     }
@@ -176,7 +176,7 @@ impl Before {
                     before.is_honorific = true;
                     before.honorific_at = Some(hit.start);
                 }
-                Cue::SubjectOfCare => before.is_subject = true,
+                Cue::SubjectOfCare | Cue::Kin => before.is_subject = true,
                 // "my daughter Brielle"
                 Cue::OwnBody if gap == " " => before.is_subject = true,
                 Cue::WorkerBefore if !is_next_line => before.is_worker = true,
@@ -227,17 +227,18 @@ fn lower(page: &Page<'_>, word: &Word) -> String {
 }
 
 /// Value of a name in a list; double names by their parts, apostrophes left out.
-fn tier(page: &Page<'_>, set: &WordSet, word: &Word) -> Option<u8> {
-    set.value_of(word.hash).or_else(|| {
+fn tier(page: &Page<'_>, scanner: &Scanner, list: fn(Known) -> Option<u8>, word: &Word) -> Option<u8> {
+    list(word.known).or_else(|| {
         let text = page.slice(word.start..word.end);
-        if !text.contains(['\'', '-']) {
+        if word.is_plain || !text.contains(['\'', '-']) {
             return None;
         }
         let plain: String = text.chars().filter(|c| *c != '\'').collect();
+        let of = |word: &str| list(scanner.known(word));
         if plain.contains('-') {
-            plain.split('-').map(|part| set.value(part)).collect::<Option<Vec<u8>>>().and_then(|tiers| tiers.into_iter().max())
+            plain.split('-').map(of).collect::<Option<Vec<u8>>>().and_then(|tiers| tiers.into_iter().max())
         } else {
-            set.value(&plain)
+            of(&plain)
         }
     })
 }
@@ -246,16 +247,16 @@ fn tier(page: &Page<'_>, set: &WordSet, word: &Word) -> Option<u8> {
 fn is_strange(page: &Page<'_>, scanner: &Scanner, word: &Word) -> bool {
     let text = page.slice(word.start..word.end);
     text.len() >= 3
-        && scanner.english.value_of(word.hash).is_none()
+        && !word.known.is_english()
         && text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'\'' || b == b'-')
-        && !(text.ends_with(['s', 'S']) && scanner.english.value(text.trim_end_matches(['s', 'S'])).is_some())
-        && scanner.icd_words.value_of(word.hash).is_none()
+        && !(text.ends_with(['s', 'S']) && scanner.known(text.trim_end_matches(['s', 'S'])).is_english())
+        && !word.known.is_icd()
 }
 
 /// "First Last", "First M. Last", "J. Last" after a sign, "First Middle Last".
 fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Before) -> Option<Name> {
     let first = run.first()?;
-    let known_first = tier(page, &scanner.first_names, first);
+    let known_first = tier(page, scanner, Known::first, first);
     // Names from everywhere: a word that is no English word counts as a first name before a known last name.
     let is_foreign = first.shape != Shape::Initial && known_first.is_none();
     let first_tier = match known_first {
@@ -265,7 +266,7 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
             (before.is_strong() || is_short_for_name).then_some(30)?
         }
         Some(tier) => tier,
-        None if is_strange(page, scanner, first) || tier(page, &scanner.last_names, first).is_some_and(|t| t == NO_VALUE) => {
+        None if is_strange(page, scanner, first) || tier(page, scanner, Known::last, first).is_some_and(|t| t == NO_VALUE) => {
             NO_VALUE
         }
         // "Care plan for Juniper ...": a word may be a first name where a name is due.
@@ -279,7 +280,7 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
             continue;
         }
         // ... and behind a known first name as a last name.
-        let known_last = tier(page, &scanner.last_names, last);
+        let known_last = tier(page, scanner, Known::last, last);
         let is_unknown_last = known_last.is_none();
         let last_tier = match known_last {
             Some(tier) => tier,
@@ -293,7 +294,7 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
         let is_middle = |word: &Word| {
             word.shape == Shape::Initial
                 || word.shape == Shape::Lower
-                || [&scanner.first_names, &scanner.last_names].iter().any(|set| tier(page, set, word).is_some_and(|t| t > 35))
+                || [Known::first, Known::last].iter().any(|list| tier(page, scanner, *list, word).is_some_and(|t| t > 35))
         };
         if !middles.iter().all(is_middle) {
             continue;
@@ -346,8 +347,8 @@ fn full(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before: &Be
         let begins = |w: &Word| {
             let sentence = page.sentence_span(page.sentence_at(w.start));
             page.slice(sentence.start..w.start).bytes().all(|b| !b.is_ascii_alphanumeric())
-                && scanner.english.value_of(w.hash).is_some()
-                && tier(page, &scanner.first_names, w).is_none()
+                && w.known.is_english()
+                && tier(page, scanner, Known::first, w).is_none()
         };
         if previous.is_some_and(|w| {
             w.shape == Shape::Capital
@@ -422,17 +423,17 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
         return None;
     }
     let either = |known: Option<u8>, word: &Word| known.or_else(|| is_strange(page, scanner, word).then_some(NO_VALUE));
-    let (known_last, known_first) = (tier(page, &scanner.last_names, last), tier(page, &scanner.first_names, first));
+    let (known_last, known_first) = (tier(page, scanner, Known::last, last), tier(page, scanner, Known::first, first));
     if known_last.is_none() && known_first.is_none() {
         return None;
     }
     let last_tier = either(known_last, last)?;
-    let first_tier = either(known_first.or(tier(page, &scanner.last_names, first)), first)?;
+    let first_tier = either(known_first.or(tier(page, scanner, Known::last, first)), first)?;
     let starts_cell = page.cell(last.start).start == last.start
         || page.slice(0..last.start).trim_end_matches([' ', '"', '>']).ends_with([':', '|', '\n', '\t', '(', '-', ';']);
     // A comma also separates items: what follows must not go on as a name of its own.
     let third = page.words.get(at + 2).filter(|word| page.slice(first.end..word.start) == " " && word.shape == Shape::Capital);
-    let goes_on = third.is_some_and(|word| tier(page, &scanner.last_names, word).is_some_and(|t| t == NO_VALUE));
+    let goes_on = third.is_some_and(|word| tier(page, scanner, Known::last, word).is_some_and(|t| t == NO_VALUE));
     let room = at
         .checked_sub(1)
         .and_then(|i| page.words.get(i))
@@ -441,8 +442,8 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
     if !(starts_cell || before.is_strong() || before.is_subject || room) {
         // "on Svensson, Astrid": what is said is about one person.
         let is_about = matches!(word_before(page, at), "on" | "for" | "re" | "about" | "with")
-            && is_plain_last(scanner, last)
-            && is_plain_first(scanner, first);
+            && is_plain_last(last)
+            && is_plain_first(first);
         score = score.saturating_sub(if is_about { 20 } else { 35 });
     }
     if goes_on {
@@ -466,8 +467,8 @@ fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before:
         return None;
     }
     let known = |word: &Word| {
-        tier(page, &scanner.first_names, word).is_some_and(|t| t > 20)
-            || tier(page, &scanner.last_names, word).is_some_and(|t| t > 20)
+        tier(page, scanner, Known::first, word).is_some_and(|t| t > 20)
+            || tier(page, scanner, Known::last, word).is_some_and(|t| t > 20)
     };
     // Words that are labels or terms themselves end the name.
     let is_free = |word: &Word| {
@@ -483,7 +484,8 @@ fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before:
         0 => return None,
         // "Dear Jason," "Mrs. Okafor" "Dr. Curry"
         1 => {
-            known(first) && (before.is_provider || (before.is_reader && ends_field))
+            known(first) && before.is_provider
+                || (before.is_reader && ends_field && first.shape == Shape::Capital && may_be_called(page, scanner, first))
                 || ((before.is_honorific || before.is_doctor) && first.shape == Shape::Capital)
         }
         _ => {
@@ -503,16 +505,23 @@ fn by_label(page: &Page<'_>, scanner: &Scanner, run: &[Word], at: usize, before:
     Some(Name { count, score: if count == 1 { 65 } else { 75 }, key })
 }
 
+/// A word behind a greeting that is somebody's first name: one of the lists, or no English word at all.
+fn may_be_called(page: &Page<'_>, scanner: &Scanner, word: &Word) -> bool {
+    tier(page, scanner, Known::first, word).is_some()
+        || tier(page, scanner, Known::last, word).is_some_and(|tier| tier > 20)
+        || is_strange(page, scanner, word)
+}
+
 /// A first name that is no English word.
-fn is_plain_first(scanner: &Scanner, word: &Word) -> bool {
-    scanner.first_names.value_of(word.hash) == Some(NO_VALUE)
+fn is_plain_first(word: &Word) -> bool {
+    word.known.is_plain_first()
 }
 
 /// A last name that is neither an English word nor part of a name of an illness.
-fn is_plain_last(scanner: &Scanner, word: &Word) -> bool {
-    scanner.last_names.value_of(word.hash) == Some(NO_VALUE)
-        && scanner.english.value_of(word.hash).is_none()
-        && scanner.icd_words.value_of(word.hash).is_none()
+fn is_plain_last(word: &Word) -> bool {
+    word.known.last() == Some(NO_VALUE)
+        && !word.known.is_english()
+        && !word.known.is_icd()
 }
 
 /// "71f", "52M", "8yo": age and sex as notes have them.
@@ -533,7 +542,7 @@ fn word_before<'a>(page: &Page<'a>, at: usize) -> &'a str {
 
 /// Persons called by one name: "Tyler threw up", "Ngozi A.", "Petrakis: off pressors", "Fong, W.". Such a name is no more than
 /// a hint; who acts ("Carla ordered ...") or is thanked, asked or copied is taken for a colleague.
-fn single(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<Name> {
+fn single(page: &Page<'_>, at: usize) -> Option<Name> {
     let word = page.words.get(at)?;
     if word.shape == Shape::Initial {
         return None;
@@ -543,7 +552,7 @@ fn single(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<Name> {
     let line = page.lines.get(page.line_at(word.start))?;
     let starts_line = word.start == line.start;
     let name = |count, key: String| Some(Name { count, score: UNSURE, key: (key, String::new()) });
-    let is_first = is_plain_first(scanner, word);
+    let is_first = is_plain_first(word);
     let initial = next.is_some_and(|next| {
         next.shape == Shape::Initial && (gap == " " || gap == ", ") && next.end - next.start == 1 && page.word_text(at + 1) != "I"
     });
@@ -551,7 +560,7 @@ fn single(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<Name> {
         return name(2, lower(page, word));
     }
     let before = word_before(page, at);
-    let is_last = || is_plain_last(scanner, word);
+    let is_last = || is_plain_last(word);
     if initial && gap == ", " && (starts_line || is_age(before)) && is_last() {
         return name(2, lower(page, word));
     }
@@ -604,14 +613,18 @@ fn single(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<Name> {
 
 /// Names without capitals, as in chat and dictation: two words that are names and nothing else, or one behind an honorific,
 /// an age or a relation.
-fn in_small_letters(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<Name> {
+fn in_small_letters(page: &Page<'_>, at: usize) -> Option<Name> {
     let word = page.words.get(at)?;
-    if word.shape != Shape::Lower || word.end - word.start < 3 {
+    // Most words are English and nobody's name.
+    if word.shape != Shape::Lower || (word.known.is_english() && !is_plain_first(word) && !is_plain_last(word)) {
+        return None;
+    }
+    if word.end - word.start < 3 {
         return None;
     }
     let before = word_before(page, at);
     let next = page.words.get(at + 1);
-    if is_plain_first(scanner, word) {
+    if is_plain_first(word) {
         if let Some(next) = next.filter(|next| page.slice(word.end..next.start) == " ") {
             let is_initial = next.end - next.start == 1
                 && page.slice(next.end..(next.end + 1).min(page.text.len())) == "."
@@ -619,7 +632,7 @@ fn in_small_letters(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<Nam
             if is_initial {
                 return Some(Name { count: 2, score: UNSURE, key: (lower(page, word), String::new()) });
             }
-            if next.shape == Shape::Lower && is_plain_last(scanner, next) {
+            if next.shape == Shape::Lower && is_plain_last(next) {
                 return Some(Name { count: 2, score: 66, key: (lower(page, word), lower(page, next)) });
             }
         }
@@ -630,14 +643,23 @@ fn in_small_letters(page: &Page<'_>, scanner: &Scanner, at: usize) -> Option<Nam
             return Some(Name { count: 1, score: UNSURE, key: (lower(page, word), String::new()) });
         }
     }
+    let is_due = page
+        .cues_in(word.start.saturating_sub(24)..word.start)
+        .any(|hit| matches!(hit.cue, Cue::SubjectOfCare | Cue::Kin | Cue::LabelPatient) && hit.end + 1 == word.start);
+    if is_due
+        && (is_plain_first(word) || is_plain_last(word))
+        && !is_health_term(page, &(word.start..word.end), false)
+    {
+        return Some(Name { count: 1, score: UNSURE, key: (String::new(), lower(page, word)) });
+    }
     let is_titled = matches!(before, "mr" | "mrs" | "ms" | "miss" | "sra" | "sr" | "Mr" | "Mrs" | "Ms");
-    if (is_titled && scanner.english.value_of(word.hash).is_none()) || (is_age(before) && is_plain_last(scanner, word)) {
+    if (is_titled && !word.known.is_english()) || (is_age(before) && is_plain_last(word)) {
         return Some(Name { count: 1, score: 65, key: (String::new(), lower(page, word)) });
     }
     // "lindqvist, per, 52m"
     let after = next.filter(|next| page.slice(word.end..next.start) == ", ")?;
     let age = page.words.get(at + 2).filter(|age| age.shape == Shape::Number && page.slice(after.end..age.start) == ", ")?;
-    (is_age(page.slice(age.start..age.end)) && is_plain_last(scanner, word)).then(|| Name {
+    (is_age(page.slice(age.start..age.end)) && is_plain_last(word)).then(|| Name {
         count: 2,
         score: 70,
         key: (lower(page, after), lower(page, word)),

@@ -456,10 +456,11 @@ fn word_cost(word: &str, hash: Hash, starts_small: bool, scanner: &Scanner) -> O
         _ => {}
     }
     let is_short = word.len() < 5;
-    let english = scanner.english.value_of(hash).map(|_| if word.len() == 3 { 12 } else { 10 });
+    let known = scanner.known_by(hash);
+    let english = known.is_english().then_some(if word.len() == 3 { 12 } else { 10 });
     let health = scanner.begins_term(hash).then_some(if word.len() < 4 { 15 } else { 9 });
-    let first = scanner.first_names.value_of(hash).map(|_| if is_short { 15 } else { 12 });
-    let last = scanner.last_names.value_of(hash).map(|_| if is_short { 25 } else { 15 });
+    let first = known.first().map(|_| if is_short { 15 } else { 12 });
+    let last = known.last().map(|_| if is_short { 25 } else { 15 });
     // Names begin with a capital where there are any.
     let name = [first, last].into_iter().flatten().min().map(|cost| cost + if starts_small { 14 } else { 0 });
     [english, health, name].into_iter().flatten().min()
