@@ -643,54 +643,78 @@ fn lines(text: &str) -> Vec<Line> {
         .collect()
 }
 
+const DIGIT: u8 = 1;
+const UPPER: u8 = 2;
+const LOWER: u8 = 4;
+/// Bytes of letters outside of ASCII.
+const OTHER: u8 = 8;
+/// What a byte is inside a word; 0: no part of one.
+const CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        class[byte] = match byte as u8 {
+            b'0'..=b'9' => DIGIT,
+            b'A'..=b'Z' => UPPER,
+            b'a'..=b'z' => LOWER,
+            0x80.. => OTHER,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    class
+};
+
+#[inline]
+fn class(byte: u8) -> u8 {
+    CLASS.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
 /// Runs of letters and digits; an apostrophe or hyphen between letters belongs to the word.
 fn words(text: &str, scanner: &Scanner) -> Vec<Word> {
     let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(text.len() / 5);
-    let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80;
+    let mut out = Vec::with_capacity(text.len() / 5 + 1);
     let mut at = 0;
     while let Some(first) = bytes.get(at) {
-        if !is_inside(*first) {
+        let first_class = class(*first);
+        if first_class == 0 {
             at += 1;
             continue;
         }
         let start = at;
         let mut hash = Hash::START;
+        // The classes of the first byte, and of all others.
+        let mut classes = 0;
         let mut before_sign = None;
         while let Some(byte) = bytes.get(at) {
-            if !is_inside(*byte) {
+            let this = class(*byte);
+            if this == 0 {
                 if !matches!(byte, b'\'' | b'-') || !bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic) {
                     break;
                 }
-                before_sign = Some((at, hash));
+                before_sign = Some((at, hash, classes));
             }
+            classes |= if at == start { 0 } else { this };
             hash = hash.byte(*byte);
             at += 1;
         }
         let mut end = at;
-        if let Some((sign, before)) = before_sign
+        let is_plain = before_sign.is_none();
+        if let Some((sign, before, classes_before)) = before_sign
             && sign + 2 == at
             && bytes.get(sign) == Some(&b'\'')
             && matches!(bytes.get(sign + 1), Some(b's' | b'S'))
         {
-            (end, hash) = (sign, before);
+            (end, hash, classes) = (sign, before, classes_before);
         }
-        let is_plain = before_sign.is_none();
-        let known = scanner.known_by(hash);
-        out.push(Word { start, end, shape: shape(bytes.get(start..end).unwrap_or_default()), known, is_plain });
+        let shape = match (first_class, end - start) {
+            _ if (first_class | classes) & DIGIT != 0 => Shape::Number,
+            (UPPER, 1) => Shape::Initial,
+            (UPPER, _) if classes & LOWER == 0 => Shape::Upper,
+            (UPPER, _) => Shape::Capital,
+            _ => Shape::Lower,
+        };
+        out.push(Word { start, end, shape, known: scanner.known_by(hash), is_plain });
     }
     out
-}
-
-fn shape(word: &[u8]) -> Shape {
-    if word.iter().any(u8::is_ascii_digit) {
-        return Shape::Number;
-    }
-    let first_is_upper = word.first().is_some_and(u8::is_ascii_uppercase);
-    match (first_is_upper, word.len()) {
-        (true, 1) => Shape::Initial,
-        (true, _) if word.iter().skip(1).all(|b| !b.is_ascii_lowercase()) => Shape::Upper,
-        (true, _) => Shape::Capital,
-        (false, _) => Shape::Lower,
-    }
 }
