@@ -18,6 +18,9 @@ const OWNED: i32 = 24;
 /// A complaint and what it is worth as a statement on health, in order of place.
 pub(super) fn complaints(page: &Page<'_>) -> Vec<(Range<usize>, i32)> {
     let mut out: Vec<(Range<usize>, i32)> = Vec::new();
+    if !page.holds(Cue::BadState) && !page.holds(Cue::ChangeState) {
+        return out;
+    }
     for (index, part) in page.cues.iter().enumerate().filter(|(_, hit)| hit.cue == Cue::Body) {
         if out.last().is_some_and(|(span, _)| span.end >= part.end) {
             continue;

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::dictionary::{Cue, Meaning};
 use super::findings::{Combination, Kind, Reason};
 use super::identifier::Hit;
-use super::page::{Page, Zone};
+use super::page::{CueHit, Page, Zone};
 use super::person::{Person, Role, UNSURE, date_follows};
 use crate::extract::{HeaderField, Place};
 use crate::message::PartPath;
@@ -342,6 +342,9 @@ fn is_inside_term(page: &Page<'_>, at: usize) -> bool {
 
 /// "Diabetes Institute", "hypertension congress", "Society for Asthma": a place or event, nobody's illness.
 fn is_place(page: &Page<'_>, start: usize, end: usize) -> bool {
+    if !page.holds(Cue::Facility) {
+        return false;
+    }
     let is_joining = |between: &str| {
         between.len() <= 28
             && !between.contains(['.', ',', ';', ':', '\n', '\t', '(', ')', '/'])
@@ -350,15 +353,15 @@ fn is_place(page: &Page<'_>, start: usize, end: usize) -> bool {
             })
     };
     let is_written_big = page.slice(start..end).starts_with(|c: char| c.is_ascii_uppercase());
-    let behind = page.cues_in(end..end + 32).any(|hit| {
+    let is_facility = |hit: &&CueHit| hit.cue == Cue::Facility;
+    let behind = page.cues_in(end..end + 32).filter(is_facility).any(|hit| {
         let between = page.slice(end..hit.start);
         let is_big = page.slice(hit.start..hit.end).starts_with(|c: char| c.is_ascii_uppercase());
-        hit.cue == Cue::Facility && (between == " " || (is_joining(between) && (is_big || is_written_big)))
+        between == " " || (is_joining(between) && (is_big || is_written_big))
     });
-    let before = page.cues_in(start.saturating_sub(28)..start).any(|hit| {
+    let before = page.cues_in(start.saturating_sub(28)..start).filter(is_facility).any(|hit| {
         let between = page.slice(hit.end.min(start)..start);
-        hit.cue == Cue::Facility
-            && hit.end <= start
+        hit.end <= start
             && matches!(between.trim(), "of" | "for" | "on" | "for the" | "of the")
             && page.slice(hit.start..hit.end).starts_with(|c: char| c.is_ascii_uppercase())
     });
@@ -367,8 +370,9 @@ fn is_place(page: &Page<'_>, start: usize, end: usize) -> bool {
 
 /// A field or column of clinical content: "Diagnosis: ", "diagnosed with ".
 fn is_labelled(page: &Page<'_>, at: usize) -> bool {
-    page.cues_in(at.saturating_sub(32)..at).any(|hit| hit.cue == Cue::HealthLabel && hit.end <= at && at - hit.end <= 3)
-        || page.column(at).any(|cue| cue == Cue::HealthLabel)
+    page.holds(Cue::HealthLabel)
+        && (page.cues_in(at.saturating_sub(32)..at).any(|hit| hit.cue == Cue::HealthLabel && hit.end <= at && at - hit.end <= 3)
+            || page.column(at).any(|cue| cue == Cue::HealthLabel))
 }
 
 /// "50 mg", "2 tablets" shortly behind a drug.

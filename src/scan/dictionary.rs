@@ -270,10 +270,7 @@ impl Scanner {
             + self.ranges.len() * size_of::<(u32, u32)>()
             + self.meanings.len() * size_of::<Meaning>()
             + self.vocabulary.memory_bytes()
-            + [&self.icd_codes, &self.hcpcs, &self.zips, &self.area_codes]
-                .iter()
-                .map(|set| set.memory_bytes())
-                .sum::<usize>()
+            + [&self.icd_codes, &self.hcpcs, &self.zips, &self.area_codes].iter().map(|set| set.memory_bytes()).sum::<usize>()
     }
 
     /// Calls `found(end, meanings)` for every term that begins at `start`, which begins a word, and ends at the end of a

@@ -23,7 +23,6 @@ mod vocabulary;
 mod words;
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::ops::Range;
 
 pub use dictionary::{Cue, LoadError, Meaning, Scanner};
@@ -267,11 +266,9 @@ fn circumstances(message: &Message, read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) 
 
 /// What an identical finding has in common: its kind and its words, whatever their case and white space.
 fn words_of(kind: Kind, text: &str) -> (Kind, u64) {
-    let mut hasher = DefaultHasher::new();
-    for word in text.split_ascii_whitespace() {
-        word.to_ascii_lowercase().hash(&mut hasher);
-    }
-    (kind, hasher.finish())
+    let start = lexicon::Hash::START;
+    let hash = text.split_ascii_whitespace().fold(start, |hash, word| word.bytes().fold(hash.byte(b' '), lexicon::Hash::byte));
+    (kind, hash.spread())
 }
 
 /// Writes down what was found in one text; what two readings of it share, once.
@@ -325,34 +322,15 @@ fn report(
 /// Widens a diagnosis over the words that ICD-10-CM uses around it: "Other fracture of lower end of right tibia, sequela".
 fn phrase(page: &Page<'_>, span: Range<usize>) -> Range<usize> {
     const WORDS_MAX: usize = 24;
-    let is_icd = |index: usize| {
-        page.words.get(index).is_some_and(|word| word.shape != Shape::Number && word.known.is_icd())
-    };
+    const SMALL: [&str; 21] = [
+        "of", "the", "and", "or", "with", "to", "in", "by", "for", "on", "at", "as", "is", "not", "from", "be", "a", "an", "was",
+        "has", "now",
+    ];
+    let is_icd = |index: usize| page.words.get(index).is_some_and(|word| word.shape != Shape::Number && word.known.is_icd());
     // Small words join but do not begin or end a phrase.
     let is_small = |index: usize| {
-        matches!(
-            page.word_text(index).to_ascii_lowercase().as_str(),
-            "of" | "the"
-                | "and"
-                | "or"
-                | "with"
-                | "to"
-                | "in"
-                | "by"
-                | "for"
-                | "on"
-                | "at"
-                | "as"
-                | "is"
-                | "not"
-                | "from"
-                | "be"
-                | "a"
-                | "an"
-                | "was"
-                | "has"
-                | "now"
-        )
+        let word = page.word_text(index);
+        word.len() <= 4 && SMALL.iter().any(|small| small.eq_ignore_ascii_case(word))
     };
     let joins = |gap: &str| matches!(gap, " " | ", " | "\n" | ",\n" | " [" | "] " | " (" | "-" | "/" | "; " | "], " | "), ");
     let first = page.words.partition_point(|word| word.end <= span.start);

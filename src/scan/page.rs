@@ -76,6 +76,8 @@ pub struct Page<'a> {
     pub words: Vec<Word>,
     pub terms: Vec<Term>,
     pub cues: Vec<CueHit>,
+    /// All cues of the page, as [`Cue::bit`]s.
+    cue_set: u64,
     pub lines: Vec<Line>,
     /// Where sentences begin.
     pub sentences: Vec<usize>,
@@ -126,6 +128,7 @@ impl<'a> Page<'a> {
             words: words(text, scanner),
             terms: Vec::new(),
             cues: Vec::new(),
+            cue_set: 0,
             line_places: Places::of(lines.iter().map(|line| line.start), text.len()),
             lines,
             sentences: Vec::new(),
@@ -134,6 +137,7 @@ impl<'a> Page<'a> {
             term_ends: Places::default(),
         };
         page.find_terms(scanner);
+        page.cue_set = page.cues.iter().fold(0, |set, hit| set | hit.cue.bit());
         page.cue_places = Places::of(page.cues.iter().map(|cue| cue.start), text.len());
         page.term_ends = Places::of(page.terms.iter().map(|term| term.end), text.len());
         page.sentences = page.find_sentences();
@@ -190,9 +194,16 @@ impl<'a> Page<'a> {
         self.cues.get(from..).unwrap_or_default().iter().take_while(move |cue| cue.start < span.end)
     }
 
+    /// Whether a cue of this class stands anywhere in the page.
+    #[must_use]
+    #[inline]
+    pub fn holds(&self, cue: Cue) -> bool {
+        self.cue_set & cue.bit() != 0
+    }
+
     #[must_use]
     pub fn has_cue(&self, span: Range<usize>, wanted: Cue) -> bool {
-        self.cues_in(span).any(|hit| hit.cue == wanted)
+        self.holds(wanted) && self.cues_in(span).any(|hit| hit.cue == wanted)
     }
 
     /// Whether a cue of `wanted` stands within `reach` bytes before a place, or in the column header above it.
@@ -311,9 +322,11 @@ impl<'a> Page<'a> {
                     Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
                     other => {
                         if end > *covered
-                            && longest.is_none_or(|term| term.end < end || (term.end == end && other.rank() < term.meaning.rank()))
+                            && longest
+                                .is_none_or(|term| term.end < end || (term.end == end && other.rank() < term.meaning.rank()))
                         {
-                            longest = Some(Term { start: at, end, meaning: other.written(bytes.get(at..end).unwrap_or_default()) });
+                            longest =
+                                Some(Term { start: at, end, meaning: other.written(bytes.get(at..end).unwrap_or_default()) });
                         }
                     }
                 }
@@ -435,6 +448,9 @@ impl<'a> Page<'a> {
 
     /// Confidentiality notices: a paragraph that begins with such words, or holds two of them.
     fn find_footers(&mut self) {
+        if !self.holds(Cue::Footer) {
+            return;
+        }
         for paragraph in self.paragraphs() {
             let (Some(first), Some(last)) = (self.lines.get(paragraph.start), self.lines.get(paragraph.end - 1)) else {
                 continue;
@@ -572,8 +588,7 @@ impl<'a> Page<'a> {
         }) {
             return false;
         }
-        let spoken =
-            |word: &Word| word.known.first().is_some() || word.known.last().is_some();
+        let spoken = |word: &Word| word.known.first().is_some() || word.known.last().is_some();
         let opening: Vec<&Word> = self.words.iter().filter(|w| w.start >= first.start && w.end <= first.end).collect();
         let name: Vec<&&Word> =
             opening.iter().take_while(|w| matches!(w.shape, Shape::Capital | Shape::Initial | Shape::Upper)).collect();

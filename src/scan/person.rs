@@ -1,8 +1,8 @@
 use std::ops::Range;
 
 use super::dictionary::{Cue, Meaning, Scanner};
-use super::vocabulary::{Known, NO_VALUE};
 use super::page::{CueHit, Page, Shape, Word, Zone};
+use super::vocabulary::{Known, NO_VALUE};
 
 /// What a named person is to the message, as the words beside the name say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -519,9 +519,7 @@ fn is_plain_first(word: &Word) -> bool {
 
 /// A last name that is neither an English word nor part of a name of an illness.
 fn is_plain_last(word: &Word) -> bool {
-    word.known.last() == Some(NO_VALUE)
-        && !word.known.is_english()
-        && !word.known.is_icd()
+    word.known.last() == Some(NO_VALUE) && !word.known.is_english() && !word.known.is_icd()
 }
 
 /// "71f", "52M", "8yo": age and sex as notes have them.
@@ -646,10 +644,7 @@ fn in_small_letters(page: &Page<'_>, at: usize) -> Option<Name> {
     let is_due = page
         .cues_in(word.start.saturating_sub(24)..word.start)
         .any(|hit| matches!(hit.cue, Cue::SubjectOfCare | Cue::Kin | Cue::LabelPatient) && hit.end + 1 == word.start);
-    if is_due
-        && (is_plain_first(word) || is_plain_last(word))
-        && !is_health_term(page, &(word.start..word.end), false)
-    {
+    if is_due && (is_plain_first(word) || is_plain_last(word)) && !is_health_term(page, &(word.start..word.end), false) {
         return Some(Name { count: 1, score: UNSURE, key: (String::new(), lower(page, word)) });
     }
     let is_titled = matches!(before, "mr" | "mrs" | "ms" | "miss" | "sra" | "sr" | "Mr" | "Mrs" | "Ms");
