@@ -313,6 +313,7 @@ impl Arrival<'_> {
 /// Everything that has to be kept for one submission.
 pub(super) struct Built {
     pub message: QueueId,
+    received_at: Timestamp,
     pub commit: Commit,
     pub refused: Option<Refused>,
     pub spoken: Vec<[u8; 32]>,
@@ -339,7 +340,7 @@ pub(super) struct SealedBody {
 impl Built {
     /// Starts with one record for each recipient: what was decided, and why.
     pub(super) fn new(gate: &Gate, arrival: &Arrival<'_>, message: &Message, facts: &MessageFacts, decision: &Decision) -> Built {
-        let id = QueueId(gate.vault.random());
+        let id = QueueId::new(arrival.received_at, gate.vault.random());
         let message_id = message
             .header()
             .first("Message-ID")
@@ -350,6 +351,7 @@ impl Built {
         let message_id_pseudonym = gate.vault.pseudonym("message-id", bare_id);
         let mut built = Built {
             message: id,
+            received_at: arrival.received_at,
             commit: Commit::default(),
             refused: None,
             spoken: Vec::new(),
@@ -411,7 +413,7 @@ impl Built {
 
     /// Seals the body once for all copies of one set of edits.
     pub(super) fn seal_body(&mut self, gate: &Gate, message: &Message) -> SealedBody {
-        let (id, key) = (BodyId(gate.vault.random()), gate.vault.new_key());
+        let (id, key) = (BodyId::new(self.received_at, gate.vault.random()), gate.vault.new_key());
         let sealed = Arc::new(pack::seal_body(&key, gate.vault.nonce(), id, message.body()));
         self.commit.bodies.push(NewBody { id, sealed: sealed.clone() });
         self.own_body = Some(sealed);
@@ -463,7 +465,7 @@ impl Built {
             envid: envelope.params.envid.clone(),
             parcel: None,
         };
-        let (id, key) = (CopyId(gate.vault.random()), gate.vault.new_key());
+        let (id, key) = (CopyId::new(self.received_at, gate.vault.random()), gate.vault.new_key());
         if let Some(ask) = verdict.held_by.as_ref().and_then(|held| held.ask.clone()) {
             self.asks.push((id, ask));
         }

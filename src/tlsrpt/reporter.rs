@@ -289,7 +289,7 @@ impl Reporter {
             kind: CopyKind::TlsReport,
             to,
             reverse_path: None,
-            message: QueueId(self.vault.random()),
+            message: QueueId::new(now, self.vault.random()),
             message_id: &message_id,
             class: Class::Normal,
             parcel: None,
