@@ -334,7 +334,8 @@ pub(super) struct Built {
 pub(super) struct SealedBody {
     id: BodyId,
     key: Arc<Key>,
-    hash: [u8; 32],
+    /// For DKIM; `None` where nobody signs.
+    hash: Option<[u8; 32]>,
 }
 
 impl Built {
@@ -417,7 +418,8 @@ impl Built {
         let sealed = Arc::new(pack::seal_body(&key, gate.vault.nonce(), id, message.body()));
         self.commit.bodies.push(NewBody { id, sealed: sealed.clone() });
         self.own_body = Some(sealed);
-        SealedBody { id, key: Arc::new(key), hash: dkim::body_hash(message.body()) }
+        let hash = (!gate.signers().is_empty()).then(|| dkim::body_hash(message.body()));
+        SealedBody { id, key: Arc::new(key), hash }
     }
 
     /// Rewrites, signs and seals the header section for one recipient.
@@ -529,9 +531,9 @@ impl Built {
         let from = message.header().first("From").map(message::Field::mailboxes).unwrap_or_default();
         let signers = gate.signers();
         let keys = from.first().and_then(|from| signers.get(from.mailbox.domain()).map(|keys| (from.mailbox.domain(), keys)));
-        if let Some((domain, keys)) = keys {
+        if let (Some((domain, keys)), Some(hash)) = (keys, &body.hash) {
             for key in keys {
-                let signature = dkim::sign(&key.signer, domain, &key.selector, &header, &body.hash, arrival.received_at);
+                let signature = dkim::sign(&key.signer, domain, &key.selector, &header, hash, arrival.received_at);
                 header.splice(0..0, signature);
             }
         }

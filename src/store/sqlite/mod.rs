@@ -1,5 +1,6 @@
-//! SQLite: write-ahead log, synchronous=FULL, one writer. A batch is one transaction and one sync; each order in it
-//! has a savepoint, so that a refused one leaves no trace and harms no other.
+//! SQLite: write-ahead log, synchronous=FULL, one writer. A batch is one transaction and one sync. If an order in it is
+//! refused, the batch is carried out anew with a savepoint for each, so that the refused one leaves no trace and harms no
+//! other.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -150,8 +151,40 @@ impl SqliteStore {
 
     /// One transaction over the chosen orders; `None` in the answers: not chosen.
     fn transact(&mut self, orders: &[Order], is_chosen: &dyn Fn(usize) -> bool) -> Result<Batch, Failure> {
-        self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut s| s.execute([])).map_err(|e| failure(&e))?;
-        let mut batch = Batch { answers: Vec::with_capacity(orders.len()), unused: Vec::new(), has_queued: false, end: self.end };
+        match self.transact_together(orders, is_chosen)? {
+            Some(batch) => Ok(batch),
+            None => self.transact_apart(orders, is_chosen),
+        }
+    }
+
+    /// As [`SqliteStore::transact`], for the usual case that none is refused: savepoints cost a copy of every page that an
+    /// order changes. `None`: one was refused, and nothing is done.
+    fn transact_together(&mut self, orders: &[Order], is_chosen: &dyn Fn(usize) -> bool) -> Result<Option<Batch>, Failure> {
+        self.run("BEGIN IMMEDIATE")?;
+        let mut batch = Batch::begun(self.end, orders.len());
+        for (n, order) in orders.iter().enumerate() {
+            if !is_chosen(n) {
+                batch.answers.push(None);
+                continue;
+            }
+            match self.carry_out_one(order, &mut batch) {
+                Ok(answer) => batch.answers.push(Some(Ok(answer))),
+                Err(write::Stop::Refused(_)) => {
+                    self.roll_back()?;
+                    return Ok(None);
+                }
+                Err(write::Stop::Failed(failed)) => return Err(failed),
+            }
+        }
+        self.bodies.faults.step().map_err(|error| Failure::Broken(error.to_string()))?;
+        self.run("COMMIT")?;
+        Ok(Some(batch))
+    }
+
+    /// As [`SqliteStore::transact`], with a savepoint for each order, so that a refused one leaves no trace.
+    fn transact_apart(&mut self, orders: &[Order], is_chosen: &dyn Fn(usize) -> bool) -> Result<Batch, Failure> {
+        self.run("BEGIN IMMEDIATE")?;
+        let mut batch = Batch::begun(self.end, orders.len());
         for (n, order) in orders.iter().enumerate() {
             if !is_chosen(n) {
                 batch.answers.push(None);
@@ -188,7 +221,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Back to before the batch. Only after a full disk: then SQLite has written nothing that counts.
+    /// Back to before the batch: after a refused order, or a full disk, when SQLite has written nothing that counts.
     fn roll_back(&self) -> Result<(), Failure> {
         if self.connection.is_autocommit() { Ok(()) } else { self.run("ROLLBACK") }
     }
@@ -219,6 +252,12 @@ struct Batch {
     unused: Vec<String>,
     has_queued: bool,
     end: End,
+}
+
+impl Batch {
+    fn begun(end: End, orders: usize) -> Batch {
+        Batch { answers: Vec::with_capacity(orders), unused: Vec::new(), has_queued: false, end }
+    }
 }
 
 impl Store for SqliteStore {
