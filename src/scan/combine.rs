@@ -81,6 +81,8 @@ pub(super) struct Circumstances {
     pub private_writer: bool,
     /// A list, a newsletter, an advertisement.
     pub is_bulk: bool,
+    /// Somebody asks for work: what they can do is nobody's illness.
+    pub is_application: bool,
 }
 
 impl Sheet {
@@ -400,7 +402,7 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
     };
     // What goes to many tells news of people more often than it speaks of a patient.
     let doubt = |anchor: &Anchor| match anchor.reason {
-        Reason::PersonNamed if circumstances.is_bulk => 20,
+        Reason::PersonNamed if circumstances.is_bulk || circumstances.is_application => 20,
         Reason::ReaderByName if circumstances.is_bulk => 15,
         Reason::PatientLabel if circumstances.is_bulk && anchor.strength < 40 => 15,
         _ => 0,

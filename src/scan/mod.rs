@@ -261,7 +261,8 @@ fn circumstances(message: &Message, read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) 
         let is_role = ROLES.iter().any(|role| from.mailbox.local().as_str().eq_ignore_ascii_case(role));
         !is_role && !readers.is_empty() && readers.iter().all(|reader| reader.mailbox.domain() != from.mailbox.domain())
     });
-    Circumstances { personal_reader, private_writer, is_bulk }
+    let is_application = read.iter().any(|(page, ..)| page.holds(Cue::Application));
+    Circumstances { personal_reader, private_writer, is_bulk, is_application }
 }
 
 /// What an identical finding has in common: its kind and its words, whatever their case and white space.
