@@ -29,6 +29,10 @@ const OWN_WRITER: i32 = 32;
 /// How far behind a name "he" and "she" still mean whom it names, in bytes.
 const REFERS_MAX: usize = 900;
 
+/// From this density on a sentence is a statement on health, and from that on a sure one.
+const DENSE: u32 = 5;
+const VERY_DENSE: u32 = 9;
+
 /// Most anchors and statements that are compared in one text; a register has thousands, and a few decide.
 const COMPARED_MAX: usize = 400;
 
@@ -214,6 +218,8 @@ struct Tone {
     of_third: bool,
     payment: bool,
     terms: u32,
+    /// How clinical its words are, all together: no single one of them says much.
+    density: u32,
 }
 
 fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statement> {
@@ -230,11 +236,14 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
             Cue::OwnBody => (tone.of_writer, tone.own) = (true, true),
             Cue::Pronoun => tone.of_third = true,
             Cue::Payment => tone.payment = true,
+            Cue::ChartWord => tone.density += 2,
+            Cue::CareHint | Cue::Body | Cue::BadState => tone.density += 1,
             _ => {}
         }
     }
     for term in &page.terms {
         if let Some(tone) = tones.get_mut(page.sentence_at(term.start)) {
+            tone.density += 2 * u32::from(!matches!(term.meaning, Meaning::Insurer | Meaning::Specialty));
             tone.terms += u32::from(!matches!(term.meaning, Meaning::Insurer | Meaning::Specialty));
         }
     }
@@ -247,6 +256,7 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
             tone.conditional = false;
         }
     }
+    let others = has_other_words(page);
     let mut out = Vec::new();
     let mut add = |at: Range<usize>, strength: i32, reason| {
         let sentence = page.sentence_at(at.start);
@@ -274,8 +284,15 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
         let span = term.start..term.end;
         let tone = tones.get(page.sentence_at(term.start)).copied().unwrap_or_default();
         let weak = if tone.terms > 1 || clinical { 20 } else { 12 };
+        let weak = if is_acronym(page.slice(span.clone())) && !others { 8 } else { weak };
         let fact = is_labelled(page, term.start);
         let (base, reason) = match term.meaning {
+            // "Bump ABI to 3": three letters that nothing else on the page speaks for mean something else as easily.
+            Meaning::Condition(2) | Meaning::Symptom(2) | Meaning::Procedure(2) | Meaning::Lab(2)
+                if !others && !clinical && is_acronym(page.slice(span.clone())) && !value_follows(hits, term.end) =>
+            {
+                (weak, Reason::HealthTerm)
+            }
             Meaning::Condition(2) => (30, Reason::HealthTerm),
             Meaning::Symptom(2) => (26, Reason::HealthTerm),
             Meaning::Drug(2) if has_dose(page, term.end) => (38, Reason::ClinicalFact),
@@ -294,6 +311,12 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
         } else {
             add(span, base, reason);
         }
+    }
+    // "Skin was closed with running chromic suture": a sentence of chart words says what was done, whatever it was.
+    for (sentence, tone) in tones.iter().enumerate().filter(|(_, tone)| tone.density >= DENSE) {
+        let span = page.sentence_span(sentence);
+        let strength = if tone.density >= VERY_DENSE { 30 } else { 24 };
+        add(span, strength, Reason::HealthTerm);
     }
     for (span, strength) in super::body::complaints(page) {
         add(span, strength, Reason::HealthTerm);
@@ -323,6 +346,20 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
     out.truncate(COMPARED_MAX);
     out.sort_unstable_by_key(|statement| statement.at.start);
     out
+}
+
+/// "MRI", "ABI".
+fn is_acronym(text: &str) -> bool {
+    text.len() <= 4 && text.bytes().all(|b| b.is_ascii_uppercase())
+}
+
+/// Whether the page speaks of health or care in any word that is no acronym.
+fn has_other_words(page: &Page<'_>) -> bool {
+    page.terms.iter().any(|term| {
+        !matches!(term.meaning, Meaning::Insurer | Meaning::Specialty) && !is_acronym(page.slice(term.start..term.end))
+    }) || [Cue::Care, Cue::CareStrong, Cue::ChartWord, Cue::HealthLabel, Cue::SubjectOfCare, Cue::LabelPatient]
+        .iter()
+        .any(|cue| page.holds(*cue))
 }
 
 /// Whether a span overlaps a person's name.

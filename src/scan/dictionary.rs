@@ -50,7 +50,7 @@ cues! {
     Signoff "signoff", Footer "footer", DeviceNote "device_note", SelfNamed "self", FirstPerson "first_person",
     You "you", Relative "relative", Conditional "condition_if", Greeting "greeting", Example "example",
     SubjectOfCare "subject_of_care", WorkerBefore "worker_before", OwnBody "own_body", Animal "animal", Shorthand "shorthand", YourFamily "your_family", Allow "allow",
-    Body "body", BadState "bad_state", ChangeState "change_state", CareHint "care_hint", Kin "kin", Pronoun "pronoun", Application "application",
+    Body "body", BadState "bad_state", ChangeState "change_state", CareHint "care_hint", Kin "kin", Pronoun "pronoun", Application "application", ChartWord "chart_word",
 }
 
 /// What a dictionary says a term means. The number is its weight: 2 speaks for itself, 1 needs support, and 3 is an acronym
