@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::dictionary::{Cue, Meaning};
 use super::findings::{Combination, Kind, Reason};
 use super::identifier::Hit;
+use super::lexicon::Hash;
 use super::page::{CueHit, Page, Zone};
 use super::person::{Person, Role, UNSURE, date_follows};
 use crate::extract::{HeaderField, Place};
@@ -30,8 +31,8 @@ const OWN_WRITER: i32 = 32;
 const REFERS_MAX: usize = 900;
 
 /// From this density on a sentence is a statement on health, and from that on a sure one.
-const DENSE: u32 = 5;
-const VERY_DENSE: u32 = 9;
+const DENSE: u32 = 4;
+const VERY_DENSE: u32 = 7;
 
 /// Most anchors and statements that are compared in one text; a register has thousands, and a few decide.
 const COMPARED_MAX: usize = 400;
@@ -220,6 +221,25 @@ struct Tone {
     terms: u32,
     /// How clinical its words are, all together: no single one of them says much.
     density: u32,
+    /// Where the first and the last of them stand.
+    dense: (usize, usize),
+    /// Which words were counted, a bit each: a word that comes again says no more.
+    counted: u64,
+}
+
+impl Tone {
+    fn thicken(&mut self, by: u32, at: Range<usize>, text: &str) {
+        let bit = 1 << (Hash::of(text.as_bytes()).spread() % 64);
+        if self.counted & bit != 0 {
+            return;
+        }
+        self.counted |= bit;
+        if self.density == 0 {
+            self.dense = (at.start, at.end);
+        }
+        self.density += by;
+        self.dense = (self.dense.0.min(at.start), self.dense.1.max(at.end));
+    }
 }
 
 fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statement> {
@@ -236,14 +256,16 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
             Cue::OwnBody => (tone.of_writer, tone.own) = (true, true),
             Cue::Pronoun => tone.of_third = true,
             Cue::Payment => tone.payment = true,
-            Cue::ChartWord => tone.density += 2,
-            Cue::CareHint | Cue::Body | Cue::BadState => tone.density += 1,
+            Cue::ChartWord => tone.thicken(2, hit.start..hit.end, page.slice(hit.start..hit.end)),
+            Cue::CareHint | Cue::Body | Cue::BadState => tone.thicken(1, hit.start..hit.end, page.slice(hit.start..hit.end)),
             _ => {}
         }
     }
     for term in &page.terms {
         if let Some(tone) = tones.get_mut(page.sentence_at(term.start)) {
-            tone.density += 2 * u32::from(!matches!(term.meaning, Meaning::Insurer | Meaning::Specialty));
+            if !matches!(term.meaning, Meaning::Insurer | Meaning::Specialty) {
+                tone.thicken(2, term.start..term.end, page.slice(term.start..term.end));
+            }
             tone.terms += u32::from(!matches!(term.meaning, Meaning::Insurer | Meaning::Specialty));
         }
     }
@@ -313,10 +335,9 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
         }
     }
     // "Skin was closed with running chromic suture": a sentence of chart words says what was done, whatever it was.
-    for (sentence, tone) in tones.iter().enumerate().filter(|(_, tone)| tone.density >= DENSE) {
-        let span = page.sentence_span(sentence);
-        let strength = if tone.density >= VERY_DENSE { 30 } else { 24 };
-        add(span, strength, Reason::HealthTerm);
+    for tone in tones.iter().filter(|tone| tone.density >= DENSE) {
+        let strength = if tone.density >= VERY_DENSE { 30 } else { 25 };
+        add(tone.dense.0..tone.dense.1, strength, Reason::HealthTerm);
     }
     for (span, strength) in super::body::complaints(page) {
         add(span, strength, Reason::HealthTerm);
@@ -510,8 +531,11 @@ fn inside(sheet: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason
     if overlaps {
         return (-100, Reason::SameText);
     }
-    let distance =
-        if anchor.at.end <= statement.at.start { statement.at.start - anchor.at.end } else { anchor.at.start - statement.at.end };
+    let distance = if anchor.at.end <= statement.at.start {
+        statement.at.start - anchor.at.end
+    } else {
+        anchor.at.start.saturating_sub(statement.at.end)
+    };
     // An employee whose illness is spoken of is somebody's patient.
     let refers = statement.of_third && anchor.strength <= 8 && statement.strength >= 26 && statement.reason != Reason::CareWords;
     if anchor.reason == Reason::PersonNamed && refers && anchor.at.end <= statement.at.start && distance <= REFERS_MAX {
