@@ -223,7 +223,7 @@ impl Desk<'_> {
             unreadable: findings
                 .unreadable
                 .iter()
-                .map(|unreadable| format!("part {}: {}", unreadable.part, unreadable.why.as_str()))
+                .map(|unreadable| super::unreadable::sentence(message, unreadable))
                 .collect(),
             pictures: findings.images.len(),
             phi: findings.phi.is_some(),

@@ -14,6 +14,7 @@ mod output;
 mod patients;
 mod scan;
 mod serve;
+mod unreadable;
 mod words;
 
 use std::path::PathBuf;
