@@ -220,11 +220,7 @@ impl Desk<'_> {
                 .iter()
                 .map(|text| SeenText { place: place(&text.place), characters: text.content.chars().count() })
                 .collect(),
-            unreadable: findings
-                .unreadable
-                .iter()
-                .map(|unreadable| super::unreadable::sentence(message, unreadable))
-                .collect(),
+            unreadable: findings.unreadable.iter().map(|unreadable| super::unreadable::sentence(message, unreadable)).collect(),
             pictures: findings.images.len(),
             phi: findings.phi.is_some(),
             score: examined.facts.score,

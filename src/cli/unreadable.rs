@@ -45,7 +45,9 @@ pub(super) fn sentence(message: &Message, unreadable: &Unreadable) -> String {
 
 fn advice(why: UnreadableWhy) -> &'static str {
     match why {
-        UnreadableWhy::Encrypted => "it is locked or sealed; send it without the password, since it is encrypted on its way anyhow",
+        UnreadableWhy::Encrypted => {
+            "it is locked or sealed; send it without the password, since it is encrypted on its way anyhow"
+        }
         UnreadableWhy::Damaged => "it is cut short or not what it says it is; open it, save it anew and attach that",
         UnreadableWhy::UnknownFormat => {
             "no reader knows this format; send a ZIP, PDF, Office or text file instead, or let it go to the portal"

@@ -141,7 +141,7 @@ impl Running {
                 _ = interrupt.recv() => break,
                 _ = hangup.recv() => self.reload_and_say().await,
                 () = self.parts.store.failed() => {
-                    observe::log(&Event::StoreFailed { what: "a write or sync failed; the supervisor starts the gateway again".into() });
+                    observe::log(&Event::StoreFailed { what: "the store failed; the gateway ends, and the supervisor starts it again".into() });
                     self.stop().await;
                     return ExitCode::FAILURE;
                 }

@@ -1,16 +1,15 @@
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use super::bodies::{Bodies, Written, name_of_body, name_of_parcel};
+use super::folder::{open_folder, unwritable};
 use super::order::{Answer, Order, Read, Store};
-use super::sqlite::{FILE, SqliteStore};
+use super::sqlite::SqliteStore;
 use super::writer::{Job, Shared, run};
 use super::{Commit, CopyRow, Damaged, ParcelRow, TlsSessions};
 use crate::audit::{Pseudonyms, Record};
@@ -36,6 +35,22 @@ pub enum Error {
     Full,
     #[error("the store failed and is closed until the next start")]
     Closed,
+    /// The database is not what was written: nothing in it is believed any more.
+    #[error(
+        "{} is damaged ({what}); mail that was answered may lie in it: stop the gateway, copy the whole data folder to \
+         another disk before anything else, look at this disk, then rescue what is readable with `sqlite3 wardpost.db \
+         .recover` or restore the data folder from its backup, and start once with `wardpost serve --restored` \
+         (docs/OPERATIONS.md, \"When wardpost.db is damaged\")", file.display()
+    )]
+    Damaged { file: PathBuf, what: String },
+    /// Commits that were synced and not yet moved into the database cannot be read.
+    #[error(
+        "{} is damaged ({what}); mail that was answered since the last checkpoint lies in it: copy the whole data folder \
+         to another disk before anything else, look at this disk, then put the backup of the data folder in place and start \
+         once with `wardpost serve --restored`, or move only this file away and lose what is in it \
+         (docs/OPERATIONS.md, \"When wardpost.db is damaged\")", file.display()
+    )]
+    DamagedLog { file: PathBuf, what: String },
     #[error("{0}")]
     Refused(String),
 }
@@ -236,15 +251,19 @@ impl Handle {
             Ok(Err(error)) => match error.kind() {
                 std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Err(Error::Full),
                 _ => {
-                    let what = format!("cannot write a body: {error}");
-                    self.shared.fail(&what);
-                    let _ = self.jobs.send(Job::Broken(what)).await;
+                    self.fail(format!("cannot write a body: {error}")).await;
                     Err(Error::Closed)
                 }
             },
             // Only when the runtime is shutting down.
             Err(_) => Err(Error::Closed),
         }
+    }
+
+    /// From here on nothing is taken, and the writer stops.
+    async fn fail(&self, what: String) {
+        self.shared.fail(&what);
+        let _ = self.jobs.send(Job::Broken(what)).await;
     }
 
     async fn order(&self, order: Order) -> Result<Answer, Error> {
@@ -275,6 +294,10 @@ impl Handle {
             Ok((result, damaged))
         });
         let (result, damaged) = task.await.unwrap_or(Err(Error::Closed))?;
+        if let Err(error @ Error::Damaged { .. }) = &result {
+            // Mail must not be added to a file that does not keep it.
+            self.fail(error.to_string()).await;
+        }
         if !damaged.is_empty() {
             // Nobody waits for it: a listing that finds them again says so again.
             let (answer, _) = oneshot::channel();
@@ -596,80 +619,6 @@ impl Handle {
             let _ = answered.await;
         }
     }
-}
-
-/// Whether a data folder holds no store yet; [`crate::vault::open_or_create`] wants to know.
-#[must_use]
-pub fn is_empty(folder: &Path) -> bool {
-    !folder.join(FILE).exists()
-}
-
-fn open_folder(folder: &Path, wait: Duration) -> Result<File, Error> {
-    let failed = |error: std::io::Error| unwritable(folder, &error);
-    if !folder.exists() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-        if let Some(parent) = folder.parent() {
-            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
-        }
-    }
-    // Whoever may write here could put another store or another control socket in place of ours.
-    let found = std::fs::metadata(folder).map_err(failed)?;
-    if found.permissions().mode() & 0o022 != 0 || found.uid() != rustix::process::geteuid().as_raw() {
-        return Err(Error::Refused(format!(
-            "the data folder {} belongs to another user or can be written by others; correct it with chown and chmod go-w",
-            folder.display()
-        )));
-    }
-    let mut lock = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(folder.join("lock"))
-        .map_err(failed)?;
-    take(&mut lock, folder, wait)?;
-    lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed)?;
-    // SQLite gives its other files the mode of this one.
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(folder.join(FILE)).map_err(failed)?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    drop(file);
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    Ok(lock)
-}
-
-fn take(lock: &mut File, folder: &Path, wait: Duration) -> Result<(), Error> {
-    let until = Instant::now() + wait;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(Duration::from_millis(10)),
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Whatever is read only completes the text.
-                let _ = lock.take(20).read_to_string(&mut holder);
-                return Err(Error::Refused(format!(
-                    "the data folder {} is in use by process {}; stop that first",
-                    folder.display(),
-                    holder.trim()
-                )));
-            }
-            Err(TryLockError::Error(error)) => return Err(unwritable(folder, &error)),
-        }
-    }
-}
-
-fn unwritable(folder: &Path, error: &std::io::Error) -> Error {
-    use std::io::ErrorKind;
-    let way_out = match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            "; the gateway's user has to be able to write there: look at owner, mode and mount, or run the command as that user"
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room",
-        _ => "",
-    };
-    Error::Refused(format!("cannot use the data folder {}: {error}{way_out}", folder.display()))
 }
 
 /// When something was found that nobody asked for at a time.

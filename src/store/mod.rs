@@ -5,7 +5,7 @@
 //!
 //! Must not be here: readable content, keys that open it, decisions.
 //!
-//! Reading order: this file → `order` (the traits) → `handle` (the only async wrapper) → `writer` → `sqlite`, `bodies`.
+//! Reading order: this file → `order` (the traits) → `handle` (the only async wrapper), `folder` → `writer` → `sqlite`, `bodies`.
 
 use std::sync::Arc;
 
@@ -220,13 +220,15 @@ impl Damaged {
 }
 
 mod bodies;
+mod folder;
 mod handle;
 mod order;
 mod sqlite;
 mod writer;
 
 pub use bodies::Written;
-pub use handle::{Depth, Error, Handle, LogEntry, Settings, TokenRow, UserRow, is_empty};
+pub use folder::is_empty;
+pub use handle::{Depth, Error, Handle, LogEntry, Settings, TokenRow, UserRow};
 pub use order::{Answer, Failure, Order, Outcome, Read, Store};
 
 /// The salt that opens one field of one entry of the log to an auditor, and nothing else.
@@ -235,6 +237,8 @@ pub fn field_salt(vault: &crate::vault::Vault, seq: u64, field: &str) -> [u8; 32
     crate::audit::field_salt(&vault.keyed_hash(sqlite::write::SALT_KIND, &seq.to_be_bytes()), field)
 }
 
+#[cfg(test)]
+mod corrupt_tests;
 #[cfg(test)]
 mod export_tests;
 #[cfg(test)]

@@ -100,6 +100,8 @@ pub enum Failure {
     Full,
     /// A write or sync failed: what is on the disk is unknown until it is read again from the start.
     Broken(String),
+    /// The store met bytes that nobody wrote; the text names the file and the way out.
+    Damaged(String),
 }
 
 /// What came of one batch.
@@ -122,7 +124,7 @@ pub trait Store: Send {
     /// Work that is due between batches and keeps the store small and quick.
     ///
     /// # Errors
-    /// [`Failure::Broken`].
+    /// [`Failure`].
     fn tend(&mut self) -> Result<(), Failure>;
 }
 

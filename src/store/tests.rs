@@ -17,24 +17,24 @@ use crate::vault::Vault;
 const FILE_BYTES: usize = 1000;
 
 /// A data folder of its own for one test, gone when the test ends.
-struct World {
-    folder: PathBuf,
-    vault: Arc<Vault>,
+pub(super) struct World {
+    pub(super) folder: PathBuf,
+    pub(super) vault: Arc<Vault>,
 }
 
 impl World {
-    fn new() -> World {
+    pub(super) fn new() -> World {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("wardpost-store-{}-{n}", std::process::id()));
         World { folder, vault: Arc::new(Vault::ephemeral()) }
     }
 
-    fn settings(&self) -> Settings {
+    pub(super) fn settings(&self) -> Settings {
         Settings { folder: self.folder.clone(), body_file_bytes: FILE_BYTES }
     }
 
-    fn open(&self) -> Handle {
+    pub(super) fn open(&self) -> Handle {
         Handle::open(self.settings(), Arc::clone(&self.vault)).unwrap()
     }
 
@@ -48,7 +48,7 @@ impl World {
     }
 
     /// The folder as another machine would find it after the power went now.
-    fn as_after_a_crash(&self) -> World {
+    pub(super) fn as_after_a_crash(&self) -> World {
         let copy = World { folder: World::new().folder.clone(), vault: Arc::clone(&self.vault) };
         copy_folder(&self.folder, &copy.folder);
         copy
@@ -79,7 +79,7 @@ impl Drop for World {
     }
 }
 
-const NOW: Timestamp = Timestamp(1_700_000_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 fn copy(n: u8, state: CopyState) -> NewCopy {
     NewCopy {
@@ -105,14 +105,14 @@ fn body(n: u8, size: usize) -> NewBody {
     NewBody { id: BodyId([n; 16]), sealed: Arc::new(Sealed(vec![n; size])) }
 }
 
-fn mail(n: u8, size: usize, state: CopyState) -> Commit {
+pub(super) fn mail(n: u8, size: usize, state: CopyState) -> Commit {
     let mut record = Record::of(Event::Decided, NOW);
     record.message = Some(QueueId([n; 10]).to_string());
     record.recipient = Some(Pseudonym::of(format!("recipient{n:07}")));
     Commit { bodies: vec![body(n, size)], copies: vec![copy(n, state)], records: vec![record], ..Commit::default() }
 }
 
-fn settle(n: u8, generation: u64, to: CopyState) -> Commit {
+pub(super) fn settle(n: u8, generation: u64, to: CopyState) -> Commit {
     let settle = Settle { copy: CopyId([n; 16]), generation, to, at: NOW.plus_secs(900), reason: Some("timeout".into()) };
     Commit { settles: vec![settle], records: vec![Record::of(Event::Delivered, NOW)], ..Commit::default() }
 }
@@ -143,7 +143,7 @@ fn code(n: u8) -> CodeWrap {
     CodeWrap { salt: [n; 16], wrap: Wrapped(vec![n; 80]), spoken_hash: [n; 32] }
 }
 
-const QUEUED: CopyState = CopyState::Queued { next_at: NOW };
+pub(super) const QUEUED: CopyState = CopyState::Queued { next_at: NOW };
 
 #[tokio::test]
 async fn a_committed_copy_is_claimed_once_and_settled_by_its_generation_only() {
@@ -379,15 +379,6 @@ async fn a_folder_that_others_can_write_is_refused() {
             store.close().await;
         }
     }
-}
-
-#[tokio::test]
-async fn a_damaged_store_is_refused_with_a_way_out() {
-    let world = World::new();
-    world.open().close().await;
-    std::fs::write(world.folder.join("wardpost.db"), [0x5a; 4096]).unwrap();
-    let Err(Error::Refused(why)) = Handle::open(world.settings(), Arc::clone(&world.vault)) else { panic!("opened") };
-    assert!(why.contains("wardpost.db") && why.contains("damaged") && why.contains("--restored"), "{why}");
 }
 
 #[tokio::test]

@@ -78,13 +78,13 @@ pub(super) fn run(mut store: Box<dyn Store>, mut jobs: mpsc::Receiver<Job>, shar
                     }
                 }
                 Err(Failure::Full) => waiting.into_iter().for_each(|to| drop(to.send(Err(Error::Full)))),
-                Err(Failure::Broken(what)) => return fail(store, waiting, jobs, shared, &what),
+                Err(Failure::Broken(what) | Failure::Damaged(what)) => return fail(store, waiting, jobs, shared, &what),
             }
             drop(orders);
             if let Err(failed) = store.tend() {
                 let what = match failed {
                     Failure::Full => "the disk is full".to_owned(),
-                    Failure::Broken(what) => what,
+                    Failure::Broken(what) | Failure::Damaged(what) => what,
                 };
                 return fail(store, Vec::new(), jobs, shared, &what);
             }

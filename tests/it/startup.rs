@@ -1,5 +1,5 @@
-//! A start with a full queue: when the banner comes, and when the first 250.
-//! Run with `cargo test --release --test it -- --ignored crash_start --nocapture`.
+//! A start with a full queue: when the banner comes, and when the first 250. And one with a store that is damaged.
+//! The first runs with `cargo test --release --test it -- --ignored crash_start --nocapture`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -119,4 +119,61 @@ async fn crash_start_with_a_full_queue_is_quick() {
     assert!(first < FIRST_250_MAX, "{first:?}");
     // A debug build is given more time.
     assert!(banner < if cfg!(debug_assertions) { 4 * BANNER_MAX } else { BANNER_MAX }, "{banner:?}");
+}
+
+/// The operator's view: standard error and the exit status, of the gateway and of a command.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_store_stops_the_start_with_a_text_that_helps() {
+    let world = World::start().await.unwrap();
+    let folder = Folder::new();
+    let config = write_config(&folder.0, &world, |text| text);
+    let settings = Settings::load(&config).unwrap();
+    let vault = open_or_create(&settings.keys, is_empty(&settings.store.folder)).unwrap();
+    let store = Handle::open(settings.store.clone(), Arc::new(vault)).unwrap();
+    store.commit(mail(1, server::now())).await.unwrap();
+    store.close().await;
+    drop(store);
+    let database = settings.store.folder.join("wardpost.db");
+    let sound = std::fs::read(&database).unwrap();
+    let mut noise = sound.clone();
+    noise[..4096].fill(0x5a);
+    let cut = sound[..sound.len() / 2].to_vec();
+    for (what, bytes, word) in
+        [("noise", &noise, "not a database"), ("cut", &cut, "malformed"), ("nothing", &Vec::new(), "no data")]
+    {
+        std::fs::write(&database, bytes).unwrap();
+        // To a command a file of no length is a gateway that was never started.
+        let commands = if bytes.is_empty() { 1 } else { 2 };
+        for command in [&["serve"][..], &["queue", "list"]].into_iter().take(commands) {
+            let program = tokio::process::Command::new(env!("CARGO_BIN_EXE_wardpost"))
+                .args(command)
+                .arg("--config")
+                .arg(&config)
+                .kill_on_drop(true)
+                .output();
+            let output = tokio::time::timeout(PATIENCE, program).await.expect("it ends by itself").unwrap();
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert!(!output.status.success(), "{what}, {command:?}: {text}");
+            assert!(text.contains(word), "{what}, {command:?}: {text}");
+            if !bytes.is_empty() {
+                for part in
+                    [&*database.to_string_lossy(), "is damaged", "copy the whole data folder", ".recover", "serve --restored"]
+                {
+                    assert!(text.contains(part), "{what}, {command:?}: {part}: {text}");
+                }
+            }
+        }
+        assert_eq!(std::fs::read(&database).unwrap(), *bytes, "{what}: left as it is");
+    }
+    std::fs::write(&database, &sound).unwrap();
+    let mut program = Program::start(&config).await;
+    let marked = settings.store.folder.join("wardpost.db-damaged");
+    let whole = async {
+        while marked.exists() {
+            assert!(program.child.try_wait().unwrap().is_none(), "it serves again");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, whole).await.unwrap();
+    program.child.kill().await.unwrap();
 }

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, ErrorCode};
 
 use super::super::order::{Failure, Order};
+use super::damage::failure;
 
 /// Bytes written since the last checkpoint at which the next one begins.
 const BEGIN_BYTES: u64 = if cfg!(test) { 256 * 1024 } else { 24 * 1024 * 1024 };
@@ -125,6 +126,7 @@ fn run(connection: &Connection, sql: &str) -> Result<bool, Failure> {
         Ok((busy, pages, moved)) => Ok(busy == 0 && pages == moved),
         // No room for the database to grow: the log keeps the pages until there is some.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Ok(false),
+        Err(error) if matches!(failure(&error), Failure::Damaged(_)) => Err(failure(&error)),
         // A failed sync here leaves the log as the only safe copy; trying again could count it as moved.
         Err(error) => Err(Failure::Broken(format!("checkpoint: {error}"))),
     }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::bodies::{Bodies, Written, name_of_body, name_of_parcel};
 use super::order::{Failure, Order, Outcome, Read, Store};
@@ -18,10 +18,12 @@ use crate::queue::CopyKind;
 use crate::vault::Vault;
 
 mod checkpoint;
+mod damage;
 mod read;
 pub(super) mod write;
 
 use checkpoint::Checkpoints;
+use damage::{failure, file_of, unusable};
 use read::{SqliteReader, uint};
 
 /// Name of the database file in the data folder.
@@ -63,10 +65,12 @@ impl SqliteStore {
         free_bytes_min: Arc<std::sync::atomic::AtomicU64>,
     ) -> Result<SqliteStore, Error> {
         let path = folder.join(FILE);
-        let mut connection = connect(&path, true).map_err(|error| unusable(&error))?;
+        damage::check_log_file(&path)?;
+        let mut connection = connect(&path, true).map_err(|error| unusable(&path, &error))?;
+        damage::look_again(&connection)?;
         prepare(&mut connection, &vault)?;
         let end = check_log(&connection)?;
-        let checkpoints = Checkpoints::start(connect(&path, false).map_err(|error| unusable(&error))?)?;
+        let checkpoints = Checkpoints::start(connect(&path, false).map_err(|error| unusable(&path, &error))?)?;
         let mut store =
             SqliteStore { connection, bodies, vault, end, last_claim_at: i64::MIN, free_bytes_min, body_file_bytes, checkpoints };
         store.recover()?;
@@ -75,14 +79,16 @@ impl SqliteStore {
 
     /// Another connection that only reads.
     pub(super) fn reader(folder: &Path, bodies: Bodies) -> Result<Box<dyn Read>, Error> {
-        let connection = connect(&folder.join(FILE), false).map_err(|error| unusable(&error))?;
-        connection.pragma_update(None, "query_only", true).map_err(|error| unusable(&error))?;
+        let path = folder.join(FILE);
+        let connection = connect(&path, false).map_err(|error| unusable(&path, &error))?;
+        connection.pragma_update(None, "query_only", true).map_err(|error| unusable(&path, &error))?;
         Ok(Box::new(SqliteReader { connection, bodies, damaged: Vec::new() }))
     }
 
     /// What was in flight is queued for now, with its generation kept; bodies and rows are matched.
     fn recover(&mut self) -> Result<(), Error> {
-        let refused = |error: rusqlite::Error| unusable(&error);
+        let path = file_of(&self.connection);
+        let refused = |error: rusqlite::Error| unusable(&path, &error);
         let transaction = self.connection.unchecked_transaction().map_err(refused)?;
         // Next attempt at 0: due whatever the clock says.
         transaction
@@ -262,6 +268,16 @@ impl Batch {
 
 impl Store for SqliteStore {
     fn carry_out(&mut self, orders: &[Order]) -> Result<Outcome, Failure> {
+        self.carry_out_all(orders).map_err(|failed| damage::told(&self.connection, failed))
+    }
+
+    fn tend(&mut self) -> Result<(), Failure> {
+        self.checkpoints.tend(&self.connection).map_err(|failed| damage::told(&self.connection, failed))
+    }
+}
+
+impl SqliteStore {
+    fn carry_out_all(&mut self, orders: &[Order]) -> Result<Outcome, Failure> {
         for order in orders {
             if let Order::Claim { now, .. } = order {
                 self.follow_clock(*now)?;
@@ -308,10 +324,6 @@ impl Store for SqliteStore {
         self.checkpoints.note(orders);
         Ok(Outcome { answers, has_queued: batch.has_queued })
     }
-
-    fn tend(&mut self) -> Result<(), Failure> {
-        self.checkpoints.tend(&self.connection)
-    }
 }
 
 /// Only new mail is refused when space runs out; what was accepted goes on its way.
@@ -336,6 +348,8 @@ fn connect(path: &Path, is_writer: bool) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(96);
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    // A page whose cells overlap or leave it is damage when it is read, not when somebody comes by the cell.
+    connection.pragma_update(None, "cell_size_check", true)?;
     // Temporary tables and sorts never reach the disk.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     if is_writer {
@@ -359,13 +373,11 @@ fn connect(path: &Path, is_writer: bool) -> rusqlite::Result<Connection> {
 
 /// Creates the tables in a new store and brings those of an earlier version up to this one; checks version and keys.
 fn prepare(connection: &mut Connection, vault: &Vault) -> Result<(), Error> {
-    let refused = |error: rusqlite::Error| unusable(&error);
+    let path = file_of(connection);
+    let refused = |error: rusqlite::Error| unusable(&path, &error);
     // Writes everything again that an earlier run may have failed to sync: pages the kernel counts as clean are not
     // necessarily on the disk after a failed sync.
-    checkpoint::truncate(connection).map_err(|failed| match failed {
-        Failure::Full => Error::Full,
-        Failure::Broken(what) => Error::Refused(what),
-    })?;
+    checkpoint::truncate(connection).map_err(|failed| damage::at_start(connection, failed))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refused)?;
     if version > SCHEMA {
         return Err(Error::Refused(format!(
@@ -401,7 +413,8 @@ fn prepare(connection: &mut Connection, vault: &Vault) -> Result<(), Error> {
 
 /// The log must reach at least to the last signed head and carry its hash there; the last entry must hash rightly.
 fn check_log(connection: &Connection) -> Result<End, Error> {
-    let refused = |error: rusqlite::Error| unusable(&error);
+    let path = file_of(connection);
+    let refused = |error: rusqlite::Error| unusable(&path, &error);
     let hash_at = |seq: u64| {
         connection
             .query_row("SELECT hash, chained FROM log WHERE seq = ?1", [i64::try_from(seq).unwrap_or(i64::MAX)], |row| {
@@ -444,32 +457,11 @@ fn check_log(connection: &Connection) -> Result<End, Error> {
 
 /// Ids and sizes. A size that is none fits no file, so that its row counts as incomplete and stops nothing.
 fn rows_of(connection: &Connection, sql: &str) -> Result<Vec<(Vec<u8>, u64)>, Error> {
-    let mut statement = connection.prepare(sql).map_err(|error| unusable(&error))?;
+    let path = file_of(connection);
+    let refused = |error: rusqlite::Error| unusable(&path, &error);
+    let mut statement = connection.prepare(sql).map_err(refused)?;
     let rows = statement
         .query_map([], |row| Ok((row.get_ref(0)?.as_bytes().unwrap_or_default().to_vec(), uint(row, 1).unwrap_or(u64::MAX))))
-        .map_err(|error| unusable(&error))?;
-    rows.collect::<rusqlite::Result<_>>().map_err(|error| unusable(&error))
-}
-
-fn unusable(error: &rusqlite::Error) -> Error {
-    use rusqlite::ErrorCode;
-    let way_out = match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            "; wardpost.db of the data folder is damaged: keep a copy, look at the disk, and restore the data folder from its \
-             backup (then `wardpost serve --restored`)"
-        }
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
-            "; the gateway's user has to be able to write wardpost.db and the data folder: look at owner, mode and mount"
-        }
-        Some(ErrorCode::DiskFull) => "; the disk of the data folder is full: make room",
-        _ => "",
-    };
-    Error::Refused(format!("cannot open the store: {error}{way_out}"))
-}
-
-fn failure(error: &rusqlite::Error) -> Failure {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Failure::Full,
-        _ => Failure::Broken(error.to_string()),
-    }
+        .map_err(refused)?;
+    rows.collect::<rusqlite::Result<_>>().map_err(refused)
 }

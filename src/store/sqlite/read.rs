@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use super::super::bodies::{Bodies, name_of_body, name_of_parcel};
 use super::super::order::Read;
 use super::super::{CodeWrap, CopyRow, Damaged, Depth, Error, LogEntry, NewCopy, ParcelRow, TlsSessions, TokenRow, UserRow};
+use super::damage::{file_of, unusable};
 use super::write::TRIES_MAX;
 use crate::audit::{Pseudonyms, Record, reveal};
 use crate::mail::{BodyId, CopyId, Domain, ParcelId, QueueId, Timestamp};
@@ -251,20 +252,24 @@ impl Read for SqliteReader {
 }
 
 impl SqliteReader {
+    fn unreadable(&self, error: &rusqlite::Error) -> Error {
+        unusable(&file_of(&self.connection), error)
+    }
+
     fn one<T>(
         &self,
         sql: &str,
         params: impl Params,
         of: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, Error> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(unreadable)?;
-        statement.query_row(params, of).optional().map_err(unreadable)
+        let mut statement = self.connection.prepare_cached(sql).map_err(|error| self.unreadable(&error))?;
+        statement.query_row(params, of).optional().map_err(|error| self.unreadable(&error))
     }
 
     fn many<T>(&self, sql: &str, params: impl Params, of: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>, Error> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(unreadable)?;
-        let rows = statement.query_map(params, of).map_err(unreadable)?;
-        rows.collect::<rusqlite::Result<Vec<T>>>().map_err(unreadable)
+        let mut statement = self.connection.prepare_cached(sql).map_err(|error| self.unreadable(&error))?;
+        let rows = statement.query_map(params, of).map_err(|error| self.unreadable(&error))?;
+        rows.collect::<rusqlite::Result<Vec<T>>>().map_err(|error| self.unreadable(&error))
     }
 
     /// As [`SqliteReader::many`]; a row that does not parse is passed over and noted, so that it hides no other.
@@ -275,13 +280,15 @@ impl SqliteReader {
         params: impl Params,
         of: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, Error> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(unreadable)?;
-        let mut rows = statement.query(params).map_err(unreadable)?;
+        let mut statement = self.connection.prepare_cached(sql).map_err(|error| self.unreadable(&error))?;
+        let mut rows = statement.query(params).map_err(|error| self.unreadable(&error))?;
         let mut read = Vec::new();
-        while let Some(row) = rows.next().map_err(unreadable)? {
+        while let Some(row) = rows.next().map_err(|error| self.unreadable(&error))? {
             match of(row) {
                 Ok(value) => read.push(value),
-                Err(error) => self.damaged.push(damage(kind, row, &error).ok_or_else(|| unreadable(error))?),
+                Err(error) => {
+                    self.damaged.push(damage(kind, row, &error).ok_or_else(|| unusable(&file_of(&self.connection), &error))?)
+                }
             }
         }
         Ok(read)
@@ -309,11 +316,6 @@ pub(super) fn damage(kind: &'static str, row: &Row<'_>, error: &rusqlite::Error)
     }
     let id = row.get_ref(0).ok()?.as_bytes().ok()?.to_vec();
     Some(Damaged { kind, id, what: error.to_string() })
-}
-
-#[allow(clippy::needless_pass_by_value)] // for `map_err`
-fn unreadable(error: rusqlite::Error) -> Error {
-    Error::Refused(format!("cannot read the store: {error}"))
 }
 
 fn limit(max: usize) -> i64 {
