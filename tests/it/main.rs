@@ -27,6 +27,7 @@ mod startup;
 mod support;
 mod tickets;
 mod tidy;
+mod timeouts;
 mod tlsrpt;
 mod words;
 mod zoo;
