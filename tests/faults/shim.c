@@ -10,6 +10,7 @@
  *   3 no space, for good   from there on nothing grows and nothing is created
  *   4 power cut            what was not synced is lost, and the process ends; by the seed's bits: 1 names that their
  *                          folder's sync did not cover go too, 2 some of the unsynced writes are on the disk all the same
+ *   5 slow disk            every sync takes as many milliseconds as the seed says, one after the other; `fired` counts them
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -27,7 +28,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { MODE_ERROR = 1, MODE_FULL_ONCE, MODE_FULL, MODE_CUT };
+enum { MODE_ERROR = 1, MODE_FULL_ONCE, MODE_FULL, MODE_CUT, MODE_SLOW };
 enum kind { CREATE, WRITE, TRUNCATE, SYNC, RENAME, REMOVE };
 struct control { int64_t count, nth, mode, seed, fired, unused; };
 
@@ -53,6 +54,7 @@ static struct undo *undos;
 static struct name *names;
 static struct file files[4096];
 static int file_count;
+static pthread_mutex_t disk = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 #define REAL(result, function, ...) \
@@ -111,7 +113,7 @@ static char *parent_of(const char *path) {
 }
 
 static void remember_write(int fd, off_t offset, const void *bytes, size_t length, int is_truncation) {
-    int n = file_of(fd);
+    int n = control->mode == MODE_SLOW ? -1 : file_of(fd);
     struct stat found;
     if (n < 0 || fstat(files[n].fd, &found)) return;
     struct undo *undo = calloc(1, sizeof *undo);
@@ -243,6 +245,14 @@ static int synced(int fd, int is_data) {
     REAL(int, fdatasync, int);
     char path[PATH_MAX];
     if (!path_of(fd, path)) return is_data ? real_fdatasync(fd) : real_fsync(fd);
+    if (control->mode == MODE_SLOW) {
+        pthread_mutex_lock(&disk);
+        control->count++;
+        control->fired++;
+        usleep((useconds_t)control->seed * 1000);
+        pthread_mutex_unlock(&disk);
+        return 0;
+    }
     pthread_mutex_lock(&lock);
     int error = step(SYNC, fd, 0);
     if (error) FAIL(error);

@@ -1,6 +1,6 @@
 //! The store when the disk fails under it: the n-th write, sync, creation, rename or removal fails, for n = 1, 2, 3 ...
 //! until none does. A library loaded before libc does that to a child process (`tests/faults/shim.c`), so SQLite and
-//! our own files meet it alike; the parent opens what is left, as the next start would.
+//! our own files meet it alike; the parent opens what is left, as the next start would. At the end, a disk that is slow.
 //!
 //! Not covered: what a disk does to bytes that it reported as synced, and memory-mapped pages (SQLite's index of the
 //! write-ahead log, which every start builds anew).
@@ -19,7 +19,11 @@ use wardpost::secret::{Pseudonym, Sealed, Wrapped};
 use wardpost::store::{CodeWrap, Commit, Error, Handle, NewBody, NewCopy, NewParcel, ParcelChange, Settings, Settle, is_empty};
 use wardpost::vault::open_or_create;
 
-use crate::support::Folder;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use wardpost::world::World;
+
+use super::crash::{free_port, wait_for};
+use crate::support::{Folder, PATIENCE, message, write_config};
 
 /// Bodies above this are files.
 const FILE_BYTES: usize = 2000;
@@ -37,6 +41,8 @@ enum Mode {
     Full = 3,
     /// What was not synced is lost, and the process is gone.
     Cut,
+    /// Every sync takes its time.
+    Slow,
 }
 
 /// The numbers that the shim shares.
@@ -488,4 +494,97 @@ async fn crash_cuts_with_any_part_of_the_unsynced_pages_kept_lose_nothing() {
     for seed in [1, 2, 3, 7, 11, 15] {
         for_every_operation("work", Mode::Cut, seed, empty).await;
     }
+}
+
+// --- the whole gateway on a slow disk ---------------------------------------------------------------------------------
+
+/// Clients that send at the same time, and how many of them are let in at once.
+const CLIENTS: usize = 80;
+const PLACES: usize = 60;
+/// Messages of each.
+const EACH: usize = 3;
+const SYNC_MS: i64 = 200;
+
+/// Every sync of the data folder takes 200 ms, one after the other. A sync for each message would mean five messages a
+/// second; those that wait together are synced together. Whoever finds no place is told to come again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_disk_makes_messages_wait_together_and_loses_none() {
+    let world = World::start().await.unwrap();
+    let sink = world.sink("verified.example").unwrap();
+    let folder = Folder::new();
+    let port = free_port();
+    let config = write_config(&folder.0, &world, |text| {
+        let text = text.replace(
+            "relay = [\"127.0.0.1:0\"]",
+            &format!("relay = [\"127.0.0.1:{port}\"]\nmax_connections_per_client = {PLACES}"),
+        );
+        text + "[[network]]\nname = \"n\"\naddresses = [\"127.0.0.1\"]\nsender_domains = [\"practice.example\"]\ntls = \"optional\"\n"
+    });
+    let path = folder.0.join("control");
+    let control = Control::open(&path);
+    control.set(MODE, Mode::Slow as i64);
+    let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_wardpost"))
+        .args(["serve", "--config"])
+        .arg(&config)
+        .env("LD_PRELOAD", shim())
+        .env("FAULTS_FOLDER", folder.0.join("data"))
+        .env("FAULTS_CONTROL", &path)
+        .env("WARDPOST_LOG", "error")
+        .stdout(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    wait_for(&format!("127.0.0.1:{port}")).await;
+    // A first message shows that everything is loaded.
+    let mut kept = one_session(port, 0, 1).await;
+    control.set(SEED, SYNC_MS);
+    let before = control.get(FIRED);
+    assert!(before > 0, "the shim is not at work");
+    let clients: Vec<_> = (1..=CLIENTS).map(|client| tokio::spawn(one_session(port, client, EACH))).collect();
+    for client in clients {
+        kept.extend(tokio::time::timeout(PATIENCE, client).await.expect("a slow disk stops nobody for ever").unwrap());
+    }
+    let syncs = control.get(FIRED) - before;
+    control.set(SEED, 0);
+    let messages = CLIENTS * EACH;
+    println!("{messages} messages of {CLIENTS} clients, {syncs} syncs");
+    assert_eq!(kept.len(), messages + 1);
+    // Of what is delivered meanwhile, too: claims and outcomes share the same syncs.
+    assert!(syncs > 0 && (syncs as usize) * 4 < messages, "{syncs} syncs for {messages} messages");
+    let arrived = tokio::time::timeout(PATIENCE, sink.wait_for_messages(kept.len() as u64)).await.expect("all of them arrive");
+    let all: String = arrived.iter().map(|received| String::from_utf8_lossy(&received.content).into_owned()).collect();
+    for id in &kept {
+        assert!(all.contains(&format!("<{id}>")), "{id} was answered 250 and did not arrive");
+    }
+    program.kill().await.unwrap();
+}
+
+/// Sends so many messages over one connection; their ids, each answered 250. Refused for now, it comes again.
+async fn one_session(port: u16, client: usize, count: usize) -> Vec<String> {
+    let mut kept = Vec::new();
+    'again: while kept.len() < count {
+        let mut stream = BufReader::new(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+        let mut reply = String::new();
+        if stream.read_line(&mut reply).await.unwrap() == 0 || !reply.starts_with("220 ") {
+            assert!(reply.is_empty() || reply.starts_with("421 "), "{reply}");
+            continue;
+        }
+        while kept.len() < count {
+            let id = format!("slow-{client}-{}@practice.example", kept.len());
+            let text = message(&id, "pat@verified.example", "Hello", "nothing to see here");
+            let (mail, rcpt) = ("MAIL FROM:<ann@practice.example>\r\n", "RCPT TO:<pat@verified.example>\r\n");
+            for step in ["HELO x\r\n", mail, rcpt, "DATA\r\n", &format!("{text}\r\n.\r\n")] {
+                stream.write_all(step.as_bytes()).await.unwrap();
+                reply.clear();
+                let octets = stream.read_line(&mut reply).await.unwrap();
+                let code = if step == "DATA\r\n" { "354 " } else { "250 " };
+                if octets == 0 || !reply.starts_with(code) {
+                    assert!(reply.starts_with("421 ") || reply.starts_with("45"), "{step}: {reply}");
+                    continue 'again;
+                }
+            }
+            kept.push(id);
+        }
+    }
+    kept
 }
