@@ -56,6 +56,8 @@ pub struct Running {
     cut: watch::Sender<bool>,
     dispatcher: JoinHandle<()>,
     later: JoinHandle<()>,
+    /// Closed once `later` has ended, well or by a panic.
+    looks: watch::Receiver<()>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -128,9 +130,14 @@ impl Deliver {
         let (first, first_rows) = mpsc::channel(shared.settings.warm_max.max(1));
         let (bulk, bulk_rows) = mpsc::channel(shared.settings.warm_max.max(1));
         let (stop, stopped) = watch::channel(false);
-        let later = tokio::spawn(later::run(later, stopped.clone()));
+        let (is_looking, looks) = watch::channel(());
+        let (until, work) = (stopped.clone(), later);
+        let later = tokio::spawn(async move {
+            later::run(work, until).await;
+            drop(is_looking);
+        });
         let dispatcher = tokio::spawn(dispatch(Arc::clone(&shared), first_rows, bulk_rows, stopped));
-        Running { first, bulk, stop, cut, dispatcher, later, shared }
+        Running { first, bulk, stop, cut, dispatcher, later, looks, shared }
     }
 }
 
@@ -143,6 +150,12 @@ impl Running {
             Lane::First => self.first.clone(),
             Lane::Bulk => self.bulk.clone(),
         }
+    }
+
+    /// Returns when nobody looks any more whether parcels can be sent after all.
+    pub fn later_ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut looks = self.looks.clone();
+        async move { while looks.changed().await.is_ok() {} }
     }
 
     /// The maker of parcels, for releases and new codes.

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixListener;
 
 use super::access;
 use super::check::Checker;
@@ -27,6 +28,8 @@ use crate::vault::Vault;
 pub const SOCKET: &str = "control.sock";
 /// Longest request line in bytes: a list of a few hundred thousand patients. Only the folder's owner gets here.
 const REQUEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Pause after an accept that failed.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 /// Rows that one listing shows.
 const ROWS_MAX: usize = 10_000;
 /// When a listing of the queue was last recorded.
@@ -539,27 +542,37 @@ async fn tlsrpt_send(parts: &Parts, today_too: bool, now: Timestamp) -> Result<A
 
 // --- the socket -----------------------------------------------------------------------------------------------------
 
-/// Listens in the data folder until `stop`. The folder is 0700, so only its owner gets here.
-pub async fn listen(parts: Parts, folder: &Path, mut stop: tokio::sync::watch::Receiver<bool>) -> std::io::Result<()> {
+/// Opens the socket in the data folder. The folder is 0700, so only its owner gets here.
+///
+/// # Errors
+/// If the socket cannot be made.
+pub(super) fn bind(folder: &Path) -> std::io::Result<UnixListener> {
     let path = folder.join(SOCKET);
     // The store's lock is held, so a socket that lies here is a dead one.
     let _ = std::fs::remove_file(&path);
-    let listener = tokio::net::UnixListener::bind(&path)?;
+    let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = stop.changed() => break,
-                accepted = listener.accept() => {
-                    let Ok((socket, _)) = accepted else { continue };
-                    let parts = parts.clone();
-                    tokio::spawn(async move { let _ = serve_one(&parts, socket).await; });
-                }
+    Ok(listener)
+}
+
+/// Answers commands until `stop`, then takes the socket away.
+pub(super) async fn serve(listener: UnixListener, parts: Parts, mut stop: tokio::sync::watch::Receiver<bool>) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, _)) => {
+                let parts = parts.clone();
+                tokio::spawn(async move { serve_one(&parts, socket).await });
             }
+            // The system has no more files or memory: there will be some again, and until then nothing spins.
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
-        let _ = std::fs::remove_file(&path);
-    });
-    Ok(())
+    }
+    let _ = std::fs::remove_file(parts.settings.store.folder.join(SOCKET));
 }
 
 async fn serve_one(parts: &Parts, socket: tokio::net::UnixStream) -> std::io::Result<()> {

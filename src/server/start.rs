@@ -110,8 +110,12 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
         patients: Arc::default(),
     };
     patients::start(&parts);
+    let (broken_sender, broken) = watch::channel(None);
+    let broken_sender = Arc::new(broken_sender);
+    let mut tasks = Tasks::new(broken_sender.clone(), stopped.clone());
     // Before the listeners: who sees a listener may give commands.
-    control::listen(parts.clone(), &settings.store.folder, stopped.clone()).await?;
+    let commands = control::bind(&settings.store.folder)?;
+    tasks.keep("the socket for commands", control::serve(commands, parts.clone(), stopped.clone()));
     if settings.deliver.portal.notice_address.is_none() && settings.is_configured {
         observe::log(&Event::SettingsNote {
             what: "portal.notice_address is not set: recipients of parcels hear nothing by mail".into(),
@@ -128,9 +132,6 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     let letter = move |row: &store::CopyRow, ask: &str| deliver::ask_sender(&keys, &asking.deliver, row, ask);
     let gate = Arc::new(gate.with(parts.patients.clone(), Box::new(letter)));
 
-    let (broken_sender, broken) = watch::channel(None);
-    let broken_sender = Arc::new(broken_sender);
-    let mut tasks = Tasks::new(broken_sender.clone(), stopped.clone());
     let mut listening = Vec::new();
 
     // The way in.
@@ -231,6 +232,7 @@ pub async fn start_meant(settings: Settings, file: Option<&Path>, readers: sandb
     tasks.keep("the canary", canary::keep(parts.clone(), stopped.clone()));
     let warm = deliver.warm(Lane::First);
     tasks.keep("delivery", async move { warm.closed().await });
+    tasks.keep("the look at parcels", deliver.later_ended());
     tasks.keep("the housekeeping", housekeeping::keep(parts.clone(), deliver.parcels(), incident_list, stopped.clone()));
     Ok(Running { parts, gate, listening, stop, tasks, deliver, reload, broken, ready, first })
 }

@@ -793,7 +793,7 @@ async fn a_fault_at_any_step_loses_nothing_that_was_answered() {
 }
 
 impl World {
-    fn as_empty(&self) -> &Path {
+    pub(super) fn as_empty(&self) -> &Path {
         std::fs::create_dir(&self.folder).unwrap();
         &self.folder
     }

@@ -36,8 +36,20 @@ impl Shared {
     }
 }
 
+/// Tells of a writer that panics: without one every commit is refused, and nobody would know why.
+struct Watch<'s>(&'s Shared);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail("the thread that writes has panicked; this is a bug, please report it");
+        }
+    }
+}
+
 /// Runs until closed, abandoned by all handles, or failed. `lock` is held for as long as the store may write.
 pub(super) fn run(mut store: Box<dyn Store>, mut jobs: mpsc::Receiver<Job>, shared: &Shared, lock: std::fs::File) {
+    let _watch = Watch(shared);
     while let Some(first) = jobs.blocking_recv() {
         let mut orders = Vec::new();
         let mut waiting = Vec::new();
@@ -129,5 +141,43 @@ fn refuse_the_rest(mut jobs: mpsc::Receiver<Job>) {
             Job::Close(to) => drop(to.send(())),
             Job::Broken(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::super::Handle;
+    use super::super::bodies::Bodies;
+    use super::super::order::Outcome;
+    use super::super::tests::{QUEUED, World, mail};
+    use super::*;
+
+    /// As any bug would, at the second commit.
+    struct Panics(u32);
+
+    impl Store for Panics {
+        fn carry_out(&mut self, orders: &[Order]) -> Result<Outcome, Failure> {
+            self.0 += 1;
+            assert!(self.0 < 2, "on purpose");
+            Ok(Outcome { answers: orders.iter().map(|_| Ok(Answer::Done)).collect(), has_queued: false })
+        }
+
+        fn tend(&mut self) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_panics_is_a_store_that_failed() {
+        let world = World::new();
+        let bodies = Bodies::open(world.as_empty()).unwrap();
+        let lock = std::fs::File::create(world.folder.join("lock")).unwrap();
+        let store = Handle::start(Box::new(Panics(0)), Vec::new(), bodies, 1000, Arc::default(), lock).unwrap();
+        store.commit(mail(1, 10, QUEUED)).await.unwrap();
+        assert!(matches!(store.commit(mail(2, 10, QUEUED)).await, Err(Error::Closed)));
+        store.failed().await;
+        assert!(!store.takes_mail());
+        assert!(matches!(store.commit(mail(3, 10, QUEUED)).await, Err(Error::Closed)));
     }
 }
