@@ -20,6 +20,10 @@ pub enum AddressError {
     DomainSyntax,
     #[error("an address literal in brackets is not accepted; use a domain name")]
     AddressLiteral,
+    #[error("a dot ends the domain; in a mail address there is none (RFC 5321, section 4.1.2)")]
+    TrailingDot,
+    #[error("the address is longer than 254 octets (RFC 5321, section 4.5.3.1.3)")]
+    Length,
     #[error("source routes are not accepted (RFC 5321, appendix C)")]
     SourceRoute,
 }

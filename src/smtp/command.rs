@@ -223,7 +223,7 @@ fn mail(rest: &[u8]) -> Result<Command, CommandError> {
     let from = if written.is_empty() {
         ReversePath::Null
     } else {
-        ReversePath::Mailbox(Mailbox::parse(written).map_err(CommandError::Sender)?)
+        ReversePath::Mailbox(path::mailbox(written).map_err(CommandError::Sender)?)
     };
     Ok(Command::Mail { from, params: path::mail_params(params)?, has_params: !params.is_empty() })
 }
@@ -233,7 +233,7 @@ fn rcpt(rest: &[u8]) -> Result<Command, CommandError> {
     let to = if written.eq_ignore_ascii_case("postmaster") {
         Recipient::Postmaster
     } else {
-        let mailbox = Mailbox::parse(written).map_err(CommandError::Recipient)?;
+        let mailbox = path::mailbox(written).map_err(CommandError::Recipient)?;
         // `user%elsewhere@here` and `elsewhere!user@here` ask the next host to relay.
         if mailbox.local().as_str().contains(['%', '!']) {
             return Err(CommandError::Route);
@@ -281,6 +281,28 @@ mod tests {
         assert_eq!(from("MAIL FROM:<>").0, ReversePath::Null);
         assert_eq!(from("mail from: <> ").0, ReversePath::Null);
         assert_eq!(to("RCPT TO:<PostMaster>").0, Recipient::Postmaster);
+    }
+
+    #[test]
+    fn an_address_has_no_dot_at_its_end_and_no_more_than_254_octets() {
+        let error = |line: String| parse(format!("{line}\r\n").as_bytes()).err();
+        for address in ["a@b.example.", "a@example.", "a@b.example..", "\"a b\"@b.example.", "a@bücher.example."] {
+            let (sender, recipient) =
+                (CommandError::Sender(AddressError::TrailingDot), CommandError::Recipient(AddressError::TrailingDot));
+            assert_eq!(error(format!("MAIL FROM:<{address}>")), Some(sender), "{address}");
+            assert_eq!(error(format!("RCPT TO:<{address}> NOTIFY=NEVER")), Some(recipient), "{address}");
+        }
+        let labels = format!("{0}.{0}.{0}.", "b".repeat(61));
+        let (long, longer) = (format!("{labels}{}", "c".repeat(66 - 64 + 1)), format!("{labels}{}", "c".repeat(66 - 64 + 2)));
+        let local = "a".repeat(64);
+        assert_eq!(local.len() + 1 + long.len(), 254);
+        to(&format!("RCPT TO:<{local}@{long}>"));
+        assert_eq!(error(format!("RCPT TO:<{local}@{longer}>")), Some(CommandError::Recipient(AddressError::Length)));
+        assert_eq!(error(format!("MAIL FROM:<{local}@{longer}>")), Some(CommandError::Sender(AddressError::Length)));
+        // Short as written, and too long as the next hop would see it.
+        let written = format!("{local}@{}.example", ["Δx.Ax"; 15].join("."));
+        assert!(written.len() <= 254);
+        assert_eq!(error(format!("RCPT TO:<{written}>")), Some(CommandError::Recipient(AddressError::Length)));
     }
 
     #[test]
@@ -418,10 +440,9 @@ mod tests {
                 _ => continue,
             };
             paths += 1;
-            // The one thing that is dropped is the dot of the root.
-            let path = format!("<{}@{}", written.local().as_str(), written.domain().written());
+            let path = format!("<{}@{}>", written.local().as_str(), written.domain().written());
             let line = String::from_utf8(line).unwrap();
-            assert!(line.contains(&format!("{path}>")) || line.contains(&format!("{path}.>")), "{line}");
+            assert!(line.contains(&path), "{line}");
         }
         assert!(paths > 1000, "only {paths} lines had a path");
     }

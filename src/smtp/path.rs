@@ -1,8 +1,10 @@
 //! Paths and parameters of MAIL and RCPT (RFC 5321, section 4.1.2; RFC 3461, section 4; RFC 1870, 4954, 6531, 8689).
 
 use super::CommandError;
-use crate::mail::{BodyKind, MailParams, Notify, RcptParams, Ret};
+use crate::mail::{AddressError, BodyKind, MailParams, Mailbox, Notify, RcptParams, Ret};
 
+/// Longest address: a path has 256 octets with its brackets (RFC 5321, section 4.5.3.1.3).
+const ADDRESS_OCTETS_MAX: usize = 254;
 /// Longest ENVID (RFC 3461, section 4.4).
 const ENVID_OCTETS_MAX: usize = 100;
 /// Longest ORCPT (RFC 3461, section 4.2).
@@ -40,6 +42,20 @@ fn closing_bracket(text: &str) -> Result<usize, CommandError> {
         }
     }
     Err(CommandError::Argument)
+}
+
+/// The address in a path. Stricter than [`Mailbox::parse`], which also reads what DNS and people write.
+pub(super) fn mailbox(written: &str) -> Result<Mailbox, AddressError> {
+    if written.ends_with('.') {
+        return Err(AddressError::TrailingDot);
+    }
+    let mailbox = Mailbox::parse(written)?;
+    // A-labels are longer than what was written, and the next hop sees them.
+    let octets = mailbox.local().as_str().len() + 1 + mailbox.domain().as_str().len();
+    if written.len().max(octets) > ADDRESS_OCTETS_MAX {
+        return Err(AddressError::Length);
+    }
+    Ok(mailbox)
 }
 
 /// Keyword in upper case and value of each parameter.

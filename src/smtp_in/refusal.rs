@@ -1,7 +1,7 @@
 //! Everything a client reads when it is refused, in one place. The sentences are neutral: no rule, no path, nothing
 //! the client sent; a reference where somebody can look it up.
 
-use crate::mail::{EnhancedCode, Reply};
+use crate::mail::{AddressError, EnhancedCode, Reply};
 use crate::pipeline::Refused;
 use crate::smtp::{CommandError, ContentFault};
 
@@ -54,8 +54,14 @@ pub(super) fn reply_to_line(error: CommandError) -> Reply {
         CommandError::Unknown => (500, EnhancedCode(5, 5, 1), "Command not recognised"),
         CommandError::Http => (554, EnhancedCode(5, 5, 1), "This is a mail server"),
         CommandError::Argument => (501, EnhancedCode(5, 5, 4), "Syntax error in the arguments"),
+        CommandError::Sender(AddressError::TrailingDot) => (501, EnhancedCode(5, 1, 7), "No dot may end the sender's address"),
+        CommandError::Recipient(AddressError::TrailingDot) => {
+            (501, EnhancedCode(5, 1, 3), "No dot may end the recipient's address")
+        }
+        CommandError::Sender(AddressError::Length) => (501, EnhancedCode(5, 1, 7), "The sender's address is too long"),
+        CommandError::Recipient(AddressError::Length) => (501, EnhancedCode(5, 1, 3), "The recipient's address is too long"),
         CommandError::Sender(_) => (501, EnhancedCode(5, 1, 7), "The sender's address is not valid"),
-        CommandError::Recipient(crate::mail::AddressError::SourceRoute | crate::mail::AddressError::AddressLiteral) => {
+        CommandError::Recipient(AddressError::SourceRoute | AddressError::AddressLiteral) => {
             (553, EnhancedCode(5, 1, 3), "Routes and address literals are not accepted")
         }
         CommandError::Recipient(_) => (501, EnhancedCode(5, 1, 3), "The recipient's address is not valid"),

@@ -77,6 +77,10 @@ async fn lengths_are_as_the_rfc_says() {
     client.ask(&format!("RCPT TO:<l@{}>", domain(250)), 250).await;
     client.send(format!("RCPT TO:<l@{}>\r\n", domain(256))).await;
     assert!(client.reply().await.unwrap().starts_with("501 5.1.3"));
+    client.send(format!("RCPT TO:<{}@{}>\r\n", "l".repeat(60), domain(195))).await;
+    assert_eq!(client.reply().await.unwrap(), "501 5.1.3 The recipient's address is too long\r\n");
+    client.send("RCPT TO:<l@x.example.>\r\n").await;
+    assert_eq!(client.reply().await.unwrap(), "501 5.1.3 No dot may end the recipient's address\r\n");
     for line in [format!("NOOP {}", "x".repeat(600)), format!("EHLO {}", "x".repeat(600)), format!("QUIT{}", " ".repeat(600))] {
         client.ask(&line, 500).await;
     }
