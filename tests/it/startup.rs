@@ -4,20 +4,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use wardpost::audit::{Event, Record};
 use wardpost::config::Settings;
 use wardpost::mail::{BodyId, CopyId, Domain, QueueId, Timestamp};
 use wardpost::policy::Class;
 use wardpost::queue::{CopyKind, CopyState};
 use wardpost::secret::{Pseudonym, Sealed, Wrapped};
-use wardpost::server;
+use wardpost::server::{self, Answer, Request};
 use wardpost::store::{Commit, Handle, NewBody, NewCopy, is_empty};
 use wardpost::vault::open_or_create;
 use wardpost::world::World;
 
 use super::crash::{Program, add_user, free_port, submit, wait_for};
-use crate::support::{Folder, PATIENCE, write_config};
+use crate::support::{Folder, PATIENCE, message, write_config};
 
 /// As many as a practice's server holds after a long week-end without network.
 const COPIES: u32 = 100_000;
@@ -176,4 +176,89 @@ async fn a_damaged_store_stops_the_start_with_a_text_that_helps() {
     };
     tokio::time::timeout(PATIENCE, whole).await.unwrap();
     program.child.kill().await.unwrap();
+}
+
+/// The same under a running gateway: no 250 any more, an event that names the file, exit status 1, no start on what is
+/// left; and with the pages back everything that was answered is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_under_a_running_gateway_ends_it_and_takes_no_mail() {
+    let world = World::start().await.unwrap();
+    let folder = Folder::new();
+    let port = free_port();
+    let config = write_config(&folder.0, &world, |text| {
+        let network = "[[network]]\nname = \"n\"\naddresses = [\"127.0.0.1\"]\nsender_domains = [\"practice.example\"]\ntls = \"optional\"\n";
+        text.replace("relay = [\"127.0.0.1:0\"]", &format!("relay = [\"127.0.0.1:{port}\"]")) + network
+    });
+    let serve = || {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_wardpost"));
+        command.args(["serve", "--config"]).arg(&config).env("WARDPOST_LOG", "error").kill_on_drop(true);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let mut program = serve();
+    wait_for(&format!("127.0.0.1:{port}")).await;
+    let sent = async {
+        while in_clear(port, "kept@practice.example").await.ok().is_none_or(|reply| !reply.starts_with("250 ")) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, sent).await.unwrap();
+    program.kill().await.unwrap();
+
+    // The start moves everything into the database.
+    let program = serve();
+    wait_for(&format!("127.0.0.1:{port}")).await;
+    let database = folder.0.join("data").join("wardpost.db");
+    let sound = std::fs::read(&database).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&database).unwrap();
+    for page in 1..sound.len() / 8192 {
+        std::os::unix::fs::FileExt::write_all_at(&file, &[0; 8192], page as u64 * 8192).unwrap();
+    }
+    let mut ended = tokio::spawn(program.wait_with_output());
+    let mut taken = 1;
+    let output = loop {
+        tokio::select! {
+            output = &mut ended => break output.unwrap().unwrap(),
+            // What the start has read already is still in memory, so some may be taken; they are in the log.
+            reply = in_clear(port, "late@practice.example") => {
+                let reply = reply.unwrap_or_default();
+                assert!(reply.is_empty() || reply.starts_with(['2', '4']), "{reply}");
+                taken += usize::from(reply.starts_with('2'));
+            }
+        }
+    };
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("store-failed") && text.contains("wardpost.db is damaged"), "{text}");
+    let again = tokio::time::timeout(PATIENCE, serve().wait_with_output()).await.expect("it does not serve").unwrap();
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("is damaged"));
+
+    std::fs::write(&database, &sound).unwrap();
+    let mut kept = 0;
+    for id in ["kept@practice.example", "late@practice.example"] {
+        let request = Request::AuditShow { message: id.into() };
+        // Refused: there is no such message.
+        if let Answer::Rows(rows) = server::ask(Some(&config), request).await.unwrap() {
+            kept += rows.iter().filter(|row| row["event"] == "decided").count();
+        }
+    }
+    println!("{taken} messages answered 250, {kept} kept");
+    assert!(kept >= taken, "{taken} answered 250, {kept} kept");
+}
+
+/// Sends one message to a listed network's listener; the reply to its content, or to what was refused before.
+async fn in_clear(port: u16, id: &str) -> std::io::Result<String> {
+    let mut stream = BufReader::new(tokio::net::TcpStream::connect(("127.0.0.1", port)).await?);
+    let text = message(id, "pat@verified.example", "Hello", "nothing to see here");
+    let mut reply = String::new();
+    stream.read_line(&mut reply).await?;
+    let (mail, rcpt) = ("MAIL FROM:<ann@practice.example>\r\n", "RCPT TO:<pat@verified.example>\r\n");
+    for step in ["HELO x\r\n", mail, rcpt, "DATA\r\n", &format!("{text}\r\n.\r\n")] {
+        stream.write_all(step.as_bytes()).await?;
+        reply.clear();
+        stream.read_line(&mut reply).await?;
+        if !reply.starts_with(['2', '3']) {
+            break;
+        }
+    }
+    Ok(reply)
 }
