@@ -21,6 +21,8 @@ pub struct Load {
     /// Messages of one connection.
     pub per_connection: usize,
     pub recipients: usize,
+    /// Domain of all recipients; `None`: twenty in turn.
+    pub domain: Option<&'static str>,
     /// Header fields of the content type, and the body in lines.
     pub content: Arc<str>,
 }
@@ -93,9 +95,13 @@ pub async fn idle(port: u16) -> Result<(TcpStream, Duration), Failure> {
 
 async fn message(lines: &mut Lines, load: &Load, id: usize) -> Result<Option<Duration>, Failure> {
     // As clients do that see PIPELINING: the envelope in one go (RFC 2920).
+    let recipient = |n: usize| match load.domain {
+        Some(domain) => format!("pat{id}x{n}@{domain}"),
+        None => format!("pat{id}x{n}@d{}.example", (id + n) % 20),
+    };
     let mut envelope = String::from("MAIL FROM:<ann@bench.example>\r\n");
     for n in 0..load.recipients {
-        envelope.push_str(&format!("RCPT TO:<pat{id}x{n}@d{}.example>\r\n", (id + n) % 20));
+        envelope.push_str(&format!("RCPT TO:<{}>\r\n", recipient(n)));
     }
     envelope.push_str("DATA\r\n");
     lines.write_all(envelope.as_bytes()).await?;
@@ -104,8 +110,8 @@ async fn message(lines: &mut Lines, load: &Load, id: usize) -> Result<Option<Dur
         accepted(&envelope, reply(lines).await?)?;
     }
     let head = format!(
-        "From: Ann <ann@bench.example>\r\nTo: Pat <pat{id}x0@d{}.example>\r\nSubject: note {id}\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\nMessage-ID: <{id}@bench.example>\r\n",
-        id % 20
+        "From: Ann <ann@bench.example>\r\nTo: Pat <{}>\r\nSubject: note {id}\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\nMessage-ID: <{id}@bench.example>\r\n",
+        recipient(0)
     );
     lines.write_all(head.as_bytes()).await?;
     lines.write_all(load.content.as_bytes()).await?;

@@ -33,6 +33,7 @@ pub async fn limits() -> Result<(), Failure> {
             messages: if per_connection == 1 { 1_000 } else { 10_000 },
             per_connection,
             recipients: 1,
+            domain: None,
             content: client::text(10_000),
         };
         let begun = Instant::now();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::Load;
-use relays::{Kind, Relay};
+use relays::{ALONE, Kind, Relay};
 use wardpost::server;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -69,6 +69,12 @@ const SCENARIOS: [Scenario; 6] = [
     Scenario { name: "single", what: "one session, in clear in: latency", is_tls_in: false, sessions: 1, messages: 200, ..USUAL },
 ];
 
+/// Recipients of the run of `bulk`, and of each message in it.
+const RUN: usize = 9_000;
+const RUN_EACH: usize = 1_000;
+/// Messages that are sent alone while the run is in the queue, at most.
+const ALONE_MAX: usize = 100;
+
 /// What one run through one relay gave.
 struct Run {
     accepted_per_s: f64,
@@ -107,6 +113,12 @@ fn main() -> Result<(), Failure> {
             }
         }
         report(&table);
+    }
+    if is_wanted("bulk") {
+        println!("\nbulk: a run of {RUN} recipients, {RUN_EACH} a message, in the queue, and messages that come alone");
+        for kind in &relays {
+            runtime.block_on(behind_a_run(*kind))?;
+        }
     }
     if is_wanted("idle") {
         println!("\nidle: memory (PSS) at rest and with {idle} connections that have had their greeting");
@@ -158,6 +170,7 @@ async fn through(kind: Kind, scenario: &Scenario) -> Result<Run, Failure> {
         messages: scenario.messages,
         per_connection: scenario.per_connection,
         recipients: scenario.recipients,
+        domain: None,
         content: (scenario.content)(),
     };
     ready(&load).await?;
@@ -224,11 +237,73 @@ async fn wait_until_quiet(relay: &Relay) -> u64 {
     }
 }
 
+/// How long messages that come one by one to another domain take, from MAIL to their mail host, while a run is under way.
+async fn behind_a_run(kind: Kind) -> Result<(), Failure> {
+    let relay = Relay::start(kind).await?;
+    let tls = Some(server::connector_that_trusts(relay.ca_pem.as_bytes())?);
+    let one = Load {
+        port: relay.port,
+        tls,
+        sessions: 1,
+        messages: 1,
+        per_connection: 1,
+        recipients: 1,
+        domain: Some(ALONE),
+        content: client::text(1_000),
+    };
+    ready(&one).await?;
+    wait_until_quiet(&relay).await;
+    // One of them as it is without a run.
+    let quiet = arrives(&relay, &one).await?;
+    let run = Load { sessions: 3, messages: RUN / RUN_EACH, recipients: RUN_EACH, domain: None, ..one.clone() };
+    let begun = Instant::now();
+    let taken = client::send(&run).await?.len() * RUN_EACH;
+    let accepted_in = begun.elapsed();
+    let mut ms = Vec::new();
+    while (relay.sink.message_count() as usize) < taken && ms.len() < ALONE_MAX {
+        ms.push(arrives(&relay, &one).await?.as_secs_f64() * 1000.0);
+    }
+    while (relay.sink.message_count() as usize) < taken && begun.elapsed() < Duration::from_secs(300) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let delivered_in = begun.elapsed();
+    ms.sort_by(f64::total_cmp);
+    println!(
+        "  {:<9} alone p50 {:.0} ms, longest {:.0} ms ({} messages; without a run {:.0} ms); the run: {taken} taken in {:.1} s, {} delivered in {:.1} s",
+        kind.name(),
+        ms.get(ms.len() / 2).copied().unwrap_or(f64::NAN),
+        ms.last().copied().unwrap_or(f64::NAN),
+        ms.len(),
+        quiet.as_secs_f64() * 1000.0,
+        accepted_in.as_secs_f64(),
+        relay.sink.message_count(),
+        delivered_in.as_secs_f64(),
+    );
+    Ok(())
+}
+
+/// Sends one message and waits until it is at its mail host.
+async fn arrives(relay: &Relay, one: &Load) -> Result<Duration, Failure> {
+    let before = relay.alone.message_count();
+    let begun = Instant::now();
+    if client::send(one).await?.is_empty() {
+        return Err("a message alone was not taken".into());
+    }
+    while relay.alone.message_count() == before {
+        if begun.elapsed() > Duration::from_secs(120) {
+            return Err("a message alone did not arrive within two minutes".into());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(begun.elapsed())
+}
+
 async fn at_rest(kind: Kind, connections: usize) -> Result<(), Failure> {
     let relay = Relay::start(kind).await?;
     let tls = Some(server::connector_that_trusts(relay.ca_pem.as_bytes())?);
     let content = client::text(100);
-    ready(&Load { port: relay.port, tls, sessions: 1, messages: 1, per_connection: 1, recipients: 1, content }).await?;
+    ready(&Load { port: relay.port, tls, sessions: 1, messages: 1, per_connection: 1, recipients: 1, domain: None, content })
+        .await?;
     wait_until_quiet(&relay).await;
     let resting = process::memory_mb(relay.pid());
     let mut held = Vec::with_capacity(connections);

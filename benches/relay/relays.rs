@@ -41,8 +41,13 @@ pub struct Relay {
     scratch: Scratch,
     pub ca_pem: String,
     pub sink: Sink,
+    /// Takes what goes to [`ALONE`].
+    pub alone: Sink,
     pub port: u16,
 }
+
+/// A domain with a mail host of its own.
+pub const ALONE: &str = "alone.example";
 
 impl Relay {
     pub async fn start(kind: Kind) -> Result<Relay, Failure> {
@@ -55,19 +60,19 @@ impl Relay {
         for (file, text) in [("ca.pem", ca.pem()), ("cert.pem", leaf.chain_pem()), ("key.pem", leaf.key_pem())] {
             std::fs::write(scratch.0.join(file), text)?;
         }
-        let settings = SinkSettings {
-            host: "sink.example".into(),
-            tls: Some(leaf.server_config(Versions::Both)?),
-            only_count: true,
-            ..SinkSettings::default()
+        let settings = || -> Result<SinkSettings, Failure> {
+            let tls = Some(leaf.server_config(Versions::Both)?);
+            Ok(SinkSettings { host: "sink.example".into(), tls, only_count: true, ..SinkSettings::default() })
         };
-        let sink = Sink::serve(tokio::net::TcpListener::bind("127.0.0.1:0").await?, settings)?;
+        let sink = Sink::serve(tokio::net::TcpListener::bind("127.0.0.1:0").await?, settings()?)?;
+        let alone = Sink::serve(tokio::net::TcpListener::bind("127.0.0.1:0").await?, settings()?)?;
+        let sinks = (sink.address().port(), alone.address().port());
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let child = match kind {
-            Kind::Wardpost => wardpost(&scratch.0, port, sink.address().port())?,
-            Kind::Postfix => postfix(&scratch.0, port, sink.address().port())?,
+            Kind::Wardpost => wardpost(&scratch.0, port, sinks)?,
+            Kind::Postfix => postfix(&scratch.0, port, sinks)?,
         };
-        Ok(Relay { kind, child, scratch, ca_pem: ca.pem(), sink, port })
+        Ok(Relay { kind, child, scratch, ca_pem: ca.pem(), sink, alone, port })
     }
 
     pub fn pid(&self) -> u32 {
@@ -90,7 +95,7 @@ impl Drop for Relay {
     }
 }
 
-fn wardpost(folder: &Path, port: u16, sink: u16) -> Result<Child, Failure> {
+fn wardpost(folder: &Path, port: u16, (sink, alone): (u16, u16)) -> Result<Child, Failure> {
     let configuration = format!(
         "[server]\nname = \"localhost\"\nown_domains = [\"bench.example\"]\n\
          [smtp]\nrelay = [\"127.0.0.1:{port}\"]\nsubmission = []\nsubmissions = []\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n\
@@ -98,6 +103,7 @@ fn wardpost(folder: &Path, port: u16, sink: u16) -> Result<Child, Failure> {
          [[network]]\nname = \"bench\"\naddresses = [\"127.0.0.1/32\"]\nsender_domains = [\"bench.example\"]\ntls = \"optional\"\n\
          [transport]\nca_bundle = \"ca.pem\"\n\
          [next_hop]\nhost = \"sink.example\"\naddress = \"127.0.0.1\"\nport = {sink}\ncertificate_name = \"sink.example\"\n\
+         [[route]]\ndomains = [\"{ALONE}\"]\nhost = \"sink.example\"\naddress = \"127.0.0.1\"\nport = {alone}\ncertificate_name = \"sink.example\"\n\
          [portal]\nlisten = [\"127.0.0.1:0\"]\n[metrics]\nlisten = \"127.0.0.1:0\"\n"
     );
     std::fs::write(folder.join("wardpost.toml"), configuration)?;
@@ -107,7 +113,7 @@ fn wardpost(folder: &Path, port: u16, sink: u16) -> Result<Child, Failure> {
     Ok(command.env("WARDPOST_LOG", "error").stdout(Stdio::null()).spawn()?)
 }
 
-fn postfix(folder: &Path, port: u16, sink: u16) -> Result<Child, Failure> {
+fn postfix(folder: &Path, port: u16, (sink, alone): (u16, u16)) -> Result<Child, Failure> {
     for name in ["conf", "queue", "data"] {
         std::fs::create_dir(folder.join(name))?;
     }
@@ -118,7 +124,7 @@ fn postfix(folder: &Path, port: u16, sink: u16) -> Result<Child, Failure> {
          data_directory = {path}/data\nmail_owner = postfix\nsetgid_group = postdrop\nmaillog_file = {path}/maillog\nmaillog_file_prefixes = /tmp, /var\n\
          myhostname = localhost\nmydestination =\nlocal_recipient_maps =\nmynetworks = 127.0.0.0/8\ninet_interfaces = 127.0.0.1\ninet_protocols = ipv4\n\
          smtpd_relay_restrictions = permit_mynetworks, reject\nsmtpd_peername_lookup = no\nsmtp_dns_support_level = disabled\nrelayhost = [127.0.0.1]:{sink}\n\
-         alias_maps =\nmessage_size_limit = 104857600\nmailbox_size_limit = 0\ndefault_destination_recipient_limit = 1\n\
+         transport_maps = inline:{{ {{ {ALONE} = smtp:[127.0.0.1]:{alone} }} }}\nalias_maps =\nmessage_size_limit = 104857600\nmailbox_size_limit = 0\ndefault_destination_recipient_limit = 1\n\
          smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {path}/key.pem, {path}/cert.pem\nsmtp_tls_security_level = encrypt\nsmtp_tls_CAfile = {path}/ca.pem\n"
     );
     std::fs::write(folder.join("conf/main.cf"), main)?;
