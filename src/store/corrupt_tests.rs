@@ -189,6 +189,59 @@ async fn a_file_that_is_no_database_or_cut_short_is_named() {
     }
 }
 
+/// A bug in one look at the store is no end of all looks.
+#[tokio::test]
+async fn a_reader_that_panics_is_lent_again() {
+    let (world, _) = full().await;
+    let store = world.open();
+    for _ in 0..10 {
+        let read = store.read(|_| -> Result<(), Error> { panic!("on purpose") }).await;
+        assert!(matches!(read, Err(Error::Closed)));
+    }
+    assert_eq!(store.copies(true, 500).await.unwrap().len(), usize::from(MAILS));
+    store.close().await;
+    assert!(matches!(store.depth().await, Err(Error::Closed)));
+}
+
+/// Whoever gives up a read leaves its connection busy; the next one waits for it.
+#[tokio::test]
+async fn reads_that_nobody_waits_for_fail_no_others() {
+    let world = World::new();
+    let store = world.open();
+    let (begun, mut began) = tokio::sync::mpsc::unbounded_channel();
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let (hold, wait) = std::sync::mpsc::channel::<()>();
+        held.push(hold);
+        let (store, begun) = (store.clone(), begun.clone());
+        let given_up = tokio::spawn(async move {
+            let slow = move |_: &mut dyn Read| {
+                begun.send(()).unwrap();
+                // Until the other end is gone.
+                let _ = wait.recv();
+                Ok(())
+            };
+            store.read(slow).await
+        });
+        began.recv().await.unwrap();
+        given_up.abort();
+        assert!(given_up.await.unwrap_err().is_cancelled());
+    }
+    let mut next = Box::pin(store.depth());
+    assert!(at_once(next.as_mut()).is_none(), "all connections are busy");
+    drop(held);
+    next.await.unwrap();
+    store.close().await;
+}
+
+/// What a future gives without waiting.
+fn at_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    match future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
 /// To SQLite a file of no length is a new database.
 #[test]
 fn a_file_cut_to_nothing_is_no_first_start() {

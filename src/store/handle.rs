@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::bodies::{Bodies, Written, name_of_body, name_of_parcel};
 use super::folder::{open_folder, unwritable};
@@ -104,9 +104,33 @@ impl Drop for Coming {
 
 /// Idle reading connections; as many permits as connections.
 struct Readers {
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     idle: Mutex<Vec<Box<dyn Read>>>,
     is_closed: AtomicBool,
+}
+
+/// A connection in use; it goes back when the use ends, by a panic too.
+struct Lent {
+    reader: Option<Box<dyn Read>>,
+    readers: Arc<Readers>,
+    /// Goes after the connection is back, also when whoever asked has gone before.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Readers {
+    fn lend(self: &Arc<Readers>, permit: OwnedSemaphorePermit) -> Option<Lent> {
+        let reader = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+        Some(Lent { reader: Some(reader), readers: Arc::clone(self), _permit: permit })
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.readers.is_closed.load(Ordering::SeqCst) {
+            idle.extend(self.reader.take());
+        }
+    }
 }
 
 /// A stored credential.
@@ -201,7 +225,8 @@ impl Handle {
             .name("store".into())
             .spawn(move || run(store, waiting, &for_writer, lock))
             .map_err(|error| Error::Refused(format!("cannot start a thread: {error}")))?;
-        let readers = Readers { permits: Semaphore::new(idle.len()), idle: Mutex::new(idle), is_closed: AtomicBool::new(false) };
+        let readers =
+            Readers { permits: Arc::new(Semaphore::new(idle.len())), idle: Mutex::new(idle), is_closed: AtomicBool::new(false) };
         Ok(Handle { jobs, shared, readers: Arc::new(readers), bodies, body_file_bytes, free_bytes_min, coming: Arc::default() })
     }
 
@@ -276,22 +301,17 @@ impl Handle {
         self.order(order).await.map(|_| ())
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         with: impl FnOnce(&mut dyn Read) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let _permit = self.readers.permits.acquire().await.map_err(|_| Error::Closed)?;
+        let permit = Arc::clone(&self.readers.permits).acquire_owned().await.map_err(|_| Error::Closed)?;
         let readers = Arc::clone(&self.readers);
         let task = tokio::task::spawn_blocking(move || {
-            let reader = readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut reader = reader.ok_or(Error::Closed)?;
-            let result = with(reader.as_mut());
-            let damaged = reader.take_damaged();
-            let mut idle = readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            if !readers.is_closed.load(Ordering::SeqCst) {
-                idle.push(reader);
-            }
-            Ok((result, damaged))
+            let mut lent = readers.lend(permit).ok_or(Error::Closed)?;
+            let reader = lent.reader.as_deref_mut().ok_or(Error::Closed)?;
+            let result = with(reader);
+            Ok((result, reader.take_damaged()))
         });
         let (result, damaged) = task.await.unwrap_or(Err(Error::Closed))?;
         if let Err(error @ Error::Damaged { .. }) = &result {
