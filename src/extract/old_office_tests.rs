@@ -125,6 +125,10 @@ fn winmail_dat_that_is_cut_or_changed_is_damaged() {
     let at = format::find(&good, b"attached words").unwrap();
     changed[at] = b'X';
     assert_eq!(read_file(&changed, Format::Tnef).unreadable, [UnreadableWhy::Damaged]);
+    // Four thousand million recipients, of whom one is there, and two bytes more: it ends with them.
+    let recipients = [&u32::MAX.to_le_bytes()[..], &[0; 4], &[0xff; 2]].concat();
+    let crowd = InProcess.read(Format::Tnef, &tnef(&[attribute(1, 0x0006_9004, &recipients)]), Fuel::default());
+    assert_eq!(crowd.unreadable, [UnreadableWhy::Damaged]);
     let lies = tnef(&[attribute(1, 0x0006_9003, &[0xff; 12])]);
     assert_eq!(read_file(&lies, Format::Tnef).unreadable, [UnreadableWhy::Damaged]);
     let mut deep = tnef(&[attribute(1, 0x0002_800c, b"x")]);

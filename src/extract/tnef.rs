@@ -123,7 +123,12 @@ impl Reader {
     }
 
     fn properties(&self, input: &mut Little<'_>, fuel: &mut Fuel, out: &mut AttachmentText) {
-        let count = input.u32().unwrap_or(0);
+        let Some(count) = input.u32() else {
+            out.unreadable.push(UnreadableWhy::Damaged);
+            // What is left is no set of properties, for however many more there are said to be.
+            input.0 = &[];
+            return;
+        };
         let mut properties = Vec::new();
         for _ in 0..count {
             if property(input, &mut properties).is_none() {
