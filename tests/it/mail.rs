@@ -70,15 +70,17 @@ const WRONG_MOST: [f64; 5] = [0.10, 0.05, 0.05, 0.0, 0.12];
 /// that any list holds, so a third of them goes unseen; false alarms stay rare.
 #[test]
 fn terse_notes_are_mostly_found_and_raise_few_false_alarms() {
-    for (batch, phi, other, found_least) in [
-        ("terse", include_str!("../mail/terse_phi.txt"), include_str!("../mail/terse_other.txt"), 0.80),
-        ("later", include_str!("../mail/terse_later_phi.txt"), include_str!("../mail/terse_later_other.txt"), 0.50),
+    for (batch, phi, other, found_least, alarms_most) in [
+        ("terse", include_str!("../mail/terse_phi.txt"), include_str!("../mail/terse_other.txt"), 0.80, 0.05),
+        ("later", include_str!("../mail/terse_later_phi.txt"), include_str!("../mail/terse_later_other.txt"), 0.70, 0.05),
+        // By somebody who did not know the scanner, and hard on purpose on both sides.
+        ("other hand", include_str!("../mail/other_hand_phi.txt"), include_str!("../mail/other_hand_other.txt"), 0.75, 0.11),
     ] {
         let (phi, other) = (letters("phi", phi), letters("other", other));
         let found = phi.iter().filter(|letter| is_phi(&letter.text)).count() as f64 / phi.len() as f64;
         let alarms: Vec<&str> = other.iter().filter(|letter| is_phi(&letter.text)).map(|letter| letter.name).collect();
         println!("{batch}: found {found:.3} of {}, false alarms {alarms:?} of {}", phi.len(), other.len());
         assert!(found >= found_least, "{batch}: {found:.3} found, at least {found_least} must be");
-        assert!(alarms.len() * 20 <= other.len(), "{batch}: {alarms:?} of {}", other.len());
+        assert!(alarms.len() as f64 <= other.len() as f64 * alarms_most, "{batch}: {alarms:?} of {}", other.len());
     }
 }
