@@ -93,14 +93,13 @@ pub(super) struct Circumstances {
 impl Sheet {
     pub(super) fn of(text: usize, place: Place, page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Sheet {
         let records = page.lines.iter().map(|line| line.separator.is_some()).collect();
-        let has_family = page.cues.iter().any(|hit| hit.cue == Cue::OwnBody);
         let mut sheet = Sheet {
             text,
             place,
             anchors: anchors(page, persons, hits),
             statements: statements(page, persons, hits),
             records,
-            has_family,
+            has_family: page.holds(Cue::OwnBody),
         };
         sheet.anchors.truncate(COMPARED_MAX);
         if sheet.statements.len() > COMPARED_MAX {
@@ -256,17 +255,20 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
             Cue::OwnBody => (tone.of_writer, tone.own) = (true, true),
             Cue::Pronoun => tone.of_third = true,
             Cue::Payment => tone.payment = true,
-            Cue::ChartWord => tone.thicken(2, hit.start..hit.end, page.slice(hit.start..hit.end)),
-            Cue::CareHint | Cue::Body | Cue::BadState => tone.thicken(1, hit.start..hit.end, page.slice(hit.start..hit.end)),
+            Cue::ChartWord | Cue::CareHint | Cue::Body | Cue::BadState if !is_place(page, hit.start, hit.end) => {
+                let by = if hit.cue == Cue::ChartWord { 2 } else { 1 };
+                tone.thicken(by, hit.start..hit.end, page.slice(hit.start..hit.end));
+            }
             _ => {}
         }
     }
-    for term in &page.terms {
+    for term in page.terms.iter().filter(|term| !matches!(term.meaning, Meaning::Insurer | Meaning::Specialty)) {
         if let Some(tone) = tones.get_mut(page.sentence_at(term.start)) {
-            if !matches!(term.meaning, Meaning::Insurer | Meaning::Specialty) {
+            tone.terms += 1;
+            // "Heart and Vascular Center"
+            if !is_place(page, term.start, term.end) {
                 tone.thicken(2, term.start..term.end, page.slice(term.start..term.end));
             }
-            tone.terms += u32::from(!matches!(term.meaning, Meaning::Insurer | Meaning::Specialty));
         }
     }
     // A patient named in the sentence makes it about them, however general its words.
@@ -278,7 +280,6 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
             tone.conditional = false;
         }
     }
-    let others = has_other_words(page);
     let mut out = Vec::new();
     let mut add = |at: Range<usize>, strength: i32, reason| {
         let sentence = page.sentence_at(at.start);
@@ -306,15 +307,8 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
         let span = term.start..term.end;
         let tone = tones.get(page.sentence_at(term.start)).copied().unwrap_or_default();
         let weak = if tone.terms > 1 || clinical { 20 } else { 12 };
-        let weak = if is_acronym(page.slice(span.clone())) && !others { 8 } else { weak };
         let fact = is_labelled(page, term.start);
         let (base, reason) = match term.meaning {
-            // "Bump ABI to 3": three letters that nothing else on the page speaks for mean something else as easily.
-            Meaning::Condition(2) | Meaning::Symptom(2) | Meaning::Procedure(2) | Meaning::Lab(2)
-                if !others && !clinical && is_acronym(page.slice(span.clone())) && !value_follows(hits, term.end) =>
-            {
-                (weak, Reason::HealthTerm)
-            }
             Meaning::Condition(2) => (30, Reason::HealthTerm),
             Meaning::Symptom(2) => (26, Reason::HealthTerm),
             Meaning::Drug(2) if has_dose(page, term.end) => (38, Reason::ClinicalFact),
@@ -367,20 +361,6 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
     out.truncate(COMPARED_MAX);
     out.sort_unstable_by_key(|statement| statement.at.start);
     out
-}
-
-/// "MRI", "ABI".
-fn is_acronym(text: &str) -> bool {
-    text.len() <= 4 && text.bytes().all(|b| b.is_ascii_uppercase())
-}
-
-/// Whether the page speaks of health or care in any word that is no acronym.
-fn has_other_words(page: &Page<'_>) -> bool {
-    page.terms.iter().any(|term| {
-        !matches!(term.meaning, Meaning::Insurer | Meaning::Specialty) && !is_acronym(page.slice(term.start..term.end))
-    }) || [Cue::Care, Cue::CareStrong, Cue::ChartWord, Cue::HealthLabel, Cue::SubjectOfCare, Cue::LabelPatient]
-        .iter()
-        .any(|cue| page.holds(*cue))
 }
 
 /// Whether a span overlaps a person's name.

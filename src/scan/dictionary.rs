@@ -24,6 +24,9 @@ macro_rules! cues {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Cue { $($cue),* }
 
+        // A set of cues is one word.
+        const _: () = assert!([$($name),*].len() <= 64);
+
         impl Cue {
             /// A bit of its own, for sets.
             #[must_use]

@@ -239,6 +239,14 @@ impl Token {
     }
 }
 
+/// The rows of files of words: the word, and what stands behind a tab; "# " before a remark.
+pub fn rows<'t>(texts: &[&'t str]) -> impl Iterator<Item = (&'t str, Option<&'t str>)> {
+    texts.iter().flat_map(|text| text.split('\n')).filter(|line| !line.is_empty() && !line.starts_with("# ")).map(|line| {
+        let line = line.trim_end_matches('\r');
+        line.split_once('\t').map_or((line, None), |(word, number)| (word, Some(number)))
+    })
+}
+
 /// A set of codes: four bytes for a place.
 pub struct WordSet {
     /// Half of each word's hash, never 0; the other half is where it stands.
@@ -255,12 +263,10 @@ impl WordSet {
     /// The words of files: one a line, up to a tab; "# " before a remark.
     #[must_use]
     pub fn of(texts: &[&str]) -> WordSet {
-        let rows = || texts.iter().flat_map(|text| text.split('\n')).filter(|line| !line.is_empty() && !line.starts_with("# "));
-        let slots = (rows().count() * 3 / 2).max(8);
+        let slots = (rows(texts).count() * 3 / 2).max(8);
         let mut set = WordSet { marks: vec![0; slots] };
-        for line in rows() {
-            let word = line.split('\t').next().unwrap_or_default();
-            let spread = Hash::of(word.trim_end_matches('\r').as_bytes()).spread();
+        for (word, _) in rows(texts) {
+            let spread = Hash::of(word.as_bytes()).spread();
             let mut slot = place(spread, slots);
             while let Some(known) = set.marks.get_mut(slot) {
                 if *known == 0 || *known == mark(spread) {

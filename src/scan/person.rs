@@ -569,9 +569,7 @@ fn single(page: &Page<'_>, at: usize) -> Option<Name> {
         && (gap.starts_with(": ")
             || gap.starts_with(" - ")
             || next.is_some_and(|n| matches!(gap, " " | ", ") && n.shape == Shape::Number));
-    // Short words in capitals are more often shorthand.
-    let is_short_hand = word.shape == Shape::Upper && word.end - word.start < 5;
-    if (is_entry || before == "about" || is_age(before)) && !is_short_hand && (is_last() || (is_first && is_entry)) {
+    if (is_entry || before == "about" || is_age(before)) && (is_last() || (is_first && is_entry)) {
         return name(1, lower(page, word));
     }
     if !is_first || word.shape != Shape::Capital {

@@ -47,6 +47,43 @@ fn a_person_and_their_health_are_found_together() {
     }
 }
 
+/// Words that also speak of work, travel or computers must not hide what is said of somebody.
+#[test]
+fn words_of_other_trades_hide_nobodys_health() {
+    for (subject, body) in [
+        ("fyi", "Anna Baker has HIV."),
+        ("fyi", "Jason Miller: COPD, call him."),
+        ("fyi", "KIM: off pressors, DVT ppx"),
+        ("fyi", "Robert Hale was the passenger, fractured femur."),
+        ("fyi", "Appointment confirmation for Maria Lopez: colonoscopy 6/3 at 8."),
+        ("fyi", "Resume for Anna Baker: metformin 500 mg twice daily"),
+        ("see cover letter", "Nadia Castellanos has chronic pancreatitis."),
+    ] {
+        let findings = letter(subject, body);
+        assert!(findings.phi.is_some(), "{subject}: {body}");
+    }
+}
+
+/// Names of today's children, chart words together, and she is whom the text named.
+#[test]
+fn what_no_single_word_says_is_found_together() {
+    for (subject, body) in [
+        ("fyi", "Note on Brielle Sorensen. The fascia was closed with a running chromic suture."),
+        ("fyi", "Aiden Okafor came in today. She has been limping, her left knee gave out."),
+        ("fyi", "Zoey Kowalczyk - the ureter was dilated and the stent removed."),
+    ] {
+        let findings = letter(subject, body);
+        assert!(findings.phi.is_some(), "{subject}: {body}");
+    }
+    for (subject, body) in [
+        ("application", "My resume is attached. Skilled in EKG and phlebotomy. Brielle Sorensen"),
+        ("minutes", "Brielle Sorensen of the Heart and Vascular Center sends the minutes."),
+    ] {
+        let findings = letter(subject, body);
+        assert!(findings.phi.is_none(), "{subject}: {body}");
+    }
+}
+
 #[test]
 fn health_without_a_person_or_a_person_without_health_is_not() {
     for (subject, body) in [

@@ -1,6 +1,6 @@
 //! All lists of words as one table: what they say of a word costs one look, and most words of a text are in none that matters.
 
-use super::lexicon::{Hash, place};
+use super::lexicon::{Hash, place, rows};
 
 /// What the lists say of one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,13 +127,6 @@ impl Vocabulary {
     pub fn memory_bytes(&self) -> usize {
         self.slots.len() * size_of::<(u32, Known)>()
     }
-}
-
-fn rows<'t>(texts: &[&'t str]) -> impl Iterator<Item = (&'t str, Option<&'t str>)> {
-    texts.iter().flat_map(|text| text.split('\n')).filter(|line| !line.is_empty() && !line.starts_with("# ")).map(|line| {
-        let line = line.trim_end_matches('\r');
-        line.split_once('\t').map_or((line, None), |(word, number)| (word, Some(number)))
-    })
 }
 
 fn tier(number: &str) -> u8 {
