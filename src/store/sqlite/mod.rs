@@ -157,51 +157,44 @@ impl SqliteStore {
 
     /// One transaction over the chosen orders; `None` in the answers: not chosen.
     fn transact(&mut self, orders: &[Order], is_chosen: &dyn Fn(usize) -> bool) -> Result<Batch, Failure> {
-        match self.transact_together(orders, is_chosen)? {
-            Some(batch) => Ok(batch),
-            None => self.transact_apart(orders, is_chosen),
-        }
-    }
-
-    /// As [`SqliteStore::transact`], for the usual case that none is refused: savepoints cost a copy of every page that an
-    /// order changes. `None`: one was refused, and nothing is done.
-    fn transact_together(&mut self, orders: &[Order], is_chosen: &dyn Fn(usize) -> bool) -> Result<Option<Batch>, Failure> {
-        self.run("BEGIN IMMEDIATE")?;
-        let mut batch = Batch::begun(self.end, orders.len());
-        for (n, order) in orders.iter().enumerate() {
-            if !is_chosen(n) {
-                batch.answers.push(None);
-                continue;
-            }
-            match self.carry_out_one(order, &mut batch) {
-                Ok(answer) => batch.answers.push(Some(Ok(answer))),
-                Err(write::Stop::Refused(_)) => {
-                    self.roll_back()?;
-                    return Ok(None);
-                }
-                Err(write::Stop::Failed(failed)) => return Err(failed),
+        // Savepoints cost a copy of every page that an order changes, and hardly an order is refused.
+        for apart in [false, true] {
+            if let Some(batch) = self.try_transact(orders, is_chosen, apart)? {
+                return Ok(batch);
             }
         }
-        self.bodies.faults.step().map_err(|error| Failure::Broken(error.to_string()))?;
-        self.run("COMMIT")?;
-        Ok(Some(batch))
+        Err(Failure::Broken("an order was refused outside of its savepoint".into()))
     }
 
-    /// As [`SqliteStore::transact`], with a savepoint for each order, so that a refused one leaves no trace.
-    fn transact_apart(&mut self, orders: &[Order], is_chosen: &dyn Fn(usize) -> bool) -> Result<Batch, Failure> {
+    /// As [`SqliteStore::transact`]; `apart`: with a savepoint for each order, so that a refused one leaves no trace.
+    /// `None`: one was refused without, and nothing is done.
+    fn try_transact(
+        &mut self,
+        orders: &[Order],
+        is_chosen: &dyn Fn(usize) -> bool,
+        apart: bool,
+    ) -> Result<Option<Batch>, Failure> {
         self.run("BEGIN IMMEDIATE")?;
-        let mut batch = Batch::begun(self.end, orders.len());
+        let mut batch = Batch { answers: Vec::with_capacity(orders.len()), unused: Vec::new(), has_queued: false, end: self.end };
         for (n, order) in orders.iter().enumerate() {
             if !is_chosen(n) {
                 batch.answers.push(None);
                 continue;
             }
             let (end, unused, has_queued) = (batch.end, batch.unused.len(), batch.has_queued);
-            self.run("SAVEPOINT one")?;
+            if apart {
+                self.run("SAVEPOINT one")?;
+            }
             match self.carry_out_one(order, &mut batch) {
                 Ok(answer) => {
-                    self.run("RELEASE one")?;
+                    if apart {
+                        self.run("RELEASE one")?;
+                    }
                     batch.answers.push(Some(Ok(answer)));
+                }
+                Err(write::Stop::Refused(_)) if !apart => {
+                    self.roll_back()?;
+                    return Ok(None);
                 }
                 Err(write::Stop::Refused(error)) => {
                     self.run("ROLLBACK TO one")?;
@@ -219,7 +212,7 @@ impl SqliteStore {
         }
         self.bodies.faults.step().map_err(|error| Failure::Broken(error.to_string()))?;
         self.run("COMMIT")?;
-        Ok(batch)
+        Ok(Some(batch))
     }
 
     fn run(&self, sql: &str) -> Result<(), Failure> {
@@ -258,12 +251,6 @@ struct Batch {
     unused: Vec<String>,
     has_queued: bool,
     end: End,
-}
-
-impl Batch {
-    fn begun(end: End, orders: usize) -> Batch {
-        Batch { answers: Vec::with_capacity(orders), unused: Vec::new(), has_queued: false, end }
-    }
 }
 
 impl Store for SqliteStore {
