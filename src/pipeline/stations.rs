@@ -1,6 +1,6 @@
 //! The stations of the corridor in detail.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::Refused;
 use super::gate::{Gate, Letter};
@@ -334,8 +334,8 @@ pub(super) struct Built {
 pub(super) struct SealedBody {
     id: BodyId,
     key: Arc<Key>,
-    /// For DKIM; `None` where nobody signs.
-    hash: Option<[u8; 32]>,
+    /// For DKIM: made once for all copies, by the first that is signed.
+    hash: Arc<OnceLock<[u8; 32]>>,
 }
 
 impl Built {
@@ -418,8 +418,7 @@ impl Built {
         let sealed = Arc::new(pack::seal_body(&key, gate.vault.nonce(), id, message.body()));
         self.commit.bodies.push(NewBody { id, sealed: sealed.clone() });
         self.own_body = Some(sealed);
-        let hash = (!gate.signers().is_empty()).then(|| dkim::body_hash(message.body()));
-        SealedBody { id, key: Arc::new(key), hash }
+        SealedBody { id, key: Arc::new(key), hash: Arc::default() }
     }
 
     /// Rewrites, signs and seals the header section for one recipient.
@@ -531,7 +530,8 @@ impl Built {
         let from = message.header().first("From").map(message::Field::mailboxes).unwrap_or_default();
         let signers = gate.signers();
         let keys = from.first().and_then(|from| signers.get(from.mailbox.domain()).map(|keys| (from.mailbox.domain(), keys)));
-        if let (Some((domain, keys)), Some(hash)) = (keys, &body.hash) {
+        if let Some((domain, keys)) = keys {
+            let hash = body.hash.get_or_init(|| dkim::body_hash(message.body()));
             for key in keys {
                 let signature = dkim::sign(&key.signer, domain, &key.selector, &header, hash, arrival.received_at);
                 header.splice(0..0, signature);
