@@ -252,7 +252,7 @@ fn automata(scanner: &Scanner) -> Result<(), Failure> {
     let mut terms: Vec<String> = Scanner::shipped()
         .flat_map(|(file, text)| {
             let column = match file {
-                "cues.tsv" | "spoken.tsv" => 1,
+                "cues.tsv" | "spoken.tsv" | "clinical.tsv" | "health_words.tsv" => 1,
                 "conditions.tsv" | "symptoms.tsv" | "drugs.tsv" | "lab_tests.tsv" | "procedures.tsv" | "insurers.tsv"
                 | "specialties.tsv" => 0,
                 _ => return Vec::new(),
