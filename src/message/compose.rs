@@ -38,11 +38,15 @@ pub(super) fn mailbox(name: Option<&str>, mailbox: &Mailbox) -> String {
     }
 }
 
+/// Whether a display name shows an address, which may be somebody else's.
+pub(super) fn holds_address(name: &str) -> bool {
+    name.contains(['@', '\u{ff20}', '\u{fe6b}'])
+}
+
 /// A display name as RFC 5322 writes it. `None` if it holds an address, which may be somebody else's.
 fn phrase(name: &str) -> Option<String> {
     let name = name.trim();
-    let has_address = name.contains(['@', '\u{ff20}', '\u{fe6b}']);
-    if name.is_empty() || has_address || name.chars().any(char::is_control) || name.chars().count() > NAME_CHARS_MAX {
+    if name.is_empty() || holds_address(name) || name.chars().any(char::is_control) || name.chars().count() > NAME_CHARS_MAX {
         return None;
     }
     let is_atoms = name.bytes().all(|b| b.is_ascii_alphanumeric() || b" !#$%&'*+-/^_`{|}~".contains(&b));

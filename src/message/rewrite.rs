@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use super::{Header, Message, NamedMailbox, compose};
+use super::{Field, Header, Message, NamedMailbox, compose};
 use crate::mail::Mailbox;
 
 /// Who reads this copy: one recipient, and the group whose members may see each other.
@@ -58,6 +58,8 @@ pub const HOP_FIELD: &str = "X-Wardpost-Hop";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Keep,
+    /// Leaves; a display name in it that holds an address does not.
+    KeepNamed,
     /// RFC 5322, section 3.6, allows one; a reader may take any, so only the first leaves.
     KeepFirst,
     /// Leaves if every mailbox in it is our own.
@@ -72,7 +74,8 @@ enum Fate {
 fn fate(name: &str) -> Fate {
     let name = name.to_ascii_lowercase();
     match name.as_str() {
-        "from" | "sender" | "subject" | "mime-version" => Fate::Keep,
+        "from" | "sender" => Fate::KeepNamed,
+        "subject" | "mime-version" => Fate::Keep,
         "date" | "message-id" | "in-reply-to" | "references" | "auto-submitted" | "importance" | "list-unsubscribe" => {
             Fate::KeepFirst
         }
@@ -84,7 +87,7 @@ fn fate(name: &str) -> Fate {
 }
 
 /// Makes one recipient's header section from an allow-list of the original's fields. Kept fields are kept byte for
-/// byte; the body is not looked at. Bcc never leaves, Cc only inside a group.
+/// byte, but for display names that hold an address; the body is not looked at. Bcc never leaves, Cc only inside a group.
 ///
 /// # Errors
 /// [`RewriteRefusal`] where readers could disagree on which field counts.
@@ -101,13 +104,23 @@ pub fn rewrite(message: &Message, facts: &RewriteFacts<'_>) -> Result<Rewritten,
     for field in header.fields() {
         let is_kept = match fate(&field.name) {
             Fate::Keep => true,
+            Fate::KeepNamed if claims_an_address(field) => {
+                write_without_claims(&mut out.header, field);
+                continue;
+            }
+            Fate::KeepNamed => true,
             Fate::KeepFirst => kept.insert(field.name.to_ascii_lowercase()),
             Fate::KeepIfOwn => {
                 let list = field.addresses();
                 let is_own = list.broken == 0
                     && !list.mailboxes.is_empty()
                     && list.mailboxes.iter().all(|named| (facts.own_addresses)(&named.mailbox));
-                is_own && kept.insert(field.name.to_ascii_lowercase())
+                let is_kept = is_own && kept.insert(field.name.to_ascii_lowercase());
+                if is_kept && claims_an_address(field) {
+                    write_without_claims(&mut out.header, field);
+                    continue;
+                }
+                is_kept
             }
             Fate::Recipients => {
                 out.header.extend(recipients.take().unwrap_or_default());
@@ -132,6 +145,17 @@ pub fn rewrite(message: &Message, facts: &RewriteFacts<'_>) -> Result<Rewritten,
         compose::field(&mut out.header, "Message-ID", facts.message_id);
     }
     Ok(out)
+}
+
+/// "The Director <director@clinic.example>" as the name of somebody else: many programs show the name alone.
+fn claims_an_address(field: &Field) -> bool {
+    field.mailboxes().iter().any(|named| named.name.as_deref().is_some_and(compose::holds_address))
+}
+
+/// The field's mailboxes, names that hold an address left out.
+fn write_without_claims(out: &mut Vec<u8>, field: &Field) {
+    let entries: Vec<String> = field.mailboxes().iter().map(|n| compose::mailbox(n.name.as_deref(), &n.mailbox)).collect();
+    compose::field(out, &field.name, &entries.join(", "));
 }
 
 /// To, and Cc inside a group, as this recipient may see them.

@@ -118,6 +118,24 @@ fn each_recipient_sees_itself_alone() {
 }
 
 #[test]
+fn a_name_that_shows_an_address_does_not_leave() {
+    for (from, leaves) in [
+        ("\"ceo@other.example\" <ann@own.example>", "From: ann@own.example\n"),
+        ("=?utf-8?B?Y2VvQG90aGVyLmV4YW1wbGU=?= <ann@own.example>", "From: ann@own.example\n"),
+        ("ann@own.example (ceo@other.example)", "From: ann@own.example\n"),
+        ("Ann Baker\n <ann@own.example>", "From: Ann Baker\n <ann@own.example>\n"),
+    ] {
+        let text =
+            format!("From: {from}\nSender: {from}\nReply-To: {from}\nTo: a@x.example\nDate: d\nMessage-ID: <m@x>\n\nhello\n");
+        let header = shown(&read(&text), "a@x.example", None);
+        for name in ["From", "Sender", "Reply-To"] {
+            assert!(header.contains(&leaves.replacen("From", name, 1)), "{from}: {header}");
+        }
+        assert!(!header.contains("ceo@") && !header.contains("Y2Vv"), "{header}");
+    }
+}
+
+#[test]
 fn a_group_sees_its_members_and_nobody_else() {
     let message = read(
         "From: d@own.example\nCc: b@own.example, p@y.example\nTo: Ann <a@own.example>, q@z.example\nBcc: c@own.example\nDate: x\nMessage-ID: <1@x>\n\n",
