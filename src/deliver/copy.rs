@@ -60,7 +60,7 @@ pub struct Internal<'a> {
 /// Seals a slip, notice or report into a copy of the queue, under keys of its own.
 #[must_use]
 pub fn seal_internal(vault: &Vault, internal: &Internal<'_>, header: &[u8], body: &[u8]) -> (NewBody, NewCopy) {
-    let (id, body_id) = (CopyId::new(internal.at, vault.random()), BodyId::new(internal.at, vault.random()));
+    let (id, body_id) = (CopyId::new(internal.at, vault.random()), BodyId(vault.random()));
     let (body_key, copy_key) = (vault.new_key(), vault.new_key());
     let facts = CopyFacts {
         kind: internal.kind,

@@ -114,7 +114,6 @@ id!(
 );
 timed!(QueueId, 5);
 timed!(CopyId, 11);
-timed!(BodyId, 11);
 id!(
     /// One parcel in the portal; also its locator in the link (128 bits, a locator and no secret).
     ParcelId, 16

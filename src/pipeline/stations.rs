@@ -414,7 +414,7 @@ impl Built {
 
     /// Seals the body once for all copies of one set of edits.
     pub(super) fn seal_body(&mut self, gate: &Gate, message: &Message) -> SealedBody {
-        let (id, key) = (BodyId::new(self.received_at, gate.vault.random()), gate.vault.new_key());
+        let (id, key) = (BodyId(gate.vault.random()), gate.vault.new_key());
         let sealed = Arc::new(pack::seal_body(&key, gate.vault.nonce(), id, message.body()));
         self.commit.bodies.push(NewBody { id, sealed: sealed.clone() });
         self.own_body = Some(sealed);
