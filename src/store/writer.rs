@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -12,6 +13,13 @@ use crate::observe;
 
 /// Most orders in one transaction: bounds how long the first of them waits.
 const BATCH_MAX: usize = 256;
+
+/// How long a batch waits for more orders where the one before had company. Each batch writes the same few pages at the end
+/// of the tables and syncs; with it there are a third as many syncs and half as many bytes. PostgreSQL calls it `commit_delay`.
+const COMPANY_DELAY: Duration = Duration::from_millis(2);
+
+/// Orders of the last batch that are company (`commit_siblings`). Whoever sends alone never waits.
+const COMPANY: usize = 4;
 
 pub(super) enum Job {
     Order(Order, oneshot::Sender<Result<Answer, Error>>),
@@ -50,7 +58,11 @@ impl Drop for Watch<'_> {
 /// Runs until closed, abandoned by all handles, or failed. `lock` is held for as long as the store may write.
 pub(super) fn run(mut store: Box<dyn Store>, mut jobs: mpsc::Receiver<Job>, shared: &Shared, lock: std::fs::File) {
     let _watch = Watch(shared);
+    let mut last = 0;
     while let Some(first) = jobs.blocking_recv() {
+        if last >= COMPANY && matches!(first, Job::Order(..)) {
+            std::thread::sleep(COMPANY_DELAY);
+        }
         let mut orders = Vec::new();
         let mut waiting = Vec::new();
         let mut end = None;
@@ -74,6 +86,7 @@ pub(super) fn run(mut store: Box<dyn Store>, mut jobs: mpsc::Receiver<Job>, shar
                 next = jobs.try_recv().ok();
             }
         }
+        last = orders.len();
         if let Some(Err(what)) = end {
             return fail(store, waiting, jobs, shared, &what);
         }
