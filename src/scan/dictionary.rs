@@ -2,6 +2,7 @@ use std::sync::OnceLock;
 
 use super::lexicon::{Hash, Lexicon, WordSet};
 use super::normal::normalise;
+use super::page::Word;
 use super::vocabulary::{Known, Lists, Vocabulary};
 use super::words::{OwnPattern, Words};
 
@@ -280,12 +281,19 @@ impl Scanner {
     /// word (plural endings count with it). A single line end reads as a blank. Returns where the first word ends.
     #[inline]
     pub(super) fn terms_at(&self, text: &[u8], start: usize, mut found: impl FnMut(usize, &[Meaning])) -> usize {
-        self.lexicon.at(text, start, |end, term| {
-            let range = self.ranges.get(term);
-            if let Some(meanings) = range.and_then(|(from, to)| self.meanings.get(*from as usize..*to as usize)) {
-                found(end, meanings);
-            }
-        })
+        self.lexicon.at(text, start, |end, term| found(end, self.meanings_of(term)))
+    }
+
+    /// As [`Scanner::terms_at`], for a plain word that is no term itself.
+    #[inline]
+    pub(super) fn terms_behind(&self, text: &[u8], word: &Word, mut found: impl FnMut(usize, &[Meaning])) {
+        self.lexicon.behind(text, word.start, word.end, word.hash, |end, term| found(end, self.meanings_of(term)));
+    }
+
+    #[inline]
+    fn meanings_of(&self, term: usize) -> &[Meaning] {
+        let range = self.ranges.get(term);
+        range.and_then(|(from, to)| self.meanings.get(*from as usize..*to as usize)).unwrap_or_default()
     }
 
     /// What the lists say of a word; case does not matter.

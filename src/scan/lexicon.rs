@@ -51,6 +51,13 @@ pub struct Lexicon {
     values: Vec<u32>,
 }
 
+/// A word that terms begin with.
+pub struct First {
+    pub hash: Hash,
+    /// The word that follows in a term of several, in the singular and as a plural; `None`: a term ends with the first word.
+    pub next: Option<Hash>,
+}
+
 /// Longest run of signs between two words of a term.
 const SIGNS_MAX: usize = 6;
 
@@ -104,18 +111,24 @@ impl Lexicon {
     }
 
     /// The words that a walk has to begin at: the first of each term, and the plurals of terms of one word.
-    pub fn firsts(terms: &[&str]) -> Vec<Hash> {
+    pub fn firsts(terms: &[&str]) -> Vec<First> {
         let mut out = Vec::with_capacity(terms.len());
         for term in terms {
             let bytes = term.as_bytes();
-            let end = bytes.iter().position(|byte| !is_word(*byte)).unwrap_or(bytes.len());
-            let first = bytes.iter().take(end).fold(Hash::START, |hash, byte| hash.byte(*byte));
-            // Terms come sorted: those that share their first word are neighbours.
-            if out.last() != Some(&first) {
-                out.push(first);
-            }
-            if end == bytes.len() && end >= PLURAL_OF_MIN {
-                out.extend([first.byte(b's'), first.byte(b'e').byte(b's')]);
+            let mut words = bytes.split(|byte| !is_word(*byte)).filter(|word| !word.is_empty());
+            let Some(first) = words.next().filter(|_| bytes.first().is_some_and(|byte| is_word(*byte))) else { continue };
+            let hash = Hash::of(first);
+            let Some(second) = words.next() else {
+                out.push(First { hash, next: None });
+                if bytes.len() >= PLURAL_OF_MIN && first.len() == bytes.len() {
+                    out.extend([hash.byte(b's'), hash.byte(b'e').byte(b's')].map(|hash| First { hash, next: None }));
+                }
+                continue;
+            };
+            let next = Hash::of(second);
+            out.push(First { hash, next: Some(next) });
+            if words.next().is_none() {
+                out.extend([next.byte(b's'), next.byte(b'e').byte(b's')].map(|next| First { hash, next: Some(next) }));
             }
         }
         out
@@ -146,6 +159,19 @@ impl Lexicon {
         let token = Token::read(text, start, Hash::START);
         self.walk(text, start, token, &mut found);
         token.end
+    }
+
+    /// As [`Lexicon::at`] for a word that is no term itself and ends at `end` with this hash.
+    #[inline]
+    pub fn behind(&self, text: &[u8], start: usize, end: usize, hash: Hash, mut found: impl FnMut(usize, usize)) {
+        let (mut at, mut hash) = (end, hash);
+        while let Some(byte) = text.get(at).filter(|_| at - end < SIGNS_MAX + 1) {
+            if is_word(*byte) {
+                return self.walk(text, start, Token::read(text, at, hash), &mut found);
+            }
+            hash = hash.byte(if *byte == b'\n' { b' ' } else { *byte });
+            at += 1;
+        }
     }
 
     fn walk(&self, text: &[u8], start: usize, mut token: Token, found: &mut impl FnMut(usize, usize)) {

@@ -73,9 +73,8 @@ pub fn normalise(original: &str) -> Normal<'_> {
 fn plain_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
     loop {
-        while bytes.get(at).is_some_and(u8::is_ascii_graphic) {
-            at += 1;
-        }
+        let rest = bytes.get(at..).unwrap_or_default();
+        at += rest.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(rest.len());
         let goes_on = bytes.get(at) == Some(&b' ')
             && bytes.get(at + 1).is_some_and(u8::is_ascii_graphic)
             && bytes.get(at + 2).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b',' | b';' | b')'));

@@ -25,6 +25,7 @@ pub struct Word {
     pub shape: Shape,
     /// What the lists say of it.
     pub known: Known,
+    pub hash: Hash,
     /// Without apostrophe and hyphen.
     pub is_plain: bool,
 }
@@ -85,6 +86,34 @@ pub struct Page<'a> {
     sentence_places: Places,
     cue_places: Places,
     term_ends: Places,
+}
+
+/// What a walk from one place finds.
+struct Found<'p> {
+    at: usize,
+    /// Terms that end up to here are inside another.
+    covered: usize,
+    longest: Option<Term>,
+    cues: &'p mut Vec<CueHit>,
+    bytes: &'p [u8],
+}
+
+impl Found<'_> {
+    #[inline]
+    fn take(&mut self, end: usize, meanings: &[Meaning]) {
+        for meaning in meanings {
+            if let Meaning::Cue(cue) = meaning {
+                self.cues.push(CueHit { start: self.at, end, cue: *cue });
+                continue;
+            }
+            let is_longer =
+                |term: Term| term.end < end || (term.end == end && meaning.rank() < term.meaning.rank());
+            if end > self.covered && self.longest.is_none_or(is_longer) {
+                let written = meaning.written(self.bytes.get(self.at..end).unwrap_or_default());
+                self.longest = Some(Term { start: self.at, end, meaning: written });
+            }
+        }
+    }
 }
 
 /// Where in a sorted list the entries of each stretch of text begin, so that a place is found by looking at its few
@@ -295,14 +324,19 @@ impl<'a> Page<'a> {
         let mut covered = 0usize;
         let words = std::mem::take(&mut self.words);
         for (index, word) in words.iter().enumerate() {
+            let next = words.get(index + 1);
             if word.is_plain {
-                if word.known.begins_term() {
+                if word.known.is_term() {
                     self.terms_at(word.start, scanner, &mut covered);
+                } else if word.known.begins_term()
+                    && next.is_some_and(|next| !next.is_plain || word.known.goes_on_with(next.hash))
+                {
+                    self.terms_behind(word, scanner, &mut covered);
                 }
                 continue;
             }
             // Signs part this one: each of its parts may begin a term.
-            let end = words.get(index + 1).map_or(bytes.len(), |next| next.start);
+            let end = next.map_or(bytes.len(), |next| next.start);
             let mut at = word.start;
             while at < end {
                 let is_word = bytes.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
@@ -314,29 +348,27 @@ impl<'a> Page<'a> {
 
     /// The terms and cues that begin at a place. Returns where its first word ends.
     fn terms_at(&mut self, at: usize, scanner: &Scanner, covered: &mut usize) -> usize {
+        let mut found = Found { at, covered: *covered, longest: None, cues: &mut self.cues, bytes: self.text.as_bytes() };
+        let next = scanner.terms_at(self.text.as_bytes(), at, |end, meanings| found.take(end, meanings));
+        let longest = found.longest;
+        self.keep(longest, covered);
+        next
+    }
+
+    /// The terms and cues that begin with a word and go on behind it.
+    fn terms_behind(&mut self, word: &Word, scanner: &Scanner, covered: &mut usize) {
         let bytes = self.text.as_bytes();
-        let mut longest: Option<Term> = None;
-        let next = scanner.terms_at(bytes, at, |end, meanings| {
-            for meaning in meanings {
-                match meaning {
-                    Meaning::Cue(cue) => self.cues.push(CueHit { start: at, end, cue: *cue }),
-                    other => {
-                        if end > *covered
-                            && longest
-                                .is_none_or(|term| term.end < end || (term.end == end && other.rank() < term.meaning.rank()))
-                        {
-                            longest =
-                                Some(Term { start: at, end, meaning: other.written(bytes.get(at..end).unwrap_or_default()) });
-                        }
-                    }
-                }
-            }
-        });
+        let mut found = Found { at: word.start, covered: *covered, longest: None, cues: &mut self.cues, bytes };
+        scanner.terms_behind(bytes, word, |end, meanings| found.take(end, meanings));
+        let longest = found.longest;
+        self.keep(longest, covered);
+    }
+
+    fn keep(&mut self, longest: Option<Term>, covered: &mut usize) {
         if let Some(term) = longest {
             *covered = term.end;
             self.terms.push(term);
         }
-        next
     }
 
     fn find_sentences(&self) -> Vec<usize> {
@@ -729,7 +761,7 @@ fn words(text: &str, scanner: &Scanner) -> Vec<Word> {
             (UPPER, _) => Shape::Capital,
             _ => Shape::Lower,
         };
-        out.push(Word { start, end, shape, known: scanner.known_by(hash), is_plain });
+        out.push(Word { start, end, shape, known: scanner.known_by(hash), hash, is_plain });
     }
     out
 }

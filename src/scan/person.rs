@@ -44,7 +44,11 @@ pub(super) const UNSURE: u8 = 60;
 pub fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Person> {
     let mut out: Vec<Person> = Vec::new();
     let mut at = 0;
-    while at < page.words.len() {
+    while let Some(word) = page.words.get(at) {
+        if begins_no_name(word) {
+            at += 1;
+            continue;
+        }
         match name_at(page, scanner, at) {
             Some((count, person)) => {
                 out.push(person);
@@ -54,6 +58,16 @@ pub fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Person> {
         }
     }
     out
+}
+
+/// Numbers, and English words in small letters, as most words are.
+#[inline]
+fn begins_no_name(word: &Word) -> bool {
+    match word.shape {
+        Shape::Number => true,
+        Shape::Lower => word.known.is_english() && !is_plain_first(word),
+        Shape::Capital | Shape::Upper | Shape::Initial => false,
+    }
 }
 
 /// A name that begins at word `at`: how many words it takes, and the person.

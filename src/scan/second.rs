@@ -164,6 +164,9 @@ fn may_stand_apart(bytes: &[u8]) -> bool {
 
 /// Whether [`LETTERS_MIN`] words of one letter follow each other, whatever the gaps.
 fn stands_apart(text: &str) -> bool {
+    if text.is_ascii() {
+        return stands_apart_in_ascii(text.as_bytes());
+    }
     let (mut run, mut length, mut is_letter) = (0, 0, false);
     for c in text.chars() {
         if c.is_ascii_graphic() {
@@ -186,6 +189,28 @@ fn stands_apart(text: &str) -> bool {
         }
     }
     run + usize::from(length == 1 && is_letter) >= LETTERS_MIN
+}
+
+/// As [`stands_apart`], a step a byte.
+fn stands_apart_in_ascii(bytes: &[u8]) -> bool {
+    let (mut run, mut start) = (0, 0);
+    for (at, byte) in bytes.iter().chain(b" ").enumerate() {
+        if *byte > b' ' || !matches!(byte, b' ' | b'\t'..=b'\r') {
+            continue;
+        }
+        let is_letter = || bytes.get(at - 1).is_some_and(u8::is_ascii_alphabetic);
+        match at - start {
+            0 => {}
+            1 => run += usize::from(is_letter()),
+            2 if !is_letter() => {}
+            _ => run = 0,
+        }
+        if run >= LETTERS_MIN {
+            return true;
+        }
+        start = at + 1;
+    }
+    false
 }
 
 /// One sign of a stretch.

@@ -1,6 +1,6 @@
 //! All lists of words as one table: what they say of a word costs one look, and most words of a text are in none that matters.
 
-use super::lexicon::{Hash, place, rows};
+use super::lexicon::{First, Hash, place, rows};
 
 /// What the lists say of one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,6 +10,16 @@ const LAST_SHIFT: u32 = 8;
 const ENGLISH: u32 = 1 << 16;
 const ICD: u32 = 1 << 17;
 const TERM: u32 = 1 << 18;
+/// The word is a term, not only the beginning of some.
+const WHOLE: u32 = 1 << 19;
+/// From here on a bit for each twelfth of all words that terms go on with behind this one.
+const NEXT_SHIFT: u32 = 20;
+const NEXT_BITS: u64 = 12;
+
+#[inline]
+fn next_bit(next: Hash) -> u32 {
+    1 << (NEXT_SHIFT as u64 + (next.spread() >> 32) % NEXT_BITS)
+}
 
 /// The tier of a name that is no English word.
 pub const NO_VALUE: u8 = 99;
@@ -49,6 +59,20 @@ impl Known {
         self.0 & TERM != 0
     }
 
+    /// A term ends with this word.
+    #[must_use]
+    #[inline]
+    pub fn is_term(self) -> bool {
+        self.0 & WHOLE != 0
+    }
+
+    /// Whether a term may go on with a word of this hash; says no for eleven of twelve words where one term goes on.
+    #[must_use]
+    #[inline]
+    pub fn goes_on_with(self, next: Hash) -> bool {
+        self.0 & next_bit(next) != 0
+    }
+
     /// A first name that is no English word.
     #[must_use]
     #[inline]
@@ -71,9 +95,9 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// `terms` are the hashes of words that begin a term.
+    /// `terms` are the words that begin terms.
     #[must_use]
-    pub fn of(lists: &Lists<'_>, terms: &[Hash]) -> Vocabulary {
+    pub fn of(lists: &Lists<'_>, terms: &[First]) -> Vocabulary {
         let all = [&lists.first_names, &lists.last_names, &lists.english, &lists.icd];
         let count = all.iter().flat_map(|texts| texts.iter()).map(|text| memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1);
         let slots = ((count.sum::<usize>() + terms.len()) * 3 / 2).max(8);
@@ -87,7 +111,10 @@ impl Vocabulary {
         for (texts, mark) in [(&lists.english, ENGLISH), (&lists.icd, ICD)] {
             rows(texts).for_each(|(word, _)| table.add(Hash::of(word.as_bytes()), mark, mark));
         }
-        terms.iter().for_each(|hash| table.add(*hash, TERM, TERM));
+        for first in terms {
+            // Marks add up.
+            table.add(first.hash, 0, TERM | first.next.map_or(WHOLE, next_bit));
+        }
         table
     }
 

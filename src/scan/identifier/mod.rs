@@ -46,7 +46,7 @@ use regex::Regex;
 
 use super::dictionary::{Cue, Meaning, Scanner};
 use super::findings::Kind;
-use super::page::Page;
+use super::page::{Page, Shape};
 
 /// One thing to look for.
 pub(super) struct Identifier {
@@ -359,10 +359,10 @@ pub(super) fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Hit> {
     let mut out: Vec<Hit> = Vec::new();
     let mut taken: Vec<Range<usize>> = Vec::new();
     let stretches = |before, after, join| -> Vec<Stretch> {
-        digit_windows(page.text, before, after, join).into_iter().map(|span| Stretch::of(page, span)).collect()
+        digit_windows(page, before, after, join).into_iter().map(|span| Stretch::of(page, span)).collect()
     };
     // An address goes on for lines behind its number; everything else stands close around its digits and in one cell.
-    let narrow: Vec<Stretch> = digit_windows(page.text, 11, 8, 0)
+    let narrow: Vec<Stretch> = digit_windows(page, 11, 8, 0)
         .into_iter()
         .flat_map(|span| cells(page, span))
         .map(|span| Stretch::of(page, span))
@@ -424,12 +424,10 @@ fn is_taken(taken: &[Range<usize>], span: &Range<usize>) -> bool {
 }
 
 /// Stretches around digits, cut at white space, joined when near: most prose has none, so most patterns see little text.
-fn digit_windows(text: &str, before: usize, after: usize, join: usize) -> Vec<Range<usize>> {
-    let bytes = text.as_bytes();
+fn digit_windows(page: &Page<'_>, before: usize, after: usize, join: usize) -> Vec<Range<usize>> {
+    let (text, bytes) = (page.text, page.text.as_bytes());
     let mut out: Vec<Range<usize>> = Vec::new();
-    let mut at = 0;
-    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(u8::is_ascii_digit)) {
-        let digit = at + found;
+    for digit in digit_runs(page) {
         let mut start = digit.saturating_sub(before);
         while start > 0 && !bytes.get(start - 1).is_some_and(u8::is_ascii_whitespace) && digit - start < 120 {
             start -= 1;
@@ -448,13 +446,16 @@ fn digit_windows(text: &str, before: usize, after: usize, join: usize) -> Vec<Ra
             Some(last) if last.end + join >= start => last.end = last.end.max(end),
             _ => out.push(start..end),
         }
-        at = digit + 1;
-        // A digit run is one digit here.
-        while bytes.get(at).is_some_and(u8::is_ascii_digit) {
-            at += 1;
-        }
     }
     out
+}
+
+/// Where each run of digits begins: all stand in words that hold a digit.
+fn digit_runs<'p>(page: &'p Page<'_>) -> impl Iterator<Item = usize> + use<'p> {
+    let bytes = page.text.as_bytes();
+    let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let numbers = page.words.iter().filter(|word| word.shape == Shape::Number);
+    numbers.flat_map(move |word| (word.start..word.end).filter(move |at| is_digit(*at) && (*at == word.start || !is_digit(at - 1))))
 }
 
 /// Luhn's check over decimal digits, the last one being the check digit (ISO/IEC 7812-1).
