@@ -86,8 +86,10 @@ pub(super) struct Circumstances {
     pub private_writer: bool,
     /// A list, a newsletter, an advertisement.
     pub is_bulk: bool,
-    /// Somebody asks for work: what they can do is nobody's illness.
+    /// Somebody asks for work, learns, teaches or is licensed: what they can do is nobody's illness.
     pub is_application: bool,
+    /// As above, less surely.
+    pub is_work: bool,
 }
 
 impl Sheet {
@@ -440,7 +442,12 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
     };
     // What goes to many tells news of people more often than it speaks of a patient.
     let doubt = |anchor: &Anchor| match anchor.reason {
-        Reason::PersonNamed if circumstances.is_bulk || circumstances.is_application => 20,
+        Reason::PersonNamed | Reason::NameWithIdentifier | Reason::RecordNumber | Reason::WriterAboutSelf
+            if circumstances.is_application =>
+        {
+            26
+        }
+        Reason::PersonNamed if circumstances.is_bulk || circumstances.is_work => 20,
         Reason::ReaderByName if circumstances.is_bulk => 15,
         Reason::PatientLabel if circumstances.is_bulk && anchor.strength < 40 => 15,
         _ => 0,
@@ -467,12 +474,13 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
                 take(anchor.strength - doubt + strongest.strength + link, [anchor.reason, strongest.reason, how]);
             }
         }
-        if circumstances.private_writer && !circumstances.is_bulk {
+        let writes_of_self = circumstances.private_writer && !circumstances.is_bulk && !circumstances.is_application;
+        if writes_of_self {
             for statement in sheet.statements.iter().filter(|statement| statement.own) {
                 take(OWN_WRITER + statement.strength + 28, [Reason::WriterAboutSelf, statement.reason, Reason::SameSentence]);
             }
         }
-        if circumstances.private_writer && !circumstances.is_bulk {
+        if writes_of_self {
             let of_family = has_family && sheet.anchors.iter().all(|anchor| anchor.strength < 40);
             for statement in sheet.statements.iter().filter(|statement| statement.strength >= 20) {
                 if (statement.of_third && of_family) || statement.of_writer {

@@ -162,7 +162,10 @@ fn settle_roles<'p>(
 ) {
     let mut own: HashSet<(String, String)> = HashSet::new();
     let mut providers: HashSet<(String, String)> = HashSet::new();
-    for (index, (_, persons, _)) in read.iter_mut().enumerate() {
+    for (index, (page, persons, _)) in read.iter_mut().enumerate() {
+        if persons.is_empty() && matches!(place(index), Some(Place::Header(_, HeaderField::Subject))) {
+            persons.extend(person::whole(page));
+        }
         let is_from = matches!(place(index), Some(Place::Header(_, HeaderField::From)));
         for person in persons.iter_mut() {
             if is_from {
@@ -262,7 +265,18 @@ fn circumstances(message: &Message, read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) 
         !is_role && !readers.is_empty() && readers.iter().all(|reader| reader.mailbox.domain() != from.mailbox.domain())
     });
     let is_application = read.iter().any(|(page, ..)| page.holds(Cue::Application));
-    Circumstances { personal_reader, private_writer, is_bulk, is_application }
+    let is_work = is_application || speaks_of_work(read);
+    Circumstances { personal_reader, private_writer, is_bulk, is_application, is_work }
+}
+
+/// Three words of working life, and nobody named as a patient.
+fn speaks_of_work(read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) -> bool {
+    let words = read.iter().flat_map(|(page, ..)| page.cues.iter().filter(|hit| hit.cue == Cue::StaffRole)).take(3).count();
+    words == 3
+        && !read.iter().any(|(page, persons, _)| {
+            persons.iter().any(|person| person.role == Role::Patient)
+                || [Cue::LabelPatient, Cue::LabelMrn, Cue::LabelPlan].into_iter().any(|label| page.holds(label))
+        })
 }
 
 /// What an identical finding has in common: its kind and its words, whatever their case and white space.

@@ -82,6 +82,8 @@ pub struct Page<'a> {
     pub lines: Vec<Line>,
     /// Where sentences begin.
     pub sentences: Vec<usize>,
+    /// A line names the days of the week: who works when.
+    is_roster: bool,
     line_places: Places,
     sentence_places: Places,
     cue_places: Places,
@@ -106,8 +108,7 @@ impl Found<'_> {
                 self.cues.push(CueHit { start: self.at, end, cue: *cue });
                 continue;
             }
-            let is_longer =
-                |term: Term| term.end < end || (term.end == end && meaning.rank() < term.meaning.rank());
+            let is_longer = |term: Term| term.end < end || (term.end == end && meaning.rank() < term.meaning.rank());
             if end > self.covered && self.longest.is_none_or(is_longer) {
                 let written = meaning.written(self.bytes.get(self.at..end).unwrap_or_default());
                 self.longest = Some(Term { start: self.at, end, meaning: written });
@@ -161,6 +162,7 @@ impl<'a> Page<'a> {
             line_places: Places::of(lines.iter().map(|line| line.start), text.len()),
             lines,
             sentences: Vec::new(),
+            is_roster: false,
             sentence_places: Places::default(),
             cue_places: Places::default(),
             term_ends: Places::default(),
@@ -171,6 +173,7 @@ impl<'a> Page<'a> {
         page.term_ends = Places::of(page.terms.iter().map(|term| term.end), text.len());
         page.sentences = page.find_sentences();
         page.sentence_places = Places::of(page.sentences.iter().copied(), text.len());
+        page.is_roster = page.lines.iter().any(|line| page.names_weekdays(line));
         page.find_tables();
         page.find_footers();
         page.find_signatures();
@@ -228,6 +231,28 @@ impl<'a> Page<'a> {
     #[inline]
     pub fn holds(&self, cue: Cue) -> bool {
         self.cue_set & cue.bit() != 0
+    }
+
+    /// Whether this is a plan of who works when.
+    #[must_use]
+    pub fn is_roster(&self) -> bool {
+        self.is_roster
+    }
+
+    /// At least four days of the week and little else.
+    fn names_weekdays(&self, line: &Line) -> bool {
+        const DAYS: [&str; 5] = ["mon", "tue", "wed", "thu", "fri"];
+        if line.end - line.start > 160 {
+            return false;
+        }
+        let text = self.slice(line.start..line.end);
+        let begins = |word: &str| word.get(..3).and_then(|start| DAYS.iter().position(|day| day.eq_ignore_ascii_case(start)));
+        if !text.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).bytes().next().is_some_and(|b| b.is_ascii_alphabetic()) {
+            return false;
+        }
+        let mut words = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
+        let days = words.clone().filter_map(begins).fold(0u8, |days, day| days | 1 << day).count_ones();
+        days >= 4 && words.by_ref().count() <= 10
     }
 
     #[must_use]

@@ -415,14 +415,11 @@ pub fn date_follows(page: &Page<'_>, at: usize) -> bool {
     let digits = rest.iter().take(8).position(u8::is_ascii_digit);
     let Some(digits) = digits else { return false };
     let gap = rest.get(..digits).unwrap_or_default();
-    let looks_like_date =
-        rest.get(digits..).unwrap_or_default().iter().take(10).filter(|b| matches!(b, b'/' | b'-' | b'.')).count() == 2
-            && rest
-                .get(digits..)
-                .unwrap_or_default()
-                .iter()
-                .take(6)
-                .all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'-' | b'.'));
+    // Day, month or year first; three digits begin a telephone number.
+    let first = rest.get(digits..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count();
+    let looks_like_date = matches!(first, 1 | 2 | 4)
+        && rest.get(digits..).unwrap_or_default().iter().take(10).filter(|b| matches!(b, b'/' | b'-' | b'.')).count() == 2
+        && rest.get(digits..).unwrap_or_default().iter().take(6).all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'-' | b'.'));
     gap.iter().all(|b| matches!(b, b' ' | b',' | b'(' | b'|' | b'\t' | b';')) && looks_like_date
 }
 
@@ -552,11 +549,22 @@ fn word_before<'a>(page: &Page<'a>, at: usize) -> &'a str {
     }
 }
 
+/// Months that are first names too.
+fn is_month(word: &str) -> bool {
+    ["april", "may", "june", "august"].iter().any(|month| month.eq_ignore_ascii_case(word))
+}
+
+/// "DEA: ", "MRN ": a label in capitals is nobody.
+fn is_label_here(page: &Page<'_>, word: &Word) -> bool {
+    word.shape == Shape::Upper
+        && page.cues_in(word.start..word.start + 1).any(|hit| hit.end >= word.end && super::page::is_label(hit.cue))
+}
+
 /// Persons called by one name: "Tyler threw up", "Ngozi A.", "Petrakis: off pressors", "Fong, W.". Such a name is no more than
 /// a hint; who acts ("Carla ordered ...") or is thanked, asked or copied is taken for a colleague.
 fn single(page: &Page<'_>, at: usize) -> Option<Name> {
     let word = page.words.get(at)?;
-    if word.shape == Shape::Initial {
+    if word.shape == Shape::Initial || is_month(page.word_text(at)) || is_label_here(page, word) {
         return None;
     }
     let next = page.words.get(at + 1);
@@ -583,6 +591,11 @@ fn single(page: &Page<'_>, at: usize) -> Option<Name> {
         && (gap.starts_with(": ")
             || gap.starts_with(" - ")
             || next.is_some_and(|n| matches!(gap, " " | ", ") && n.shape == Shape::Number));
+    // "Tillotson INR 4.6 today", "Grzybowski fell out of bed": who opens a sentence with what a patient has is one.
+    let opens = starts_line || page.sentence_span(page.sentence_at(word.start)).start == word.start;
+    if opens && gap == " " && word.shape == Shape::Capital && is_last() && next.is_some_and(|next| begins_finding(page, next)) {
+        return name(1, lower(page, word));
+    }
     if (is_entry || before == "about" || is_age(before)) && (is_last() || (is_first && is_entry)) {
         return name(1, lower(page, word));
     }
@@ -621,6 +634,41 @@ fn single(page: &Page<'_>, at: usize) -> Option<Name> {
         return None;
     }
     name(1, lower(page, word))
+}
+
+/// A test with its value, or a complaint that begins with a verb: what only a patient has right behind a name.
+fn begins_finding(page: &Page<'_>, next: &Word) -> bool {
+    page.terms_in(next.start..next.end).any(|term| {
+        let has_value = || page.slice(term.end..(term.end + 4).min(page.text.len())).bytes().any(|b| b.is_ascii_digit());
+        term.start == next.start
+            && match term.meaning {
+                Meaning::Lab(_) => has_value(),
+                Meaning::Symptom(2) => next.shape == Shape::Lower,
+                _ => false,
+            }
+    })
+}
+
+/// A subject that is a name and nothing else: whom the letter is about.
+pub(super) fn whole(page: &Page<'_>) -> Option<Person> {
+    let mut words = page.words.as_slice();
+    while let Some((first, rest)) = words.split_first()
+        && ["re", "fw", "fwd"].iter().any(|sign| sign.eq_ignore_ascii_case(page.slice(first.start..first.end)))
+    {
+        words = rest;
+    }
+    let is_baby = words.first().is_some_and(|word| page.slice(word.start..word.end).eq_ignore_ascii_case("baby"));
+    let names = if is_baby { words.get(1..)? } else { words };
+    let (first, last) = (names.first()?, names.last()?);
+    let is_name =
+        |word: &Word| matches!(word.shape, Shape::Capital | Shape::Upper) && (is_plain_first(word) || is_plain_last(word));
+    let is_only_name = names.len() <= 2 && names.iter().all(is_name) && page.slice(last.end..page.text.len()).trim().is_empty();
+    is_only_name.then(|| Person {
+        span: first.start..last.end,
+        role: if is_baby { Role::Patient } else { Role::Person },
+        score: 66,
+        key: if names.len() == 1 { (String::new(), lower(page, last)) } else { (lower(page, first), lower(page, last)) },
+    })
 }
 
 /// Names without capitals, as in chat and dictation: two words that are names and nothing else, or one behind an honorific,
@@ -743,7 +791,7 @@ fn role(page: &Page<'_>, span: &Range<usize>, before: &Before) -> Role {
         return Role::Writer;
     }
     let sentence = page.sentence_span(page.sentence_at(span.start));
-    if page.has_cue(sentence.clone(), Cue::StaffRole) && !before.is_subject {
+    if (page.has_cue(sentence.clone(), Cue::StaffRole) || page.is_roster()) && !before.is_subject {
         return Role::Worker;
     }
     if before.is_reader {

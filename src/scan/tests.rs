@@ -47,6 +47,42 @@ fn a_person_and_their_health_are_found_together() {
     }
 }
 
+#[test]
+fn one_name_among_colleagues_is_a_patient() {
+    for (subject, body) in [
+        ("INR", "Tillotson INR 4.6 today. Hold tonight and recheck Fri?"),
+        ("214B", "Grzybowski fell out of bed 0310, skin tear L elbow, on Eliquis."),
+        ("Kowalczyk", "Move her ORIF to Wed first case, she ate breakfast."),
+        ("Baby Esposito", "Day 9, down 11% from BW. Poor latch, tight frenulum."),
+    ] {
+        assert!(letter(subject, body).phi.is_some(), "{subject}: {body}");
+    }
+}
+
+#[test]
+fn learning_teaching_licences_and_rotas_are_nobodys_illness() {
+    for (subject, body) in [
+        ("Certificate", "This certifies that Elsa Lindqvist took part in \"Dementia and Falls\" on April 4 and 5."),
+        (
+            "Speakers",
+            "Your keynote on impacted canines is at nine. Honorarium $1,500. Questions to Lacey Drummond, 401-555-0192.",
+        ),
+        ("Your student", "Beatriz Quintanilha will join you for her clerkship in May. She would love to see joint injections."),
+        ("LPN opening", "I have four years in urgent care and know asthma teaching. I can interview any day. Kiona Yellowhorse"),
+        (
+            "Rota",
+            "         Mon      Tue      Wed      Thu      Fri\nFront    Chantal  Chantal  Gloria   Gloria   Rosa\nColpo    Rosa     -        Dana     Dana     -",
+        ),
+        (
+            "Recredentialing",
+            "Provider: Ramona Teller, FNP-BC\nDOB: 05/22/1972\nDEA: MT0000000\nSpecialty: HIV medicine\n\nPlease re-attest.",
+        ),
+    ] {
+        let findings = letter(subject, body);
+        assert!(findings.phi.is_none(), "{subject}: {body}: {:?}", findings.phi);
+    }
+}
+
 /// Words that also speak of work, travel or computers must not hide what is said of somebody.
 #[test]
 fn words_of_other_trades_hide_nobodys_health() {

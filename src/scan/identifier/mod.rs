@@ -455,7 +455,8 @@ fn digit_runs<'p>(page: &'p Page<'_>) -> impl Iterator<Item = usize> + use<'p> {
     let bytes = page.text.as_bytes();
     let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
     let numbers = page.words.iter().filter(|word| word.shape == Shape::Number);
-    numbers.flat_map(move |word| (word.start..word.end).filter(move |at| is_digit(*at) && (*at == word.start || !is_digit(at - 1))))
+    numbers
+        .flat_map(move |word| (word.start..word.end).filter(move |at| is_digit(*at) && (*at == word.start || !is_digit(at - 1))))
 }
 
 /// Luhn's check over decimal digits, the last one being the check digit (ISO/IEC 7812-1).
