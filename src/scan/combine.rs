@@ -285,7 +285,11 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
     let mut out = Vec::new();
     let mut add = |at: Range<usize>, strength: i32, reason| {
         let sentence = page.sentence_at(at.start);
-        let tone = tones.get(sentence).copied().unwrap_or_default();
+        let mut tone = tones.get(sentence).copied().unwrap_or_default();
+        // "Can you send my Synthroid": what is called one's own is, whatever the sentence asks.
+        if strength >= 20 && reason != Reason::CareWords && is_called_own(page, at.start) {
+            (tone.own, tone.of_writer, tone.conditional) = (true, true, false);
+        }
         let doubt = if tone.general { 22 } else { 0 } + if tone.conditional { 14 } else { 0 };
         if strength > doubt && page.zone_at(at.start) == Zone::Body {
             out.push(Statement {
@@ -316,7 +320,11 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
             Meaning::Drug(2) if has_dose(page, term.end) => (38, Reason::ClinicalFact),
             Meaning::Drug(2) => (30, Reason::HealthTerm),
             Meaning::Procedure(2) => (28, Reason::HealthTerm),
+            // "$19.25/hr"
+            Meaning::Lab(_) if is_unit(page, term.start) => continue,
             Meaning::Lab(_) if value_follows(hits, term.end) => (40, Reason::ClinicalFact),
+            // "Testosterone cyp 200 mg": a test by name, a drug by its dose.
+            Meaning::Lab(_) if has_dose(page, term.end) => (30, Reason::HealthTerm),
             Meaning::Lab(2) => (22, Reason::HealthTerm),
             Meaning::Condition(_) | Meaning::Symptom(_) | Meaning::Drug(_) | Meaning::Procedure(_) | Meaning::Lab(_) => {
                 (weak, Reason::HealthTerm)
@@ -363,6 +371,11 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
     out.truncate(COMPARED_MAX);
     out.sort_unstable_by_key(|statement| statement.at.start);
     out
+}
+
+/// "my " right before.
+fn is_called_own(page: &Page<'_>, at: usize) -> bool {
+    page.slice(at.saturating_sub(4)..at).trim_start().eq_ignore_ascii_case("my ")
 }
 
 /// Whether a span overlaps a person's name.
@@ -427,6 +440,11 @@ fn has_dose(page: &Page<'_>, at: usize) -> bool {
             .any(|unit| rest.get(digits.unwrap_or(0)..).is_some_and(|rest| rest.contains(unit)))
 }
 
+/// Behind a stroke: what an amount is for.
+fn is_unit(page: &Page<'_>, at: usize) -> bool {
+    page.slice(at.saturating_sub(1)..at) == "/"
+}
+
 fn value_follows(hits: &[Hit], at: usize) -> bool {
     let from = hits.partition_point(|hit| hit.span.start < at);
     hits.get(from..).unwrap_or_default().iter().take_while(|hit| hit.span.start <= at + 26).any(|hit| hit.kind == Kind::LabValue)
@@ -447,6 +465,7 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
         {
             26
         }
+        Reason::NameWithIdentifier | Reason::RecordNumber if circumstances.is_work => 20,
         Reason::PersonNamed if circumstances.is_bulk || circumstances.is_work => 20,
         Reason::ReaderByName if circumstances.is_bulk => 15,
         Reason::PatientLabel if circumstances.is_bulk && anchor.strength < 40 => 15,
@@ -544,10 +563,13 @@ fn inside(sheet: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason
         (30, Reason::SameSentence)
     } else if statement.of_third && anchor.at.end <= statement.at.start && distance <= REFERS_MAX {
         // "Anna Baker came in. She ...": he and she are whoever was named.
-        (if distance <= 300 { 27 } else { 23 }, Reason::Nearby)
+        (if distance <= 300 { 28 } else { 23 }, Reason::Nearby)
     } else if anchor.reason == Reason::PersonNamed && anchor.strength > 25 {
         // However sure the name is: what stands in another sentence is about somebody else as easily.
         (if distance <= 300 { 17 } else { 9 }, Reason::Nearby)
+    } else if anchor.reason == Reason::NameWithIdentifier && statement.reason == Reason::CareWords && statement.strength < 20 {
+        // "Coverage", "visit": words of care that other trades use.
+        (12, Reason::Nearby)
     } else if distance <= 300 {
         (22, Reason::Nearby)
     } else {

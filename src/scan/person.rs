@@ -157,6 +157,7 @@ impl Before {
                 _ => {}
             }
         }
+        before.is_patient |= is_patient_segment(page, at);
         // "Patient Name: Dr ..." is a patient; a column "Referring physician" is none.
         if before.is_patient {
             before.is_provider &= before.is_doctor;
@@ -203,6 +204,11 @@ impl Before {
     fn is_strong(&self) -> bool {
         self.is_patient || self.is_name_label || self.is_provider || self.is_reader || self.is_writer || self.is_honorific
     }
+}
+
+/// A line of HL7 v2 that says who the patient is.
+fn is_patient_segment(page: &Page<'_>, at: usize) -> bool {
+    page.lines.get(page.line_at(at)).is_some_and(|line| page.slice(line.start..line.end).starts_with("PID|"))
 }
 
 /// Capitalised words that follow each other with nothing but blanks, line wraps and stops of initials between.
@@ -429,10 +435,12 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
     let first = page.words.get(at + 1)?;
     if !matches!(last.shape, Shape::Capital | Shape::Upper)
         || !matches!(first.shape, Shape::Capital | Shape::Upper)
-        || page.slice(last.end..first.start) != ", "
+        || !matches!(page.slice(last.end..first.start), ", " | "^")
     {
         return None;
     }
+    // "PID|...||BAKER^ANNA^M": a field of HL7 in a letter.
+    let is_field = page.slice(last.end..first.start) == "^";
     let either = |known: Option<u8>, word: &Word| known.or_else(|| is_strange(page, scanner, word).then_some(NO_VALUE));
     let (known_last, known_first) = (tier(page, scanner, Known::last, last), tier(page, scanner, Known::first, first));
     if known_last.is_none() && known_first.is_none() {
@@ -455,12 +463,13 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
         let is_about = matches!(word_before(page, at), "on" | "for" | "re" | "about" | "with")
             && is_plain_last(last)
             && is_plain_first(first);
-        score = score.saturating_sub(if is_about { 20 } else { 35 });
+        let is_headed = page.slice(first.end..(first.end + 2).min(page.text.len())) == ": ";
+        score = score.saturating_sub(if is_about || (is_headed && !last.known.is_english()) { 20 } else { 35 });
     }
     if goes_on {
         score = score.saturating_sub(30);
     }
-    if before.is_strong() || has_sign_after(page, first.end) {
+    if before.is_strong() || is_field || has_sign_after(page, first.end) {
         score = score.saturating_add(30);
     }
     let initial =
@@ -836,5 +845,12 @@ fn has_credential(page: &Page<'_>, at: usize) -> bool {
             && page.slice(at..hit.start).bytes().all(|b| matches!(b, b' ' | b','))
             && text.bytes().filter(u8::is_ascii_uppercase).count() >= 1
             && (text.len() > 3 || !text.bytes().any(|b| b.is_ascii_lowercase()))
+            && !is_measured(page, hit.end)
     })
+}
+
+/// "OD -4.25": a value follows, so the letters before it are an eye and no degree.
+fn is_measured(page: &Page<'_>, at: usize) -> bool {
+    let rest = page.slice(at..(at + 4).min(page.text.len()));
+    rest.starts_with([' ', ':']) && rest.trim_start_matches([' ', ':', '+', '-']).starts_with(|c: char| c.is_ascii_digit())
 }
