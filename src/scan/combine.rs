@@ -9,7 +9,7 @@ use super::dictionary::{Cue, Meaning};
 use super::findings::{Combination, Kind, Reason};
 use super::identifier::Hit;
 use super::lexicon::Hash;
-use super::page::{CueHit, Page, Zone};
+use super::page::{Page, Zone};
 use super::person::{Person, Role, UNSURE, date_follows};
 use crate::extract::{HeaderField, Place};
 use crate::message::PartPath;
@@ -407,14 +407,13 @@ fn is_place(page: &Page<'_>, start: usize, end: usize) -> bool {
                 matches!(word, "and" | "&" | "of" | "for" | "the" | "on") || word.starts_with(|c: char| c.is_ascii_uppercase())
             })
     };
-    let is_written_big = page.slice(start..end).starts_with(|c: char| c.is_ascii_uppercase());
-    let is_facility = |hit: &&CueHit| hit.cue == Cue::Facility;
-    let behind = page.cues_in(end..end + 32).filter(is_facility).any(|hit| {
+    let is_written_big = || page.slice(start..end).starts_with(|c: char| c.is_ascii_uppercase());
+    let behind = page.facilities_in(end..end + 32).any(|hit| {
         let between = page.slice(end..hit.start);
         let is_big = page.slice(hit.start..hit.end).starts_with(|c: char| c.is_ascii_uppercase());
-        between == " " || (is_joining(between) && (is_big || is_written_big))
+        between == " " || (is_joining(between) && (is_big || is_written_big()))
     });
-    let before = page.cues_in(start.saturating_sub(28)..start).filter(is_facility).any(|hit| {
+    let before = page.facilities_in(start.saturating_sub(28)..start).any(|hit| {
         let between = page.slice(hit.end.min(start)..start);
         hit.end <= start
             && matches!(between.trim(), "of" | "for" | "on" | "for the" | "of the")

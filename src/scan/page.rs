@@ -79,6 +79,8 @@ pub struct Page<'a> {
     pub cues: Vec<CueHit>,
     /// All cues of the page, as [`Cue::bit`]s.
     cue_set: u64,
+    /// The cues that name a place of care or of work: asked for beside every term.
+    facilities: Vec<CueHit>,
     pub lines: Vec<Line>,
     /// Where sentences begin.
     pub sentences: Vec<usize>,
@@ -159,6 +161,7 @@ impl<'a> Page<'a> {
             terms: Vec::new(),
             cues: Vec::new(),
             cue_set: 0,
+            facilities: Vec::new(),
             line_places: Places::of(lines.iter().map(|line| line.start), text.len()),
             lines,
             sentences: Vec::new(),
@@ -169,11 +172,12 @@ impl<'a> Page<'a> {
         };
         page.find_terms(scanner);
         page.cue_set = page.cues.iter().fold(0, |set, hit| set | hit.cue.bit());
+        page.facilities = page.cues.iter().filter(|hit| hit.cue == Cue::Facility).copied().collect();
         page.cue_places = Places::of(page.cues.iter().map(|cue| cue.start), text.len());
         page.term_ends = Places::of(page.terms.iter().map(|term| term.end), text.len());
         page.sentences = page.find_sentences();
         page.sentence_places = Places::of(page.sentences.iter().copied(), text.len());
-        page.is_roster = page.lines.iter().any(|line| page.names_weekdays(line));
+        page.is_roster = page.finds_roster();
         page.find_tables();
         page.find_footers();
         page.find_signatures();
@@ -226,6 +230,12 @@ impl<'a> Page<'a> {
         self.cues.get(from..).unwrap_or_default().iter().take_while(move |cue| cue.start < span.end)
     }
 
+    /// As [`Page::cues_in`], of facilities only.
+    pub fn facilities_in(&self, span: Range<usize>) -> impl Iterator<Item = &CueHit> {
+        let from = self.facilities.partition_point(|hit| hit.start < span.start);
+        self.facilities.get(from..).unwrap_or_default().iter().take_while(move |hit| hit.start < span.end)
+    }
+
     /// Whether a cue of this class stands anywhere in the page.
     #[must_use]
     #[inline]
@@ -239,20 +249,26 @@ impl<'a> Page<'a> {
         self.is_roster
     }
 
-    /// At least four days of the week and little else.
-    fn names_weekdays(&self, line: &Line) -> bool {
-        const DAYS: [&str; 5] = ["mon", "tue", "wed", "thu", "fri"];
-        if line.end - line.start > 160 {
-            return false;
+    /// A line with at least four days of the week and little else.
+    fn finds_roster(&self) -> bool {
+        let day = |word: &&Word| {
+            const DAYS: [&str; 5] = ["mon", "tue", "wed", "thu", "fri"];
+            let is_day = matches!(word.shape, Shape::Capital | Shape::Upper) && word.end - word.start >= 3;
+            let begin = is_day.then(|| self.slice(word.start..word.start + 3))?;
+            DAYS.iter().position(|day| day.eq_ignore_ascii_case(begin))
+        };
+        // Days in a row, with at most two words between one and the next.
+        let (mut next_day, mut count, mut last) = (0, 0, 0);
+        for (index, word) in self.words.iter().enumerate() {
+            let Some(day) = day(&word) else { continue };
+            let goes_on = count > 0 && day == next_day && index - last <= 3 && !self.slice(last_end(&self.words, last)..word.start).contains('\n');
+            count = if goes_on { count + 1 } else { 1 };
+            (next_day, last) = (day + 1, index);
+            if count >= 4 {
+                return true;
+            }
         }
-        let text = self.slice(line.start..line.end);
-        let begins = |word: &str| word.get(..3).and_then(|start| DAYS.iter().position(|day| day.eq_ignore_ascii_case(start)));
-        if !text.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).bytes().next().is_some_and(|b| b.is_ascii_alphabetic()) {
-            return false;
-        }
-        let mut words = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
-        let days = words.clone().filter_map(begins).fold(0u8, |days, day| days | 1 << day).count_ones();
-        days >= 4 && words.by_ref().count() <= 10
+        false
     }
 
     #[must_use]
@@ -665,6 +681,10 @@ impl<'a> Page<'a> {
     }
 }
 
+fn last_end(words: &[Word], index: usize) -> usize {
+    words.get(index).map_or(0, |word| word.end)
+}
+
 /// Labels that say what kind of value follows.
 #[must_use]
 pub fn is_label(cue: Cue) -> bool {
@@ -754,10 +774,11 @@ fn words(text: &str, scanner: &Scanner) -> Vec<Word> {
             continue;
         }
         let start = at;
-        let mut hash = Hash::START;
-        // The classes of the first byte, and of all others.
+        let mut hash = Hash::START.byte(*first);
+        // The classes of all bytes but the first.
         let mut classes = 0;
         let mut before_sign = None;
+        at += 1;
         while let Some(byte) = bytes.get(at) {
             let this = class(*byte);
             if this == 0 {
@@ -766,7 +787,7 @@ fn words(text: &str, scanner: &Scanner) -> Vec<Word> {
                 }
                 before_sign = Some((at, hash, classes));
             }
-            classes |= if at == start { 0 } else { this };
+            classes |= this;
             hash = hash.byte(*byte);
             at += 1;
         }
