@@ -71,7 +71,7 @@ fn is_owned(page: &Page<'_>, at: usize) -> bool {
                 && (["his", "her", "my", "your", "their", "both", "left", "right", "l", "r", "lt", "rt", "bilateral"]
                     .iter()
                     .any(|owner| owner.eq_ignore_ascii_case(word))
-                    || word.ends_with("'s"))
+                    || gap.starts_with("'s"))
         })
     })
 }

@@ -34,6 +34,10 @@ const REFERS_MAX: usize = 900;
 const DENSE: u32 = 4;
 const VERY_DENSE: u32 = 7;
 
+/// What each further statement adds, and all of them at most.
+const COMPANY: i32 = 3;
+const COMPANY_MAX: i32 = 9;
+
 /// Most anchors and statements that are compared in one text; a register has thousands, and a few decide.
 const COMPARED_MAX: usize = 400;
 
@@ -55,6 +59,8 @@ struct Statement {
     line: usize,
     strength: i32,
     reason: Reason,
+    /// Which words it is made of: said twice, it is one.
+    word: u64,
     /// The reader is spoken to in its sentence ...
     to_reader: bool,
     /// ... or the writer speaks of themself ...
@@ -123,6 +129,17 @@ impl Sheet {
         let strongest =
             |bare: bool| self.anchors.iter().filter(|anchor| anchor.is_bare() == bare).max_by_key(|anchor| anchor.strength);
         [strongest(true), strongest(false)].into_iter().flatten()
+    }
+}
+
+impl Sheet {
+    /// What several statements in a short text add to each: no single one says much, together they are of somebody.
+    fn company(&self) -> i32 {
+        let mut words: Vec<u64> = self.statements.iter().map(|statement| statement.word).collect();
+        words.sort_unstable();
+        words.dedup();
+        let others = i32::try_from(words.len()).unwrap_or(0) - 1;
+        (others * COMPANY).clamp(0, COMPANY_MAX)
     }
 }
 
@@ -292,12 +309,14 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
         }
         let doubt = if tone.general { 22 } else { 0 } + if tone.conditional { 14 } else { 0 };
         if strength > doubt && page.zone_at(at.start) == Zone::Body {
+            let word = Hash::of(page.slice(at.clone()).as_bytes()).spread();
             out.push(Statement {
                 sentence,
                 line: page.line_at(at.start),
                 at,
                 strength: strength - doubt,
                 reason,
+                word,
                 to_reader: tone.to_reader && !tone.conditional && !tone.general,
                 of_writer: tone.of_writer && !tone.conditional,
                 own: tone.own && !tone.general,
@@ -478,8 +497,9 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
         })
         .collect();
     for sheet in sheets {
+        let company = if circumstances.is_bulk || circumstances.is_work { 0 } else { sheet.company() };
         for anchor in &sheet.anchors {
-            let doubt = doubt(anchor);
+            let doubt = doubt(anchor) - company;
             for statement in &sheet.statements {
                 let (link, how) = inside(sheet, anchor, statement);
                 take(anchor.strength - doubt + statement.strength + link, [anchor.reason, statement.reason, how]);

@@ -261,7 +261,10 @@ impl<'a> Page<'a> {
         let (mut next_day, mut count, mut last) = (0, 0, 0);
         for (index, word) in self.words.iter().enumerate() {
             let Some(day) = day(&word) else { continue };
-            let goes_on = count > 0 && day == next_day && index - last <= 3 && !self.slice(last_end(&self.words, last)..word.start).contains('\n');
+            let goes_on = count > 0
+                && day == next_day
+                && index - last <= 3
+                && !self.slice(last_end(&self.words, last)..word.start).contains('\n');
             count = if goes_on { count + 1 } else { 1 };
             (next_day, last) = (day + 1, index);
             if count >= 4 {

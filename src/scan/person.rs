@@ -558,9 +558,30 @@ fn word_before<'a>(page: &Page<'a>, at: usize) -> &'a str {
     }
 }
 
-/// Months that are first names too.
-fn is_month(word: &str) -> bool {
-    ["april", "may", "june", "august"].iter().any(|month| month.eq_ignore_ascii_case(word))
+/// Months and days are first names too.
+fn is_of_calendar(word: &str) -> bool {
+    const WORDS: [&str; 19] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+    ];
+    WORDS.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 /// "DEA: ", "MRN ": a label in capitals is nobody.
@@ -573,7 +594,7 @@ fn is_label_here(page: &Page<'_>, word: &Word) -> bool {
 /// a hint; who acts ("Carla ordered ...") or is thanked, asked or copied is taken for a colleague.
 fn single(page: &Page<'_>, at: usize) -> Option<Name> {
     let word = page.words.get(at)?;
-    if word.shape == Shape::Initial || is_month(page.word_text(at)) || is_label_here(page, word) {
+    if word.shape == Shape::Initial || is_of_calendar(page.word_text(at)) || is_label_here(page, word) {
         return None;
     }
     let next = page.words.get(at + 1);
