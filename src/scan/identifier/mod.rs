@@ -388,7 +388,9 @@ pub(super) fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Hit> {
             }
         };
         if index < WITHOUT_DIGITS {
-            let sign = if index == 0 { page.text.contains('@') } else { page.text.contains("://") || page.text.contains("www.") };
+            let bytes = page.text.as_bytes();
+            let holds = |sign: &str| memchr::memmem::find(bytes, sign.as_bytes()).is_some();
+            let sign = if index == 0 { holds("@") } else { holds("://") || holds("www.") };
             if sign {
                 try_in(0..page.text.len());
             }
