@@ -90,6 +90,8 @@ pub struct Page<'a> {
     pub sentences: Vec<usize>,
     /// A line names the days of the week: who works when.
     is_roster: bool,
+    /// Header lines of tables with their cells.
+    headers: Vec<(usize, Vec<Range<usize>>)>,
     line_places: Places,
     sentence_places: Places,
     cue_places: Places,
@@ -169,6 +171,7 @@ impl<'a> Page<'a> {
             lines,
             sentences: Vec::new(),
             is_roster: false,
+            headers: Vec::new(),
             sentence_places: Places::default(),
             cue_places: Places::default(),
             term_ends: Places::default(),
@@ -328,7 +331,8 @@ impl<'a> Page<'a> {
         // A row longer than this is no row that a person reads; it must not cost its square.
         let header = line.header.filter(|header| *header != index && at - line.start <= ROW_MAX)?;
         let column = self.slice(line.start..at).bytes().filter(|b| Some(*b) == line.separator).count();
-        self.cells(self.lines.get(header)?).nth(column)
+        let table = self.headers.binary_search_by_key(&header, |(line, _)| *line).ok()?;
+        self.headers.get(table).and_then(|(_, cells)| cells.get(column)).cloned()
     }
 
     /// The cell, or the line outside of tables, that holds a place.
@@ -497,6 +501,8 @@ impl<'a> Page<'a> {
                 end += 1;
             }
             if is_header && end > at + 1 {
+                let cells = self.cells(first).collect();
+                self.headers.push((at, cells));
                 for line in self.lines.get_mut(at..end).unwrap_or_default() {
                     line.header = Some(at);
                 }
