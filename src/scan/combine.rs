@@ -471,8 +471,10 @@ fn value_follows(hits: &[Hit], at: usize) -> bool {
 /// The strongest pair of a person and a statement in the message; [`PHI`] says whether it is enough.
 pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option<Combination> {
     let mut best: Option<(i32, [Reason; 3])> = None;
+    let least = std::cell::Cell::new(i32::MIN);
     let mut take = |score: i32, reasons: [Reason; 3]| {
-        if best.as_ref().is_none_or(|(known, _)| score > *known) {
+        if score > least.get() || best.is_none() {
+            least.set(score);
             best = Some((score, reasons));
         }
     };
@@ -501,6 +503,10 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
         for anchor in &sheet.anchors {
             let doubt = doubt(anchor) - company;
             for statement in &sheet.statements {
+                // Most pairs are too weak however they stand to each other.
+                if anchor.strength - doubt + statement.strength + LINK_MAX <= least.get() {
+                    continue;
+                }
                 let (link, how) = inside(sheet, anchor, statement);
                 take(anchor.strength - doubt + statement.strength + link, [anchor.reason, statement.reason, how]);
             }
@@ -551,6 +557,9 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
     Some(Combination { score: score.unsigned_abs().min(SCORE_MAX), reasons: reasons.to_vec() })
 }
 
+/// The most that [`inside`] gives.
+const LINK_MAX: i32 = 42;
+
 /// How a person and a statement in one text stand to each other.
 fn inside(sheet: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason) {
     let overlaps = anchor.at.start < statement.at.end && statement.at.start < anchor.at.end;
@@ -565,7 +574,7 @@ fn inside(sheet: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason
     // An employee whose illness is spoken of is somebody's patient.
     let refers = statement.of_third && anchor.strength <= 8 && statement.strength >= 26 && statement.reason != Reason::CareWords;
     if anchor.reason == Reason::PersonNamed && refers && anchor.at.end <= statement.at.start && distance <= REFERS_MAX {
-        return (42, Reason::Nearby);
+        return (LINK_MAX, Reason::Nearby);
     }
     match anchor.reason {
         // The reader's or writer's own health is spoken of as "your" and "my".

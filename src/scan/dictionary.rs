@@ -1,8 +1,7 @@
 use std::sync::OnceLock;
 
-use super::lexicon::{Hash, Lexicon, WordSet};
+use super::lexicon::{Hash, Lexicon, Token, WordSet};
 use super::normal::normalise;
-use super::page::Word;
 use super::vocabulary::{Known, Lists, Vocabulary};
 use super::words::{OwnPattern, Words};
 
@@ -277,17 +276,17 @@ impl Scanner {
             + [&self.icd_codes, &self.hcpcs, &self.zips, &self.area_codes].iter().map(|set| set.memory_bytes()).sum::<usize>()
     }
 
-    /// Calls `found(end, meanings)` for every term that begins at `start`, which begins a word, and ends at the end of a
-    /// word (plural endings count with it). A single line end reads as a blank. Returns where the first word ends.
+    /// Calls `found(end, meanings)` for every term that begins with the word `first` and ends at the end of a word (plural
+    /// endings count with it). A single line end reads as a blank.
     #[inline]
-    pub(super) fn terms_at(&self, text: &[u8], start: usize, mut found: impl FnMut(usize, &[Meaning])) -> usize {
-        self.lexicon.at(text, start, |end, term| found(end, self.meanings_of(term)))
+    pub(super) fn terms_at(&self, text: &[u8], first: Token, mut found: impl FnMut(usize, &[Meaning])) {
+        self.lexicon.at(text, first, |end, term| found(end, self.meanings_of(term)));
     }
 
     /// As [`Scanner::terms_at`], for a plain word that is no term itself.
     #[inline]
-    pub(super) fn terms_behind(&self, text: &[u8], word: &Word, mut found: impl FnMut(usize, &[Meaning])) {
-        self.lexicon.behind(text, word.start, word.end, word.hash, |end, term| found(end, self.meanings_of(term)));
+    pub(super) fn terms_behind(&self, text: &[u8], first: Token, mut found: impl FnMut(usize, &[Meaning])) {
+        self.lexicon.behind(text, first, |end, term| found(end, self.meanings_of(term)));
     }
 
     #[inline]
@@ -320,7 +319,9 @@ impl Scanner {
         let (bytes, mut at, mut count) = (text.as_bytes(), 0, 0);
         while let Some(byte) = bytes.get(at) {
             if byte.is_ascii_alphanumeric() || *byte >= 0x80 {
-                at = self.lexicon.at(bytes, at, |_, _| count += 1);
+                let word = Token::read(bytes, at, Hash::START);
+                self.lexicon.at(bytes, word, |_, _| count += 1);
+                at = word.end;
             } else {
                 at += 1;
             }

@@ -16,7 +16,20 @@ impl Hash {
     #[must_use]
     #[inline]
     pub fn byte(self, byte: u8) -> Hash {
-        Hash((self.0 ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0000_0100_0000_01b3))
+        self.small(byte.to_ascii_lowercase())
+    }
+
+    /// As [`Hash::byte`], for a byte that is no capital.
+    #[must_use]
+    #[inline]
+    pub fn small(self, byte: u8) -> Hash {
+        Hash((self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    }
+
+    /// The state before a byte: the factor is odd, so the step has a way back.
+    #[inline]
+    fn without(self, byte: u8) -> Hash {
+        Hash(self.0.wrapping_mul(0xce96_5057_aff6_957b) ^ u64::from(byte.to_ascii_lowercase()))
     }
 
     #[must_use]
@@ -49,6 +62,9 @@ pub struct Lexicon {
     hashes: Vec<u64>,
     /// Beside each hash: the two marks, and the number of the term that ends here plus one.
     values: Vec<u32>,
+    /// A bit for each hash of the table, by other digits than its place: most words go on no term, and a look into these few
+    /// bytes, which stay in the cache, tells so.
+    filter: Vec<u64>,
 }
 
 /// A word that terms begin with.
@@ -92,7 +108,8 @@ impl Lexicon {
         begins.sort_unstable_by_key(|(hash, _)| hash.0);
         let count = begins.chunk_by(|a, b| a.0 == b.0).count();
         let slots = (count * 3 / 2).max(8);
-        let mut table = Lexicon { hashes: vec![0; slots], values: vec![0; slots] };
+        let words = (count / FILTER_SHARE).next_power_of_two();
+        let mut table = Lexicon { hashes: vec![0; slots], values: vec![0; slots], filter: vec![0; words] };
         for same in begins.chunk_by(|a, b| a.0 == b.0) {
             let hash = same.first()?.0;
             let value = same.iter().fold(0, |all, (_, value)| all | value);
@@ -106,6 +123,8 @@ impl Lexicon {
             }
             *table.values.get_mut(slot)? = value;
             *table.hashes.get_mut(slot)? = hash.0;
+            let (word, bit) = table.bit(hash.spread());
+            *table.filter.get_mut(word)? |= bit;
         }
         Some(table)
     }
@@ -140,9 +159,20 @@ impl Lexicon {
         self.value(hash) != 0
     }
 
+    /// Where in the filter a hash has its bit.
+    #[inline]
+    fn bit(&self, spread: u64) -> (usize, u64) {
+        ((spread >> 6) as usize & (self.filter.len() - 1), 1 << (spread & 63))
+    }
+
     #[inline]
     fn value(&self, hash: Hash) -> u32 {
-        let mut slot = place(hash.spread(), self.hashes.len());
+        let spread = hash.spread();
+        let (word, bit) = self.bit(spread);
+        if self.filter.get(word).is_none_or(|bits| bits & bit == 0) {
+            return 0;
+        }
+        let mut slot = place(spread, self.hashes.len());
         loop {
             let (Some(value), Some(key)) = (self.values.get(slot), self.hashes.get(slot)) else { return 0 };
             if *value == 0 || *key == hash.0 {
@@ -152,22 +182,20 @@ impl Lexicon {
         }
     }
 
-    /// Calls `found(end, term)` for every term that begins at `start`, which begins a word, and ends with a word (plural
-    /// endings count with it) or a sign; shorter ones first. A line end reads as a blank. Returns where the first word ends.
+    /// Calls `found(end, term)` for every term that begins with `first`, a word of `text`, and ends with a word (plural
+    /// endings count with it) or a sign; shorter ones first. A line end reads as a blank.
     #[inline]
-    pub fn at(&self, text: &[u8], start: usize, mut found: impl FnMut(usize, usize)) -> usize {
-        let token = Token::read(text, start, Hash::START);
-        self.walk(text, start, token, &mut found);
-        token.end
+    pub fn at(&self, text: &[u8], first: Token, mut found: impl FnMut(usize, usize)) {
+        self.walk(text, first.start, first, &mut found);
     }
 
-    /// As [`Lexicon::at`] for a word that is no term itself and ends at `end` with this hash.
+    /// As [`Lexicon::at`] for a word that is no term itself.
     #[inline]
-    pub fn behind(&self, text: &[u8], start: usize, end: usize, hash: Hash, mut found: impl FnMut(usize, usize)) {
-        let (mut at, mut hash) = (end, hash);
-        while let Some(byte) = text.get(at).filter(|_| at - end < SIGNS_MAX + 1) {
+    pub fn behind(&self, text: &[u8], first: Token, mut found: impl FnMut(usize, usize)) {
+        let (mut at, mut hash) = (first.end, first.hash);
+        while let Some(byte) = text.get(at).filter(|_| at - first.end < SIGNS_MAX + 1) {
             if is_word(*byte) {
-                return self.walk(text, start, Token::read(text, at, hash), &mut found);
+                return self.walk(text, first.start, Token::read(text, at, hash), &mut found);
             }
             hash = hash.byte(if *byte == b'\n' { b' ' } else { *byte });
             at += 1;
@@ -176,7 +204,7 @@ impl Lexicon {
 
     fn walk(&self, text: &[u8], start: usize, mut token: Token, found: &mut impl FnMut(usize, usize)) {
         loop {
-            self.plurals(&token, start, found);
+            self.plurals(text, token, start, found);
             let value = self.value(token.hash);
             if value & TERM != 0 {
                 found(token.end, (value & TERM) as usize - 1);
@@ -211,17 +239,23 @@ impl Lexicon {
     }
 
     /// Terms that end one or two letters before the end of the word: "allergies" no, "rashes" and "scans" yes.
-    fn plurals(&self, token: &Token, start: usize, found: &mut impl FnMut(usize, usize)) {
-        if !token.is_plural || token.end - start < PLURAL_OF_MIN + 1 {
+    #[inline]
+    fn plurals(&self, text: &[u8], token: Token, start: usize, found: &mut impl FnMut(usize, usize)) {
+        let (Some([.., before, last]), true) = (text.get(token.start..token.end), token.end - start > PLURAL_OF_MIN) else {
+            return;
+        };
+        if !matches!(last, b's' | b'S') {
             return;
         }
-        if token.ends_in_es && token.end - start >= PLURAL_OF_MIN + 2 {
-            let term = self.value(token.two_less) & TERM;
+        let one_less = token.hash.without(*last);
+        let ends_in_es = token.end > token.start + 2 && matches!(before, b'e' | b'E');
+        if ends_in_es && token.end - start >= PLURAL_OF_MIN + 2 {
+            let term = self.value(one_less.without(*before)) & TERM;
             if term != 0 {
                 found(token.end, term as usize - 1);
             }
         }
-        let term = self.value(token.one_less) & TERM;
+        let term = self.value(one_less) & TERM;
         if term != 0 {
             found(token.end, term as usize - 1);
         }
@@ -229,39 +263,35 @@ impl Lexicon {
 
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.hashes.len() * 8 + self.values.len() * 4
+        self.hashes.len() * 8 + self.values.len() * 4 + self.filter.len() * 8
     }
 }
 
 /// Shortest term that has a plural.
 const PLURAL_OF_MIN: usize = 5;
 
+/// Beginnings of terms for each 64 bits of the filter: one in eight bits is set or fewer.
+const FILTER_SHARE: usize = 8;
+
 /// One word of the text, hashed on from what stood before it.
 #[derive(Clone, Copy)]
-struct Token {
-    end: usize,
-    hash: Hash,
-    /// The hash without the last letter, and without the last two.
-    one_less: Hash,
-    two_less: Hash,
-    is_plural: bool,
-    ends_in_es: bool,
+pub struct Token {
+    pub start: usize,
+    pub end: usize,
+    pub hash: Hash,
 }
 
 impl Token {
+    /// The word that begins at `start`.
     #[inline]
-    fn read(text: &[u8], start: usize, hash: Hash) -> Token {
-        let (mut hash, mut one_less, mut two_less) = (hash, hash, hash);
-        let mut end = start;
-        while let Some(byte) = text.get(end).filter(|byte| is_word(**byte)) {
-            two_less = one_less;
-            one_less = hash;
+    pub fn read(text: &[u8], start: usize, hash: Hash) -> Token {
+        let rest = text.get(start..).unwrap_or_default();
+        let (mut hash, mut length) = (hash, 0);
+        for byte in rest.iter().take_while(|byte| is_word(**byte)) {
             hash = hash.byte(*byte);
-            end += 1;
+            length += 1;
         }
-        let is_plural = end > start + 1 && matches!(text.get(end - 1), Some(b's' | b'S'));
-        let ends_in_es = is_plural && end > start + 2 && matches!(text.get(end - 2), Some(b'e' | b'E'));
-        Token { end, hash, one_less, two_less, is_plural, ends_in_es }
+        Token { start, end: start + length, hash }
     }
 }
 
@@ -329,5 +359,17 @@ impl WordSet {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.marks.len() * 4
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_of_the_hash_can_be_undone() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(Hash::of(b"scan").byte(byte).without(byte), Hash::of(b"scan"));
+        }
     }
 }

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use super::dictionary::{Cue, Meaning, Scanner};
-use super::lexicon::Hash;
+use super::lexicon::{Hash, Token};
 use super::vocabulary::Known;
 
 /// How a word is written.
@@ -28,6 +28,12 @@ pub struct Word {
     pub hash: Hash,
     /// Without apostrophe and hyphen.
     pub is_plain: bool,
+}
+
+impl Word {
+    fn token(&self) -> Token {
+        Token { start: self.start, end: self.end, hash: self.hash }
+    }
 }
 
 /// A term of a health dictionary.
@@ -86,6 +92,8 @@ pub struct Page<'a> {
     pub sentences: Vec<usize>,
     /// A line names the days of the week: who works when.
     is_roster: bool,
+    /// Header lines of tables with their cells.
+    headers: Vec<(usize, Vec<Range<usize>>)>,
     line_places: Places,
     sentence_places: Places,
     cue_places: Places,
@@ -166,6 +174,7 @@ impl<'a> Page<'a> {
             lines,
             sentences: Vec::new(),
             is_roster: false,
+            headers: Vec::new(),
             sentence_places: Places::default(),
             cue_places: Places::default(),
             term_ends: Places::default(),
@@ -330,7 +339,8 @@ impl<'a> Page<'a> {
         // A row longer than this is no row that a person reads; it must not cost its square.
         let header = line.header.filter(|header| *header != index && at - line.start <= ROW_MAX)?;
         let column = self.slice(line.start..at).bytes().filter(|b| Some(*b) == line.separator).count();
-        self.cells(self.lines.get(header)?).nth(column)
+        let table = self.headers.binary_search_by_key(&header, |(line, _)| *line).ok()?;
+        self.headers.get(table).and_then(|(_, cells)| cells.get(column)).cloned()
     }
 
     /// The cell, or the line outside of tables, that holds a place.
@@ -371,11 +381,11 @@ impl<'a> Page<'a> {
             let next = words.get(index + 1);
             if word.is_plain {
                 if word.known.is_term() {
-                    self.terms_at(word.start, scanner, &mut covered);
+                    self.terms_at(word.token(), scanner, &mut covered);
                 } else if word.known.begins_term()
                     && next.is_some_and(|next| !next.is_plain || word.known.goes_on_with(next.hash))
                 {
-                    self.terms_behind(word, scanner, &mut covered);
+                    self.terms_behind(word.token(), scanner, &mut covered);
                 }
                 continue;
             }
@@ -383,27 +393,30 @@ impl<'a> Page<'a> {
             let end = next.map_or(bytes.len(), |next| next.start);
             let mut at = word.start;
             while at < end {
-                let is_word = bytes.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
-                at = if is_word { self.terms_at(at, scanner, &mut covered) } else { at + 1 };
+                let part = Token::read(bytes, at, Hash::START);
+                if part.end > at {
+                    self.terms_at(part, scanner, &mut covered);
+                }
+                at = part.end.max(at + 1);
             }
         }
         self.words = words;
     }
 
-    /// The terms and cues that begin at a place. Returns where its first word ends.
-    fn terms_at(&mut self, at: usize, scanner: &Scanner, covered: &mut usize) -> usize {
-        let mut found = Found { at, covered: *covered, longest: None, cues: &mut self.cues, bytes: self.text.as_bytes() };
-        let next = scanner.terms_at(self.text.as_bytes(), at, |end, meanings| found.take(end, meanings));
+    /// The terms and cues that begin with a word.
+    fn terms_at(&mut self, first: Token, scanner: &Scanner, covered: &mut usize) {
+        let bytes = self.text.as_bytes();
+        let mut found = Found { at: first.start, covered: *covered, longest: None, cues: &mut self.cues, bytes };
+        scanner.terms_at(bytes, first, |end, meanings| found.take(end, meanings));
         let longest = found.longest;
         self.keep(longest, covered);
-        next
     }
 
     /// The terms and cues that begin with a word and go on behind it.
-    fn terms_behind(&mut self, word: &Word, scanner: &Scanner, covered: &mut usize) {
+    fn terms_behind(&mut self, first: Token, scanner: &Scanner, covered: &mut usize) {
         let bytes = self.text.as_bytes();
-        let mut found = Found { at: word.start, covered: *covered, longest: None, cues: &mut self.cues, bytes };
-        scanner.terms_behind(bytes, word, |end, meanings| found.take(end, meanings));
+        let mut found = Found { at: first.start, covered: *covered, longest: None, cues: &mut self.cues, bytes };
+        scanner.terms_behind(bytes, first, |end, meanings| found.take(end, meanings));
         let longest = found.longest;
         self.keep(longest, covered);
     }
@@ -420,43 +433,49 @@ impl<'a> Page<'a> {
         let mut out = vec![0];
         let mut last = 0;
         let mut line = 0;
-        for (at, byte) in bytes.iter().enumerate() {
-            // Most bytes end nothing.
-            if *byte > b'?' || !matches!(byte, b' ' | b'.' | b'!' | b'?' | b'\n') {
-                continue;
-            }
-            let next = match byte {
-                b' ' if at.saturating_sub(last) > SENTENCE_MAX => at + 1,
-                b'.' | b'!' | b'?' => {
-                    let after = bytes.get(at + 1).copied().unwrap_or(b'\n');
-                    let begins = bytes.get(at + 2).copied().unwrap_or(b'A');
-                    if (after == b' ' || after == b'\n')
-                        && (begins.is_ascii_uppercase() || begins.is_ascii_digit() || begins == b'"' || begins == b'(')
-                        && !(*byte == b'.' && self.is_abbreviation(at))
-                    {
-                        at + 2
-                    } else {
-                        continue;
-                    }
+        let mut from = 0;
+        // Only signs between words end a sentence.
+        for (start, end) in self.words.iter().map(|word| (word.start, word.end)).chain([(bytes.len(), bytes.len())]) {
+            let gap = bytes.get(from..start).unwrap_or_default();
+            let is_blank = matches!(gap, [b' ']) && start.saturating_sub(last) <= SENTENCE_MAX;
+            for (at, byte) in gap.iter().enumerate().filter(|_| !is_blank) {
+                let at = from + at;
+                let begins = self.sentence_behind(at, *byte, last, line);
+                line += usize::from(*byte == b'\n');
+                if let Some(next) = begins.filter(|next| *next < bytes.len() && *next != last) {
+                    out.push(next);
+                    last = next;
                 }
-                b'\n' => {
-                    let (this, next) = (self.lines.get(line), self.lines.get(line + 1));
-                    line += 1;
-                    let is_short = this.is_some_and(|line| line.end - line.start < 45);
-                    let is_row = [this, next].iter().flatten().any(|line| line.separator.is_some());
-                    let is_blank = bytes.get(at + 1) == Some(&b'\n');
-                    if is_short || is_row || is_blank { at + 1 } else { continue }
-                }
-                _ => continue,
-            };
-            if next < bytes.len() && last != next {
-                out.push(next);
-                last = next;
             }
+            from = end;
         }
         out.sort_unstable();
         out.dedup();
         out
+    }
+
+    /// Where the next sentence begins if the byte at a place ends one that began at `last`.
+    fn sentence_behind(&self, at: usize, byte: u8, last: usize, line: usize) -> Option<usize> {
+        let byte_at = |at: usize| self.text.as_bytes().get(at).copied();
+        match byte {
+            b' ' => (at.saturating_sub(last) > SENTENCE_MAX).then_some(at + 1),
+            b'.' | b'!' | b'?' => {
+                let after = byte_at(at + 1).unwrap_or(b'\n');
+                let begins = byte_at(at + 2).unwrap_or(b'A');
+                ((after == b' ' || after == b'\n')
+                    && (begins.is_ascii_uppercase() || begins.is_ascii_digit() || begins == b'"' || begins == b'(')
+                    && !(byte == b'.' && self.is_abbreviation(at)))
+                .then_some(at + 2)
+            }
+            b'\n' => {
+                let (this, next) = (self.lines.get(line), self.lines.get(line + 1));
+                let is_short = this.is_some_and(|line| line.end - line.start < 45);
+                let is_row = [this, next].iter().flatten().any(|line| line.separator.is_some());
+                let is_blank = byte_at(at + 1) == Some(b'\n');
+                (is_short || is_row || is_blank).then_some(at + 1)
+            }
+            _ => None,
+        }
     }
 
     /// Whether the word before a full stop is one that a stop does not end.
@@ -490,6 +509,8 @@ impl<'a> Page<'a> {
                 end += 1;
             }
             if is_header && end > at + 1 {
+                let cells = self.cells(first).collect();
+                self.headers.push((at, cells));
                 for line in self.lines.get_mut(at..end).unwrap_or_default() {
                     line.header = Some(at);
                 }
@@ -722,20 +743,26 @@ pub fn is_label(cue: Cue) -> bool {
 }
 
 fn lines(text: &str) -> Vec<Line> {
+    let bytes = text.as_bytes();
+    // Most texts have no cells at all.
+    let holds = |sign: u8| memchr::memchr(sign, bytes).is_some();
+    let (tabs, bars, semicolons) = (holds(b'\t'), holds(b'|'), holds(b';'));
+    let mut out = Vec::with_capacity(memchr::memchr_iter(b'\n', bytes).count() + 1);
     let mut start = 0;
-    text.split('\n')
-        .map(|line| {
-            let twice = |sign: u8| memchr::memchr_iter(sign, line.as_bytes()).nth(1).is_some();
-            let separator = if memchr::memchr(b'\t', line.as_bytes()).is_some() {
-                Some(b'\t')
-            } else {
-                [b'|', b';'].into_iter().find(|sign| twice(*sign))
-            };
-            let this = Line { start, end: start + line.len(), zone: Zone::Body, separator, header: None };
-            start += line.len() + 1;
-            this
-        })
-        .collect()
+    for end in memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]) {
+        let line = bytes.get(start..end).unwrap_or_default();
+        let twice = |sign: u8| memchr::memchr_iter(sign, line).nth(1).is_some();
+        let separator = if tabs && memchr::memchr(b'\t', line).is_some() {
+            Some(b'\t')
+        } else if bars && twice(b'|') {
+            Some(b'|')
+        } else {
+            (semicolons && twice(b';')).then_some(b';')
+        };
+        out.push(Line { start, end, zone: Zone::Body, separator, header: None });
+        start = end + 1;
+    }
+    out
 }
 
 const DIGIT: u8 = 1;
@@ -743,18 +770,19 @@ const UPPER: u8 = 2;
 const LOWER: u8 = 4;
 /// Bytes of letters outside of ASCII.
 const OTHER: u8 = 8;
-/// What a byte is inside a word; 0: no part of one.
-const CLASS: [u8; 256] = {
-    let mut class = [0; 256];
+/// What a byte is inside a word (0: no part of one), and the byte as a small letter.
+const CLASS: [(u8, u8); 256] = {
+    let mut class = [(0, 0); 256];
     let mut byte = 0;
     while byte < 256 {
-        class[byte] = match byte as u8 {
+        let this = match byte as u8 {
             b'0'..=b'9' => DIGIT,
             b'A'..=b'Z' => UPPER,
             b'a'..=b'z' => LOWER,
             0x80.. => OTHER,
             _ => 0,
         };
+        class[byte] = (this, (byte as u8).to_ascii_lowercase());
         byte += 1;
     }
     class
@@ -762,55 +790,74 @@ const CLASS: [u8; 256] = {
 
 #[inline]
 fn class(byte: u8) -> u8 {
-    CLASS.get(usize::from(byte)).copied().unwrap_or_default()
+    CLASS.get(usize::from(byte)).map_or(0, |(class, _)| *class)
 }
 
-/// Runs of letters and digits; an apostrophe or hyphen between letters belongs to the word.
+/// A word as it is read.
+struct Run {
+    /// Behind its last letter, "'s" left out.
+    end: usize,
+    hash: Hash,
+    /// The classes of all bytes but the first.
+    classes: u8,
+    is_plain: bool,
+}
+
+impl Run {
+    /// The word that begins at `start` with the byte `first`, and where it ends with "'s".
+    #[inline]
+    fn read(bytes: &[u8], start: usize, first: u8) -> (Run, usize) {
+        let mut run = Run { end: start + 1, hash: Hash::START.byte(first), classes: 0, is_plain: true };
+        let mut before_sign = run.hash;
+        let mut classes_before = 0;
+        let mut sign = 0;
+        for byte in bytes.get(start + 1..).unwrap_or_default() {
+            let (class, small) = CLASS.get(usize::from(*byte)).copied().unwrap_or_default();
+            if class == 0 {
+                let goes_on = matches!(byte, b'\'' | b'-') && bytes.get(run.end + 1).is_some_and(u8::is_ascii_alphabetic);
+                if !goes_on {
+                    break;
+                }
+                (run.is_plain, sign, before_sign, classes_before) = (false, run.end, run.hash, run.classes);
+            }
+            run.classes |= class;
+            run.hash = run.hash.small(small);
+            run.end += 1;
+        }
+        let end = run.end;
+        if !run.is_plain && sign + 2 == end && matches!(bytes.get(sign..end), Some([b'\'', b's' | b'S'])) {
+            (run.end, run.hash, run.classes) = (sign, before_sign, classes_before);
+        }
+        (run, end)
+    }
+
+    #[inline]
+    fn shape(&self, first: u8, start: usize) -> Shape {
+        let first = class(first);
+        match (first, self.end - start) {
+            _ if (first | self.classes) & DIGIT != 0 => Shape::Number,
+            (UPPER, 1) => Shape::Initial,
+            (UPPER, _) if self.classes & LOWER == 0 => Shape::Upper,
+            (UPPER, _) => Shape::Capital,
+            _ => Shape::Lower,
+        }
+    }
+}
+
+/// All words of a text: runs of letters and digits; an apostrophe or hyphen between letters belongs to the word.
 fn words(text: &str, scanner: &Scanner) -> Vec<Word> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(text.len() / 5 + 1);
     let mut at = 0;
     while let Some(first) = bytes.get(at) {
-        let first_class = class(*first);
-        if first_class == 0 {
+        if class(*first) == 0 {
             at += 1;
             continue;
         }
-        let start = at;
-        let mut hash = Hash::START.byte(*first);
-        // The classes of all bytes but the first.
-        let mut classes = 0;
-        let mut before_sign = None;
-        at += 1;
-        while let Some(byte) = bytes.get(at) {
-            let this = class(*byte);
-            if this == 0 {
-                if !matches!(byte, b'\'' | b'-') || !bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic) {
-                    break;
-                }
-                before_sign = Some((at, hash, classes));
-            }
-            classes |= this;
-            hash = hash.byte(*byte);
-            at += 1;
-        }
-        let mut end = at;
-        let is_plain = before_sign.is_none();
-        if let Some((sign, before, classes_before)) = before_sign
-            && sign + 2 == at
-            && bytes.get(sign) == Some(&b'\'')
-            && matches!(bytes.get(sign + 1), Some(b's' | b'S'))
-        {
-            (end, hash, classes) = (sign, before, classes_before);
-        }
-        let shape = match (first_class, end - start) {
-            _ if (first_class | classes) & DIGIT != 0 => Shape::Number,
-            (UPPER, 1) => Shape::Initial,
-            (UPPER, _) if classes & LOWER == 0 => Shape::Upper,
-            (UPPER, _) => Shape::Capital,
-            _ => Shape::Lower,
-        };
-        out.push(Word { start, end, shape, known: scanner.known_by(hash), hash, is_plain });
+        let (run, behind) = Run::read(bytes, at, *first);
+        let (shape, known) = (run.shape(*first, at), scanner.known_by(run.hash));
+        out.push(Word { start: at, end: run.end, shape, known, hash: run.hash, is_plain: run.is_plain });
+        at = behind;
     }
     out
 }

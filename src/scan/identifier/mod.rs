@@ -222,7 +222,7 @@ impl Stretch {
         self.labels & cue.bit() != 0
     }
 
-    fn of(page: &Page<'_>, span: Range<usize>) -> Stretch {
+    fn of(page: &Page<'_>, span: Range<usize>, has_bars: bool) -> Stretch {
         let mut stretch = Stretch {
             run: 0,
             cluster: 0,
@@ -249,11 +249,12 @@ impl Stretch {
             joints: 0,
             month: false,
             bracket_digit: false,
-            has_bar: page
-                .text
-                .as_bytes()
-                .get(span.start.saturating_sub(16)..span.end)
-                .is_some_and(|bytes| bytes.iter().any(|b| matches!(b, b'|' | b';' | b'\t'))),
+            has_bar: has_bars
+                && page
+                    .text
+                    .as_bytes()
+                    .get(span.start.saturating_sub(16)..span.end)
+                    .is_some_and(|bytes| bytes.iter().copied().any(is_bar)),
             is_foreign: false,
             labels: page.cue_bits(60, span.clone()),
             span: span.clone(),
@@ -358,21 +359,16 @@ pub(super) const HITS_MAX: usize = 20_000;
 pub(super) fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Hit> {
     let mut out: Vec<Hit> = Vec::new();
     let mut taken: Vec<Range<usize>> = Vec::new();
-    let stretches = |before, after, join| -> Vec<Stretch> {
-        digit_windows(page, before, after, join).into_iter().map(|span| Stretch::of(page, span)).collect()
-    };
+    let has_bars = page.text.bytes().any(is_bar);
     // An address goes on for lines behind its number; everything else stands close around its digits and in one cell.
     let narrow: Vec<Stretch> = digit_windows(page, 11, 8, 0)
         .into_iter()
         .flat_map(|span| cells(page, span))
-        .map(|span| Stretch::of(page, span))
+        .map(|span| Stretch::of(page, span, has_bars))
         .collect();
-    let wide = if narrow.iter().any(|s| s.digit_capital || s.zip || s.is_foreign && s.run >= 5) {
-        stretches(24, 24, 64)
-    } else {
-        Vec::new()
-    };
-    for (index, (group, pattern)) in groups().zip(compiled()).enumerate() {
+    let wide = around_addresses(page, &narrow, has_bars);
+    let tried = if narrow.is_empty() { WITHOUT_DIGITS } else { ALL.len() };
+    for (index, (group, pattern)) in groups().zip(compiled()).enumerate().take(tried) {
         let mut fresh: Vec<Range<usize>> = Vec::new();
         let mut try_in = |window: Range<usize>| {
             for found in pattern.find_iter(page.slice(window.clone())) {
@@ -388,7 +384,9 @@ pub(super) fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Hit> {
             }
         };
         if index < WITHOUT_DIGITS {
-            let sign = if index == 0 { page.text.contains('@') } else { page.text.contains("://") || page.text.contains("www.") };
+            let bytes = page.text.as_bytes();
+            let holds = |sign: &str| memchr::memmem::find(bytes, sign.as_bytes()).is_some();
+            let sign = if index == 0 { holds("@") } else { holds("://") || holds("www.") };
             if sign {
                 try_in(0..page.text.len());
             }
@@ -405,6 +403,27 @@ pub(super) fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Hit> {
     }
     out.sort_unstable_by_key(|hit| hit.span.start);
     out
+}
+
+/// A sign that parts cells.
+fn is_bar(byte: u8) -> bool {
+    matches!(byte, b'|' | b';' | b'\t')
+}
+
+/// Wide stretches around the narrow ones that may belong to an address: what says so lies close to the digits, except in
+/// texts with letters of other scripts.
+fn around_addresses(page: &Page<'_>, narrow: &[Stretch], has_bars: bool) -> Vec<Stretch> {
+    if !narrow.iter().any(|s| s.digit_capital || s.zip || s.is_foreign && s.run >= 5) {
+        return Vec::new();
+    }
+    let is_plain = page.text.is_ascii();
+    let mut hints = narrow.iter().filter(|s| s.digit_capital || s.zip).map(|s| s.span.start).peekable();
+    let mut holds_hint = |window: &Range<usize>| {
+        while hints.next_if(|hint| *hint < window.start).is_some() {}
+        hints.peek().is_some_and(|hint| *hint < window.end)
+    };
+    let windows = digit_windows(page, 24, 24, 64).into_iter();
+    windows.filter(|window| !is_plain || holds_hint(window)).map(|window| Stretch::of(page, window, has_bars)).collect()
 }
 
 /// The parts of a stretch that signs between cells leave, those without a digit left out: only addresses and links, which
