@@ -441,7 +441,8 @@ mod tests {
 
     fn found(text: &str) -> Vec<(usize, Meaning)> {
         let mut out = Vec::new();
-        Scanner::shared().terms_at(text.as_bytes(), 0, |end, meanings| out.extend(meanings.iter().map(|m| (end, *m))));
+        let first = Token::read(text.as_bytes(), 0, Hash::START);
+        Scanner::shared().terms_at(text.as_bytes(), first, |end, meanings| out.extend(meanings.iter().map(|m| (end, *m))));
         out
     }
 

@@ -18,6 +18,7 @@ mod normal;
 mod own_patient;
 mod page;
 mod person;
+mod pieces;
 mod second;
 mod vocabulary;
 mod words;
@@ -37,6 +38,7 @@ use identifier::Hit;
 use normal::Normal;
 use page::{Page, Shape, Zone};
 use person::{Person, Role};
+use pieces::{Piece, Pieces};
 
 /// Most findings kept of one message; the rest changes nothing for anybody.
 const FINDINGS_MAX: usize = 50_000;
@@ -50,43 +52,112 @@ pub fn scan(scanner: &Scanner, message: &Message, extracted: &Extracted) -> Find
 /// As [`scan`], with the practice's own patients.
 #[must_use]
 pub fn scan_with(scanner: &Scanner, patients: Option<&Patients>, message: &Message, extracted: &Extracted) -> Findings {
-    let mut findings = Findings {
+    let findings = Findings {
         unreadable: extracted.unreadable.clone(),
         images: extracted.images.clone(),
         limits_exceeded: extracted.limits_exceeded,
         ..Findings::default()
     };
-    let firsts: Vec<Normal<'_>> = extracted.texts.iter().map(|text| normal::normalise(&text.content)).collect();
-    let seconds: Vec<(usize, Normal<'_>)> = extracted
-        .texts
+    let (whole, large) = by_size(extracted);
+    let text = |index: usize| extracted.texts.get(index);
+    let firsts: Vec<(usize, Normal<'_>)> =
+        whole.iter().filter_map(|index| Some((*index, normal::normalise(&text(*index)?.content)))).collect();
+    let seconds: Vec<(usize, Normal<'_>)> = firsts
         .iter()
-        .zip(&firsts)
-        .enumerate()
-        .filter_map(|(index, (text, first))| Some((index, second::reading(&text.content, first, scanner)?)))
+        .filter_map(|(index, first)| Some((*index, second::reading(&text(*index)?.content, first, scanner)?)))
         .collect();
     let readings: Vec<Reading<'_>> = Reading::all(firsts, &seconds);
-    let mut read: Vec<(Page<'_>, Vec<Person>, Vec<Hit>)> = readings
-        .iter()
-        .map(|reading| {
-            let mut page = Page::of(&reading.normal.text, scanner);
-            leave_out_allowed(&mut page);
-            let persons = person::find(&page, scanner);
-            let mut hits = identifier::find(&page, scanner);
-            words::find(&scanner.patterns, &page, &mut hits);
-            (page, persons, hits)
-        })
-        .collect();
-    let place = |index: usize| readings.get(index).and_then(|reading| extracted.texts.get(reading.text)).map(|text| &text.place);
-    settle_roles(message, &place, &mut read);
+    let mut read: Vec<Read<'_>> = readings.iter().map(|reading| look(scanner, &reading.normal.text, true)).collect();
+    let place = |index: usize| readings.get(index).and_then(|reading| text(reading.text)).map(|text| &text.place);
+    let mut known = Known::of(message, &place, &mut read);
+    read.iter_mut().for_each(|(_, persons, _)| known.settle(persons));
     let circumstances = circumstances(message, &read);
     let is_address = |index: usize| {
         matches!(place(index), Some(Place::Header(_, HeaderField::From | HeaderField::To | HeaderField::Cc | HeaderField::Other)))
     };
-    findings.patients = patients.map(|patients| own_patient::find(patients, &read, is_address)).unwrap_or_default();
-    let mut seen = HashSet::new();
-    let mut sheets = Vec::new();
-    for (index, (page, persons, hits)) in read.iter_mut().enumerate() {
+    let mut own = patients.map(|patients| own_patient::find(patients, &read, is_address)).unwrap_or_default();
+    let mut book = Book { findings, seen: HashSet::new(), sheets: Vec::new() };
+    for (index, read) in read.iter_mut().enumerate() {
         let (Some(reading), Some(place)) = (readings.get(index), place(index)) else { continue };
+        let own = own.extract_if(.., |patient| patient.text == index).collect();
+        book.enter(reading, place, read, own, !is_address(index));
+    }
+    drop(read);
+    for index in large {
+        let Some(text) = text(index) else { continue };
+        read_in_pieces(scanner, patients, (index, text), &mut known, &mut book);
+    }
+    let Book { mut findings, sheets, .. } = book;
+    findings.nearest = combine::combine(&sheets, &circumstances);
+    findings.phi = findings.nearest.clone().filter(|nearest| nearest.score >= combine::PHI);
+    findings.hits.truncate(FINDINGS_MAX);
+    findings
+}
+
+/// A text taken apart, who is named in it, and what numbers it holds.
+type Read<'t> = (Page<'t>, Vec<Person>, Vec<Hit>);
+
+fn look<'t>(scanner: &Scanner, text: &'t str, is_last: bool) -> Read<'t> {
+    let mut page = Page::of_piece(text, scanner, is_last);
+    leave_out_allowed(&mut page);
+    let persons = person::find(&page, scanner);
+    let mut hits = identifier::find(&page, scanner);
+    words::find(&scanner.patterns, &page, &mut hits);
+    (page, persons, hits)
+}
+
+/// The numbers of the texts that are read as one, and of those that are read in pieces.
+fn by_size(extracted: &Extracted) -> (Vec<usize>, Vec<usize>) {
+    let mut total = 0usize;
+    (0..extracted.texts.len()).partition(|index| {
+        let size = extracted.texts.get(*index).map_or(0, |text| text.content.len());
+        let is_whole = size <= pieces::WHOLE_MAX && total + size <= pieces::WHOLE_TOTAL_MAX;
+        total += if is_whole { size } else { 0 };
+        is_whole
+    })
+}
+
+/// Reads a large text a piece after the other, and keeps of each what it tells.
+fn read_in_pieces(
+    scanner: &Scanner,
+    patients: Option<&Patients>,
+    (index, text): (usize, &crate::extract::Text),
+    known: &mut Known,
+    book: &mut Book,
+) {
+    let mut pieces = Pieces::of(&text.content);
+    while let Some(piece) = pieces.next() {
+        let normal = normal::normalise(&piece.text);
+        let second = second::reading(&piece.text, &normal, scanner);
+        let reading = Reading { text: index, normal, under: None, piece: Some(&piece) };
+        let mut read = look(scanner, &reading.normal.text, piece.is_last);
+        pieces.goes_on(&read.0);
+        known.note(&read.1);
+        known.settle(&mut read.1);
+        let own =
+            patients.map(|patients| own_patient::find(patients, std::slice::from_ref(&read), |_| false)).unwrap_or_default();
+        book.enter(&reading, &text.place, &mut read, own, true);
+        let Some(under) = &second else { continue };
+        drop(read);
+        let reading = Reading { text: index, normal: normal::normalise(&under.text), under: Some(under), piece: Some(&piece) };
+        let mut read = look(scanner, &reading.normal.text, piece.is_last);
+        known.settle(&mut read.1);
+        book.enter(&reading, &text.place, &mut read, Vec::new(), true);
+    }
+}
+
+/// What has been found so far.
+struct Book {
+    findings: Findings,
+    /// Identical findings count once.
+    seen: HashSet<(Kind, u64)>,
+    sheets: Vec<Sheet>,
+}
+
+impl Book {
+    /// Writes down what a reading tells; `counts`: it may name somebody's health, as an address does not.
+    fn enter(&mut self, reading: &Reading<'_>, place: &Place, read: &mut Read<'_>, own: Vec<OwnPatient>, counts: bool) {
+        let (page, persons, hits) = read;
         hits.retain(|hit| {
             page.zone_at(hit.span.start) == Zone::Body
                 || !matches!(hit.kind, Kind::Phone | Kind::Fax | Kind::Email | Kind::Address | Kind::Url)
@@ -94,26 +165,24 @@ pub fn scan_with(scanner: &Scanner, patients: Option<&Patients>, message: &Messa
         persons
             .retain(|person| !page.cues_in(person.span.clone()).any(|hit| hit.cue == Cue::Allow && hit.end >= person.span.end));
         hits.retain(|hit| !page.cues_in(hit.span.clone()).any(|cue| cue.cue == Cue::Allow));
-        report(&mut findings, reading, page, persons, hits, &mut seen);
+        report(&mut self.findings, reading, page, persons, hits, &mut self.seen);
         let mut sheet = Sheet::of(reading.text, place.clone(), page, persons, hits);
-        for patient in findings.patients.iter_mut().filter(|patient| patient.text == index) {
+        for mut patient in own {
             sheet.own_patient(page, patient.span.clone());
-            patient.span = reading.original(&patient.span);
+            (patient.text, patient.span) = (reading.text, reading.original(&patient.span));
+            let is_told = self.findings.patients.iter().any(|told| (told.number, told.text) == (patient.number, patient.text));
+            if reading.piece.is_some() && is_told {
+                continue;
+            }
             let (kind, score) = (Kind::OwnPatient, patient.by.score());
-            let is_repeated = !seen.insert((kind, u64::from(patient.number)));
-            findings.hits.push(Finding { kind, text: reading.text, span: patient.span.clone(), score, is_repeated });
+            let is_repeated = !self.seen.insert((kind, u64::from(patient.number)));
+            self.findings.hits.push(Finding { kind, text: reading.text, span: patient.span.clone(), score, is_repeated });
+            self.findings.patients.push(patient);
         }
-        if !is_address(index) {
-            sheets.push(sheet);
+        if counts {
+            self.sheets.push(sheet);
         }
     }
-    for patient in &mut findings.patients {
-        patient.text = readings.get(patient.text).map_or(patient.text, |reading| reading.text);
-    }
-    findings.nearest = combine::combine(&sheets, &circumstances);
-    findings.phi = findings.nearest.clone().filter(|nearest| nearest.score >= combine::PHI);
-    findings.hits.truncate(FINDINGS_MAX);
-    findings
 }
 
 /// A text as it is read: most have one reading.
@@ -123,23 +192,37 @@ struct Reading<'t> {
     normal: Normal<'t>,
     /// What a second reading is of: the text with its words told apart or joined.
     under: Option<&'t Normal<'t>>,
+    /// The part of the text that it is of, if it is too large to be read as one.
+    piece: Option<&'t Piece>,
 }
 
 impl<'t> Reading<'t> {
-    fn all(firsts: Vec<Normal<'t>>, seconds: &'t [(usize, Normal<'t>)]) -> Vec<Reading<'t>> {
-        let first = firsts.into_iter().enumerate().map(|(text, normal)| Reading { text, normal, under: None });
+    fn all(firsts: Vec<(usize, Normal<'t>)>, seconds: &'t [(usize, Normal<'t>)]) -> Vec<Reading<'t>> {
+        let first = firsts.into_iter().map(|(text, normal)| Reading { text, normal, under: None, piece: None });
         let second = seconds.iter().map(|(text, under)| Reading {
             text: *text,
             normal: normal::normalise(&under.text),
             under: Some(under),
+            piece: None,
         });
         first.chain(second).collect()
     }
 
     /// The span in the text as it is in the message.
     fn original(&self, span: &Range<usize>) -> Range<usize> {
+        let span = self.read_from(span);
+        self.piece.map_or(span.clone(), |piece| piece.original(&span))
+    }
+
+    /// The span in the text, or piece of it, that was read.
+    fn read_from(&self, span: &Range<usize>) -> Range<usize> {
         let span = self.normal.original(span);
         self.under.map_or(span.clone(), |under| under.original(&span))
+    }
+
+    /// Whether the piece before told of it.
+    fn is_told(&self, span: &Range<usize>) -> bool {
+        self.piece.is_some_and(|piece| self.read_from(span).end <= piece.told)
     }
 }
 
@@ -154,42 +237,49 @@ fn leave_out_allowed(page: &mut Page<'_>) {
     }
 }
 
-/// A person who is the sender or a provider at one place is it at the others, unless named as the patient there.
-fn settle_roles<'p>(
-    message: &Message,
-    place: &impl Fn(usize) -> Option<&'p Place>,
-    read: &mut [(Page<'_>, Vec<Person>, Vec<Hit>)],
-) {
-    let mut own: HashSet<(String, String)> = HashSet::new();
-    let mut providers: HashSet<(String, String)> = HashSet::new();
-    for (index, (page, persons, _)) in read.iter_mut().enumerate() {
-        if persons.is_empty() && matches!(place(index), Some(Place::Header(_, HeaderField::Subject))) {
-            persons.extend(person::whole(page));
-        }
-        let is_from = matches!(place(index), Some(Place::Header(_, HeaderField::From)));
-        for person in persons.iter_mut() {
-            if is_from {
-                person.role = Role::Sender;
+/// Who is the sender or a provider at one place is it at the others, unless named as the patient there.
+struct Known {
+    own: HashSet<(String, String)>,
+    providers: HashSet<(String, String)>,
+}
+
+impl Known {
+    fn of<'p>(message: &Message, place: &impl Fn(usize) -> Option<&'p Place>, read: &mut [Read<'_>]) -> Known {
+        let mut known = Known { own: HashSet::new(), providers: HashSet::new() };
+        for (index, (page, persons, _)) in read.iter_mut().enumerate() {
+            if persons.is_empty() && matches!(place(index), Some(Place::Header(_, HeaderField::Subject))) {
+                persons.extend(person::whole(page));
             }
+            if matches!(place(index), Some(Place::Header(_, HeaderField::From))) {
+                persons.iter_mut().for_each(|person| person.role = Role::Sender);
+            }
+            known.note(persons);
+        }
+        // Addresses such as anna.baker@ name their owner too.
+        for from in message.header().all("From").flat_map(crate::message::Field::mailboxes) {
+            let local = from.mailbox.local().as_str().to_ascii_lowercase();
+            if let Some((first, last)) = local.split_once(['.', '_']) {
+                known.own.insert((first.to_owned(), last.to_owned()));
+            }
+        }
+        known
+    }
+
+    fn note(&mut self, persons: &[Person]) {
+        for person in persons {
             match person.role {
-                Role::Sender => own.insert(person.key.clone()),
-                Role::Provider => providers.insert(person.key.clone()),
+                Role::Sender => self.own.insert(person.key.clone()),
+                Role::Provider => self.providers.insert(person.key.clone()),
                 _ => false,
             };
         }
     }
-    // Addresses such as anna.baker@ name their owner too.
-    for from in message.header().all("From").flat_map(crate::message::Field::mailboxes) {
-        let local = from.mailbox.local().as_str().to_ascii_lowercase();
-        if let Some((first, last)) = local.split_once(['.', '_']) {
-            own.insert((first.to_owned(), last.to_owned()));
-        }
-    }
-    for (_, persons, _) in read.iter_mut() {
+
+    fn settle(&self, persons: &mut [Person]) {
         for person in persons.iter_mut().filter(|person| matches!(person.role, Role::Person | Role::Reader)) {
-            if own.contains(&person.key) {
+            if self.own.contains(&person.key) {
                 person.role = Role::Sender;
-            } else if providers.contains(&person.key) {
+            } else if self.providers.contains(&person.key) {
                 person.role = Role::Provider;
             }
         }
@@ -244,7 +334,7 @@ const ROLES: [&str; 16] = [
     "hello",
 ];
 
-fn circumstances(message: &Message, read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) -> Circumstances {
+fn circumstances(message: &Message, read: &[Read<'_>]) -> Circumstances {
     let header = message.header();
     let is_list = ["List-Id", "List-Unsubscribe", "List-Post", "Mailing-List"].iter().any(|name| header.first(name).is_some())
         || header
@@ -270,7 +360,7 @@ fn circumstances(message: &Message, read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) 
 }
 
 /// Three words of working life, and nobody named as a patient.
-fn speaks_of_work(read: &[(Page<'_>, Vec<Person>, Vec<Hit>)]) -> bool {
+fn speaks_of_work(read: &[Read<'_>]) -> bool {
     let words = read.iter().flat_map(|(page, ..)| page.cues.iter().filter(|hit| hit.cue == Cue::StaffRole)).take(3).count();
     words == 3
         && !read.iter().any(|(page, persons, _)| {
@@ -301,6 +391,9 @@ fn report(
         None => HashSet::new(),
     };
     let mut add = |kind, span: &Range<usize>, score| {
+        if findings.hits.len() >= FINDINGS_MAX || reading.is_told(span) {
+            return;
+        }
         let original = reading.original(span);
         if !known.contains(&(kind, original.start)) {
             let is_repeated = !seen.insert(words_of(kind, page.slice(span.clone())));

@@ -160,8 +160,14 @@ impl Places {
 }
 
 impl<'a> Page<'a> {
-    #[must_use]
+    #[cfg(test)]
     pub fn of(text: &'a str, scanner: &Scanner) -> Page<'a> {
+        Page::of_piece(text, scanner, true)
+    }
+
+    /// Takes a text apart; `is_last`: it ends here, and may end in a signature.
+    #[must_use]
+    pub fn of_piece(text: &'a str, scanner: &Scanner, is_last: bool) -> Page<'a> {
         let lines = lines(text);
         let mut page = Page {
             text,
@@ -189,8 +195,16 @@ impl<'a> Page<'a> {
         page.is_roster = page.finds_roster();
         page.find_tables();
         page.find_footers();
-        page.find_signatures();
+        page.find_signatures(is_last);
         page
+    }
+
+    /// The header row of the table that the text ends in.
+    #[must_use]
+    pub fn last_header(&self) -> Option<&'a str> {
+        let last = self.lines.iter().rev().find(|line| line.end > line.start)?;
+        let header = self.lines.get(last.header?)?;
+        Some(self.slice(header.start..header.end))
     }
 
     /// The text of a span, empty if it is none.
@@ -593,7 +607,7 @@ impl<'a> Page<'a> {
     }
 
     /// Sender blocks: after "-- ", after a closing formula, or a last short block that is a name and at most how to reach it.
-    fn find_signatures(&mut self) {
+    fn find_signatures(&mut self, is_last: bool) {
         let count = self.lines.len();
         let mut at = 0;
         while at < count {
@@ -622,6 +636,9 @@ impl<'a> Page<'a> {
                 line.zone = Zone::Signature;
             }
             at += 1;
+        }
+        if !is_last {
+            return;
         }
         // The last block of what is left of the letter.
         let paragraphs = self.paragraphs();

@@ -301,3 +301,84 @@ fn own_words_find_and_allow() {
     assert!(found(shared, Kind::Phone) && !found(&scanner, Kind::Phone));
     assert!(found(shared, Kind::Diagnosis) && !found(&scanner, Kind::Diagnosis));
 }
+
+/// What is found in a text, as (kind, words), and the score.
+type Told = (Vec<(Kind, String)>, u32);
+
+fn told(findings: &Findings, text: &str) -> Told {
+    let mut hits: Vec<(Kind, String)> = findings
+        .hits
+        .iter()
+        .map(|hit| (hit.kind, text.get(hit.span.clone()).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")))
+        .collect();
+    hits.sort();
+    (hits, findings.nearest.as_ref().map_or(0, |nearest| nearest.score))
+}
+
+fn attachment(content: &str) -> Extracted {
+    let place = Place::Attachment(crate::message::PartPath::root());
+    let mut extracted = Extracted::default();
+    extracted.texts.push(crate::extract::Text { place, content: content.to_owned() });
+    extracted
+}
+
+fn as_one(content: &str) -> Told {
+    let message = parse(Plaintext::new(b"Subject:\r\n\r\n".to_vec()));
+    told(&scan(Scanner::shared(), &message, &attachment(content)), content)
+}
+
+fn in_pieces(content: &str) -> Told {
+    let mut known = Known { own: HashSet::new(), providers: HashSet::new() };
+    let mut book = Book { findings: Findings::default(), seen: HashSet::new(), sheets: Vec::new() };
+    let extracted = attachment(content);
+    read_in_pieces(Scanner::shared(), None, (0, &extracted.texts[0]), &mut known, &mut book);
+    let nobody =
+        Circumstances { personal_reader: false, private_writer: false, is_bulk: false, is_application: false, is_work: false };
+    book.findings.nearest = combine::combine(&book.sheets, &nobody);
+    told(&book.findings, content)
+}
+
+#[test]
+fn wherever_a_large_text_is_cut_the_same_is_found() {
+    let line = "The invoice for the printer was paid and the window was cleaned by the agency on the hill.\n";
+    for statement in [
+        "The call that came this morning on the telephone was about Anna\nBaker, who has diabetes and takes metformin 500 mg.\n",
+        "Patient: Walter Haines\nDOB: 4/17/1962\nMRN: 4471209\nDiagnosis: prostate cancer\n",
+        "Gerald Pomeroy came in this morning with his brother. They waited for an hour.\nHe was told that he has hepatitis C.\n",
+        "Dear Mr. Okonkwo,\n\nYour PSA came back at 9.2 and the urologist recommends a biopsy.\n\nSincerely,\nDr. Ada Quill\n",
+    ] {
+        for before in (30..50).map(|lines| line.repeat(lines)).flat_map(|text| [text.clone(), format!("{text}A few words.\n")]) {
+            let text = format!("{before}{statement}{}", line.repeat(60));
+            let (pieces, one) = (in_pieces(&text), as_one(&text));
+            assert_eq!(pieces.0, one.0, "{} bytes before {statement}", before.len());
+            assert!(pieces.1 >= combine::PHI && one.1 >= combine::PHI, "{} bytes before {statement}", before.len());
+        }
+    }
+}
+
+#[test]
+fn a_table_keeps_its_header_however_long_it_is() {
+    let mut text = String::from("Patient\tBorn\tChart\tResult\n");
+    for row in 0..900 {
+        text += &format!("Walter Haines\t0{}/1{}/1962\t44{row:05}\tHIV positive\n", row % 9 + 1, row % 9);
+    }
+    assert!(text.len() > 8 * 4096);
+    let (one, pieces) = (as_one(&text), in_pieces(&text));
+    let count = |told: &Told| told.0.iter().filter(|(kind, _)| matches!(kind, Kind::Mrn | Kind::Dob)).count();
+    assert_eq!(count(&one), 1800);
+    assert_eq!(pieces, one);
+}
+
+/// What is kept of a text does not grow with what its words take.
+#[test]
+fn a_large_text_is_read_in_pieces() {
+    let line = "Anna Baker has diabetes. ";
+    let text = line.repeat(2 * pieces::WHOLE_MAX / line.len());
+    let (whole, large) = by_size(&attachment(&text));
+    assert_eq!((whole.len(), large.len()), (0, 1));
+    let message = parse(Plaintext::new(b"Subject:\r\n\r\n".to_vec()));
+    let findings = scan(Scanner::shared(), &message, &attachment(&text));
+    assert!(findings.phi.is_some());
+    let names = findings.hits.iter().filter(|hit| hit.kind == Kind::Name).count();
+    assert_eq!(names, text.len() / line.len());
+}

@@ -14,7 +14,7 @@ pub(super) const STREET: Identifier = Identifier {
 
 pub(super) const PLACE: Identifier = Identifier {
     pattern: r"\b\d{1,6} (?:[NSEW]\.? )?(?:[A-Z][A-Za-z'.]+ ){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Drive|Dr|Lane|Ln|Boulevard|Blvd|Court|Ct|Place|Pl|Way|Circle|Cir|Terrace|Ter|Parkway|Pkwy|Highway|Hwy|Trail|Square|Loop|Ridge|Gateway|Alley|Pike)\b\.?(?:,? ?(?:Apt|Suite|Ste|Unit|#)\.? ?#?\w{1,6})?|\b[A-Z][A-Za-z'.]+(?: [A-Z][A-Za-z'.]+){0,2},?[ \n][A-Z]{2},?[ \n]\d{5}(?:-\d{4})?\b",
-    worth: |s| s.digit_capital || s.zip || s.is_foreign && s.run >= 5,
+    worth: |s| s.digit_capital || s.zip_alone || s.is_foreign && s.run >= 5,
     check: check_part,
     hits: &[("at 12 Old Mill Road", Kind::Address), ("moved to Parma, MI 49269", Kind::Address)],
     misses: &[("Parma, NY 49269", Kind::Address), ("bring 12 Long Ladders", Kind::Address)],

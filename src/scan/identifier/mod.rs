@@ -190,8 +190,10 @@ pub(super) struct Stretch {
     /// A test is named in it or shortly before, an insurer.
     pub has_lab: bool,
     pub has_insurer: bool,
-    /// A blank or line end and five digits.
+    /// A blank or line end and five digits, perhaps more.
     pub zip: bool,
+    /// The same, and no more.
+    pub zip_alone: bool,
     /// A digit and a blank before what begins an amount's unit.
     pub digit_money: bool,
     /// A digit, a dash, a letter.
@@ -241,6 +243,7 @@ impl Stretch {
             has_lab: false,
             has_insurer: false,
             zip: false,
+            zip_alone: false,
             digit_money: false,
             digit_dash_letter: false,
             digit_measure: false,
@@ -287,7 +290,9 @@ impl Stretch {
                 stretch.letter_digit |= last.is_ascii_alphabetic();
                 stretch.capitals_digit |= last.is_ascii_uppercase() && earlier.is_ascii_uppercase();
                 stretch.has_dash |= last == b'-' && earlier.is_ascii_digit();
-                stretch.zip |= run == 5 && at >= 5 && bytes.get(at - 5).is_some_and(|b| matches!(b, b' ' | b'\n'));
+                let is_zip = run == 5 && at >= 5 && bytes.get(at - 5).is_some_and(|b| matches!(b, b' ' | b'\n'));
+                stretch.zip |= is_zip;
+                stretch.zip_alone |= is_zip && !bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
             } else {
                 stretch.pair |= run == 2;
                 run = 0;
@@ -413,11 +418,11 @@ fn is_bar(byte: u8) -> bool {
 /// Wide stretches around the narrow ones that may belong to an address: what says so lies close to the digits, except in
 /// texts with letters of other scripts.
 fn around_addresses(page: &Page<'_>, narrow: &[Stretch], has_bars: bool) -> Vec<Stretch> {
-    if !narrow.iter().any(|s| s.digit_capital || s.zip || s.is_foreign && s.run >= 5) {
+    if !narrow.iter().any(|s| s.digit_capital || s.zip_alone || s.is_foreign && s.run >= 5) {
         return Vec::new();
     }
     let is_plain = page.text.is_ascii();
-    let mut hints = narrow.iter().filter(|s| s.digit_capital || s.zip).map(|s| s.span.start).peekable();
+    let mut hints = narrow.iter().filter(|s| s.digit_capital || s.zip_alone).map(|s| s.span.start).peekable();
     let mut holds_hint = |window: &Range<usize>| {
         while hints.next_if(|hint| *hint < window.start).is_some() {}
         hints.peek().is_some_and(|hint| *hint < window.end)
