@@ -152,7 +152,9 @@ fn in_zip(bytes: &[u8]) -> Format {
     }
     let names = directory(bytes);
     let has = |name: &[u8]| names.contains(&name);
-    if has(b"word/document.xml") {
+    // Word calls its main part "document2.xml" now and then.
+    let has_document = || names.iter().any(|name| name.starts_with(b"word/document") && name.ends_with(b".xml"));
+    if has(b"word/document.xml") || has_document() {
         Format::Docx
     } else if has(b"xl/workbook.xml") || has(b"xl/workbook.bin") {
         Format::Xlsx
@@ -216,6 +218,12 @@ fn by_text(bytes: &[u8], media_type: &str, extension: &str) -> Format {
     } else {
         Format::Text
     }
+}
+
+/// Whether bytes found somewhere are a file at all: a known format, or text without a doubt.
+pub(super) fn is_known(bytes: &[u8]) -> bool {
+    let is_plain = |text: &str| text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r' | '\u{c}'));
+    by_magic(bytes).is_some() || std::str::from_utf8(bytes).is_ok_and(is_plain)
 }
 
 /// Text has no control characters but white space; UTF-16 is told by its mark or by every second byte being zero.

@@ -3,7 +3,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{
     AttachmentText, Extracted, Format, Fuel, HeaderField, Image, Picture, Place, ReadAttachment, Text, TextKind, Unreadable,
-    UnreadableWhy, archive, cms, delimited, format, gzip, html, image, office, ole, pdf, rtf, structured, tar, tnef, uuencode,
+    UnreadableWhy, archive, cms, delimited, format, gzip, held, html, image, office, ole, pdf, rtf, structured, tar, tnef,
+    uuencode,
 };
 use crate::message::{Message, Part, PartPath};
 
@@ -188,18 +189,56 @@ fn with_place(picture: Picture, part: &PartPath, inline: bool) -> Image {
     }
 }
 
-/// The formats that are text already, or that hold a message.
+/// The formats that are text already, or that hold a message; with what is written in them in another writing.
 fn textual(format: Format, text: &str, bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
-    let content = match format {
-        Format::Html => {
-            let read = html::text(text);
-            let texts = [read.shown, read.aside]
-                .into_iter()
-                .filter(|text| !text.trim().is_empty())
-                .map(|text| (TextKind::Content, text))
-                .collect();
-            return AttachmentText { texts, ..AttachmentText::default() };
+    let mut out = itself(format, text, bytes, attachments, fuel);
+    if !matches!(format, Format::Message | Format::Cms) {
+        inside(&mut out, attachments, fuel);
+    }
+    out
+}
+
+/// Files and addresses in the texts of `out`.
+fn inside(out: &mut AttachmentText, attachments: &dyn ReadAttachment, fuel: &mut Fuel) {
+    let contents = out.texts.iter().filter(|(kind, _)| *kind == TextKind::Content);
+    let (files, addresses): (Vec<_>, Vec<_>) = contents.map(|(_, text)| (held::files(text), held::addresses(text))).unzip();
+    for said in addresses.into_iter().filter(|said| !said.is_empty()) {
+        push_burned(said, fuel, out);
+    }
+    for file in files.into_iter().flatten() {
+        if !enclosed(&file, "", attachments, fuel, out) {
+            break;
         }
+    }
+}
+
+/// A text that is not taken off the fuel yet.
+fn push_burned(text: String, fuel: &mut Fuel, out: &mut AttachmentText) {
+    if fuel.burn(text.len()) {
+        out.texts.push((TextKind::Content, text));
+    } else {
+        out.unreadable.push(UnreadableWhy::TooLarge);
+    }
+}
+
+fn page(text: &str, attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
+    let read = html::text(text);
+    let texts = [read.shown, read.aside].into_iter().filter(|text| !text.trim().is_empty());
+    let mut out = AttachmentText { texts: texts.map(|text| (TextKind::Content, text)).collect(), ..AttachmentText::default() };
+    for address in &read.files {
+        let Some((media_type, bytes)) = held::data_address(address) else { continue };
+        let file = uuencode::Enclosed { name: String::new(), bytes, is_damaged: false };
+        if !enclosed(&file, &media_type, attachments, fuel, &mut out) {
+            break;
+        }
+    }
+    out
+}
+
+/// One format's own text.
+fn itself(format: Format, text: &str, bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
+    let content = match format {
+        Format::Html => return page(text, attachments, fuel),
         Format::Text => return plain(text, attachments, fuel),
         Format::Delimited => delimited::text(text),
         Format::Json => structured::json(text),
@@ -255,34 +294,50 @@ fn plain(text: &str, attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> Attac
         out.unreadable.push(UnreadableWhy::Encrypted);
     }
     for file in uuencode::files(text) {
-        if file.is_damaged {
-            out.unreadable.push(UnreadableWhy::Damaged);
-        }
-        let (Some(parts), Some(depth)) = (fuel.parts.checked_sub(1), fuel.depth.checked_sub(1)) else {
-            out.unreadable.push(if fuel.parts == 0 { UnreadableWhy::TooLarge } else { UnreadableWhy::TooDeep });
-            break;
-        };
-        if !fuel.burn(file.bytes.len()) {
-            out.unreadable.push(UnreadableWhy::TooLarge);
+        if !enclosed(&file, "", attachments, fuel, &mut out) {
             break;
         }
-        out.texts.push((TextKind::Name, spoken(&file.name)));
-        if file.bytes.is_empty() {
-            continue;
-        }
-        (fuel.parts, fuel.depth) = (parts, depth);
-        let format = Format::of(&file.bytes, "", &file.name);
-        let mut inner = if format.is_document() {
-            by_reader(format, &file.bytes, attachments, fuel)
-        } else {
-            textual(format, &format::decode(&file.bytes), &file.bytes, attachments, fuel)
-        };
-        fuel.depth = depth + 1;
-        out.texts.append(&mut inner.texts);
-        out.unreadable.append(&mut inner.unreadable);
-        out.images.append(&mut inner.images);
     }
     out
+}
+
+/// A file found in a text; `false` when there is no fuel for more.
+fn enclosed(
+    file: &uuencode::Enclosed,
+    media_type: &str,
+    attachments: &dyn ReadAttachment,
+    fuel: &mut Fuel,
+    out: &mut AttachmentText,
+) -> bool {
+    if file.is_damaged {
+        out.unreadable.push(UnreadableWhy::Damaged);
+    }
+    let (Some(parts), Some(depth)) = (fuel.parts.checked_sub(1), fuel.depth.checked_sub(1)) else {
+        out.unreadable.push(if fuel.parts == 0 { UnreadableWhy::TooLarge } else { UnreadableWhy::TooDeep });
+        return false;
+    };
+    if !fuel.burn(file.bytes.len()) {
+        out.unreadable.push(UnreadableWhy::TooLarge);
+        return false;
+    }
+    if !file.name.is_empty() {
+        out.texts.push((TextKind::Name, spoken(&file.name)));
+    }
+    if file.bytes.is_empty() {
+        return true;
+    }
+    (fuel.parts, fuel.depth) = (parts, depth);
+    let format = Format::of(&file.bytes, media_type, &file.name);
+    let mut inner = if format.is_document() {
+        by_reader(format, &file.bytes, attachments, fuel)
+    } else {
+        textual(format, &format::decode(&file.bytes), &file.bytes, attachments, fuel)
+    };
+    fuel.depth = depth + 1;
+    out.texts.append(&mut inner.texts);
+    out.unreadable.append(&mut inner.unreadable);
+    out.images.append(&mut inner.images);
+    true
 }
 
 /// Why a file of an unknown format stays unread: some say themselves that they are locked.
