@@ -9,7 +9,7 @@
 //!
 //! Must not be here: findings (`scan`), processes, files, the decision what to do with an unreadable part.
 //!
-//! Reading order: `read` → `format` → `html` with `entity`, `delimited`, `structured`, `held`, `uuencode`, `cms` → `office` with `office_data`, `pdf`, `rtf` →
+//! Reading order: `read` → `format` → `html` with `entity`, `delimited`, `structured`, `held`, `uuencode`, `cms` → `office` with `office_data`, `pdf` with `pdf_pages`, `rtf` →
 //! `archive`, `gzip`, `tar` → `tnef` with `mapi` and `lzfu` → `compound`, `ole`, `word`, `slides` → `worker`.
 
 mod archive;
@@ -29,6 +29,7 @@ mod office;
 mod office_data;
 mod ole;
 mod pdf;
+mod pdf_pages;
 mod read;
 mod rtf;
 mod slides;

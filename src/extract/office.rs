@@ -47,7 +47,7 @@ pub(super) fn read(format: Format, bytes: &[u8], fuel: &mut Fuel) -> AttachmentT
                 }
             }
             Inside::Data => match office_data::text(&content) {
-                Some(text) => push(text, &mut out),
+                Some(text) => data(text, fuel, &mut out),
                 None => out.unreadable.push(UnreadableWhy::Damaged),
             },
             Inside::Picture => out.images.push(image::picture(&content)),
@@ -59,6 +59,15 @@ pub(super) fn read(format: Format, bytes: &[u8], fuel: &mut Fuel) -> AttachmentT
         out.unreadable.push(UnreadableWhy::Damaged);
     }
     out
+}
+
+/// Text behind the pages, and what its addresses say.
+fn data(text: String, fuel: &mut Fuel, out: &mut AttachmentText) {
+    let said = super::held::addresses(&text);
+    if fuel.burn(said.len()) {
+        push(said, out);
+    }
+    push(text, out);
 }
 
 fn push(text: String, out: &mut AttachmentText) {
@@ -333,7 +342,7 @@ fn beside_the_sheets(bytes: &[u8], fuel: &mut Fuel, out: &mut AttachmentText) {
         };
         match kind {
             Inside::Text => xml_text(&content).into_iter().for_each(|text| push(text, out)),
-            Inside::Data => office_data::text(&content).into_iter().for_each(|text| push(text, out)),
+            Inside::Data => office_data::text(&content).into_iter().for_each(|text| data(text, fuel, out)),
             Inside::Picture => out.images.push(image::picture(&content)),
             Inside::File => super::archive::member(&name, &content, fuel, out),
             Inside::Skip => {}
