@@ -15,6 +15,9 @@ const WRAPPED_MAX: usize = 3;
 /// Every file in a text.
 pub(super) fn files(text: &str) -> Vec<Enclosed> {
     let mut out = base64_runs(text);
+    // Packed ones are found as base64.
+    let plain = data_addresses(text).filter(|address| address.contains('%')).filter_map(data_address);
+    out.extend(plain.map(|(_, bytes)| Enclosed { name: String::new(), bytes, is_damaged: false }));
     if text.contains("=ybegin ") {
         out.extend(yenc(text));
     }
@@ -27,6 +30,15 @@ pub(super) fn files(text: &str) -> Vec<Enclosed> {
 /// Files whose bytes as they came are needed: yEnc uses all of them.
 pub(super) fn is_yenc(bytes: &[u8]) -> bool {
     memchr::memmem::find(bytes, b"=ybegin ").is_some()
+}
+
+/// `data:` addresses in a text, up to a quote or blank.
+pub(super) fn data_addresses(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("data:").filter_map(|(at, _)| {
+        let rest = text.get(at..)?;
+        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '>')).unwrap_or(rest.len());
+        rest.get(..end).filter(|address| address.contains(','))
+    })
 }
 
 /// A `data:` address as a file (RFC 2397).
@@ -88,16 +100,21 @@ fn said(address: &str) -> String {
 
 /// `%41` as the byte it stands for; a plus sign as a blank behind a question mark.
 fn percent(text: &str, has_plus: bool) -> Vec<u8> {
+    if has_plus && text.contains('+') {
+        // A plus sign written as a number stays one.
+        return signed_hex(&text.replace('+', "%20"), b'%');
+    }
+    signed_hex(text, b'%')
+}
+
+/// Two digits behind a sign as the byte they stand for.
+pub(super) fn signed_hex(text: &str, sign: u8) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
         rest = match (first, after) {
-            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+            (first, [high, low, after @ ..]) if *first == sign && high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 out.push(hex(*high) << 4 | hex(*low));
-                after
-            }
-            (b'+', _) if has_plus => {
-                out.push(b' ');
                 after
             }
             _ => {
@@ -124,9 +141,11 @@ fn base64_runs(text: &str) -> Vec<Enclosed> {
             at = end + 1;
             continue;
         }
-        let (run, after) = whole_run(bytes, at, end);
-        let content = decoded_base64(&run);
-        if format::is_known(&content) {
+        let (run, last, after) = whole_run(bytes, at, end);
+        // The last line may be a word of the letter.
+        let lengths = [run.len(), run.len() - last];
+        let contents = lengths.iter().filter_map(|length| run.get(..*length)).filter(|run| run.len() >= BASE64_MIN);
+        if let Some(content) = contents.map(decoded_base64).find(|content| format::is_known(content)) {
             out.push(Enclosed { name: String::new(), bytes: content, is_damaged: false });
         }
         at = after + 1;
@@ -143,25 +162,27 @@ fn run_end(bytes: &[u8], at: usize) -> usize {
     at + rest.iter().position(|b| !is_base64(*b)).unwrap_or(rest.len())
 }
 
-/// The run at `at`, with the lines that go on with it; where it ends.
-fn whole_run(bytes: &[u8], at: usize, end: usize) -> (Vec<u8>, usize) {
+/// The run at `at`, with the lines that go on with it; the length of the last of them, and where it ends.
+fn whole_run(bytes: &[u8], at: usize, end: usize) -> (Vec<u8>, usize, usize) {
+    let mut last = 0;
     let mut run = bytes.get(at..end).unwrap_or_default().to_vec();
     let (mut length, mut end) = (end - at, end);
     loop {
         let rest = bytes.get(end..).unwrap_or_default();
         // The line ends here, and the next one is of base64 alone.
         let gap = rest.iter().position(|b| !matches!(b, b' ' | b'\t' | b'\r' | b'\n')).unwrap_or(rest.len());
-        if length < LINE_MIN || !rest.get(..gap).unwrap_or_default().contains(&b'\n') {
-            return (run, end);
+        let lines = rest.get(..gap).unwrap_or_default().iter().filter(|b| **b == b'\n').count();
+        if length < LINE_MIN || lines != 1 {
+            return (run, last, end);
         }
         let next = run_end(bytes, end + gap);
         let is_line = bytes.get(next).is_none_or(|b| matches!(b, b'\r' | b'\n' | b'=' | b'<' | b' ' | b'\t'));
         let added = next - (end + gap);
         if added == 0 || added > length && run.len() > length || !is_line || bytes.get(next) == Some(&b' ') {
-            return (run, end);
+            return (run, last, end);
         }
         run.extend_from_slice(bytes.get(end + gap..next).unwrap_or_default());
-        (length, end) = (added, next);
+        (length, last, end) = (added, added, next);
     }
 }
 

@@ -147,6 +147,9 @@ impl Writer {
                     1
                 });
             }
+            // Drawings place each word by itself.
+            "tspan" => self.blank = true,
+            "text" => self.line(1),
             "pre" | "textarea" => {
                 self.pre = if is_end { self.pre.saturating_sub(1) } else { self.pre + 1 };
                 self.line(1);

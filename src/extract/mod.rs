@@ -9,7 +9,7 @@
 //!
 //! Must not be here: findings (`scan`), processes, files, the decision what to do with an unreadable part.
 //!
-//! Reading order: `read` → `format` → `html` with `entity`, `delimited`, `structured`, `held`, `uuencode`, `cms` → `office` with `office_data`, `pdf` with `pdf_pages`, `rtf` →
+//! Reading order: `read` → `format` → `html` with `entity`, `delimited`, `structured` with `x12`, `xml`, `held`, `uuencode`, `cms` → `office` with `office_data`, `pdf` with `pdf_pages`, `rtf` →
 //! `archive`, `gzip`, `tar` → `tnef` with `mapi` and `lzfu` → `compound`, `ole`, `word`, `slides` → `worker`.
 
 mod archive;
@@ -39,6 +39,8 @@ mod tnef;
 mod uuencode;
 mod word;
 pub mod worker;
+mod x12;
+mod xml;
 
 pub use format::Format;
 pub use read::{InProcess, read};

@@ -151,7 +151,7 @@ impl<'a> Beside<'a> {
             let streams = parts.into_iter().filter_map(|part| self.document.dereference(part).ok()?.1.as_stream().ok());
             let whole: Vec<u8> = streams.flat_map(content).collect();
             if fuel.burn(whole.len()) {
-                out.texts.push((TextKind::Content, super::structured::xml(&format::decode(&whole))));
+                out.texts.push((TextKind::Content, super::xml::text(&format::decode(&whole))));
             } else {
                 out.unreadable.push(UnreadableWhy::TooLarge);
             }

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::{
     AttachmentText, Extracted, Format, Fuel, HeaderField, Image, Picture, Place, ReadAttachment, Text, TextKind, Unreadable,
     UnreadableWhy, archive, cms, delimited, format, gzip, held, html, image, office, ole, pdf, rtf, structured, tar, tnef,
-    uuencode,
+    uuencode, xml,
 };
 use crate::message::{Message, Part, PartPath};
 
@@ -65,7 +65,7 @@ fn headers(part: &Part, out: &mut Extracted) {
             out.texts.push(Text { place: Place::Header(part.path.clone(), kind), content });
         }
     }
-    if let Some(name) = &part.file_name {
+    for name in part.file_name.iter().chain(&part.further_names) {
         out.texts.push(Text { place: Place::FileName(part.path.clone()), content: spoken(name) });
     }
 }
@@ -149,8 +149,16 @@ fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: 
     } else {
         format::decode(&bytes)
     };
-    let read = textual(format, &text, &bytes, attachments, fuel);
+    let mut read = textual(format, &text, &bytes, attachments, fuel);
+    if part.param("delsp").is_some_and(|value| value.eq_ignore_ascii_case("yes")) {
+        push_burned(unflowed(&text), fuel, &mut read);
+    }
     take(read, part, &place, out);
+}
+
+/// Lines joined that end in a blank, the blank gone (RFC 3676, section 4.5): they may be cut inside words.
+fn unflowed(text: &str) -> String {
+    text.replace(" \r\n", "").replace(" \n", "")
 }
 
 fn by_reader(format: Format, bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
@@ -242,18 +250,28 @@ fn itself(format: Format, text: &str, bytes: &[u8], attachments: &dyn ReadAttach
         Format::Text => return plain(text, attachments, fuel),
         Format::Delimited => delimited::text(text),
         Format::Json => structured::json(text),
+        Format::Xml if is_office(text) => match office::xml_text(bytes) {
+            Some(text) => text,
+            None => {
+                return AttachmentText {
+                    unreadable: vec![UnreadableWhy::Damaged],
+                    texts: vec![(TextKind::Content, xml::text(text))],
+                    ..AttachmentText::default()
+                };
+            }
+        },
         Format::Xml => {
             // Entities of the file's own are not expanded here, but are by whoever shows it.
             let why = office::declares_entities(text).then_some(UnreadableWhy::Damaged);
             return AttachmentText {
-                texts: vec![(TextKind::Content, structured::xml(text))],
+                texts: vec![(TextKind::Content, xml::text(text))],
                 unreadable: why.into_iter().collect(),
                 ..AttachmentText::default()
             };
         }
         Format::Hl7 => structured::hl7(text),
         Format::Calendar | Format::Card => structured::folded_lines(text),
-        Format::Message => return message_file(bytes, attachments, fuel),
+        Format::Message => return messages(bytes, attachments, fuel),
         Format::Cms => {
             return match cms::read(bytes) {
                 Some(cms::Cms::Signed(Some(inside))) => message_file(&inside, attachments, fuel),
@@ -353,6 +371,36 @@ fn unknown(bytes: &[u8]) -> UnreadableWhy {
     } else {
         UnreadableWhy::UnknownFormat
     }
+}
+
+/// Whether XML is an office document in one file: its text stands in runs, not in elements.
+fn is_office(text: &str) -> bool {
+    let head: String = text.chars().take(2048).collect();
+    ["<w:wordDocument", "<pkg:package", "<office:document", "<w:document"].iter().any(|root| head.contains(root))
+}
+
+/// Messages of one file: all of an mbox (RFC 4155), each behind its `From ` line.
+fn messages(bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
+    if !bytes.starts_with(b"From ") {
+        return message_file(bytes, attachments, fuel);
+    }
+    let mut out = AttachmentText::default();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let body = rest.get(line..).unwrap_or_default();
+        let end = memchr::memmem::find(body, b"\nFrom ").map_or(body.len(), |at| at + 1);
+        let mut read = message_file(body.get(..end).unwrap_or_default(), attachments, fuel);
+        out.texts.append(&mut read.texts);
+        out.unreadable.append(&mut read.unreadable);
+        out.images.append(&mut read.images);
+        if fuel.parts == 0 {
+            out.unreadable.push(UnreadableWhy::TooLarge);
+            break;
+        }
+        rest = body.get(end..).unwrap_or_default();
+    }
+    out
 }
 
 /// A message saved as a file: read like a message, its attachments by the same reader.

@@ -157,7 +157,7 @@ fn parts(bytes: &[u8]) -> (String, Vec<(Held, Vec<u8>)>) {
             b'}' => {
                 flush(&mut pending, encoding, &mut out);
                 if let Some(outer) = groups.pop() {
-                    if here.is_apart && !outer.is_apart && !out.ends_with('\n') {
+                    if here.is_apart && !outer.is_apart && !out.is_empty() && !out.ends_with('\n') {
                         out.push('\n');
                     }
                     here = outer;
@@ -181,9 +181,11 @@ fn parts(bytes: &[u8]) -> (String, Vec<(Held, Vec<u8>)>) {
                     let (word, number, next) = control(bytes, at);
                     at = next;
                     flush(&mut pending, encoding, &mut out);
-                    if APART.contains(&word) && !out.is_empty() && !out.ends_with('\n') {
-                        out.push('\n');
+                    if APART.contains(&word) {
                         here.is_apart = true;
+                        if !out.is_empty() && !out.ends_with('\n') {
+                            out.push('\n');
+                        }
                     }
                     if (star && !APART.contains(&word) && word != "shpinst")
                         || SILENT.contains(&word)
