@@ -265,10 +265,30 @@ fn is_message(text: &str, media_type: &str, extension: &str) -> bool {
     (has("mime-version") || has("content-type") || has("received") || has("message-id")) && (has("from") || has("subject"))
 }
 
+/// Beginnings of files that nobody here opens: 7-Zip, RAR, xz, Zstandard, bzip2, cabinets, OpenSSL's and age's.
+const SEALED_OR_PACKED: [&[u8]; 8] = [
+    b"7z\xbc\xaf\x27\x1c",
+    b"Rar!\x1a\x07",
+    b"\xfd7zXZ\0",
+    b"\x28\xb5\x2f\xfd",
+    b"BZh9",
+    b"MSCF\0\0",
+    b"Salted__",
+    b"age-encryption.org/",
+];
+
+/// Whether text without a charset is a guess: neither UTF-8 nor mostly ASCII, so its alphabet could be any.
+pub(super) fn is_guesswork(bytes: &[u8]) -> bool {
+    let high = bytes.iter().filter(|b| **b >= 0x80).count();
+    high * 3 > bytes.len() && wide_order(bytes).is_none() && std::str::from_utf8(bytes).is_err()
+}
+
 /// Whether bytes found somewhere are a file at all: a known format, or text without a doubt.
 pub(super) fn is_known(bytes: &[u8]) -> bool {
     let is_plain = |text: &str| text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r' | '\u{c}'));
-    by_magic(bytes).is_some() || std::str::from_utf8(bytes).is_ok_and(is_plain)
+    by_magic(bytes).is_some()
+        || SEALED_OR_PACKED.iter().any(|magic| bytes.starts_with(magic))
+        || std::str::from_utf8(bytes).is_ok_and(is_plain)
 }
 
 /// Text has no control characters but white space; UTF-16 is told by its mark or by every second byte being zero.

@@ -47,6 +47,8 @@ struct Writer {
     files: Vec<String>,
     /// Pages around this one.
     depth: u8,
+    /// The element that turns its text round.
+    turned: Option<String>,
 }
 
 impl Writer {
@@ -111,6 +113,7 @@ impl Writer {
             .map(|c| c.to_ascii_lowercase())
             .collect();
         self.element(&name, is_end);
+        self.direction(&name, tag, is_end);
         if !is_end {
             self.attributes(tag);
             if matches!(name.as_str(), "script" | "style") {
@@ -155,6 +158,19 @@ impl Writer {
                 self.line(1);
             }
             _ => {}
+        }
+    }
+
+    /// An element that shows its text from right to left whatever its letters are; told to the scan by Unicode's signs.
+    fn direction(&mut self, name: &str, tag: &str, is_end: bool) {
+        if is_end {
+            if self.turned.as_deref() == Some(name) {
+                self.turned = None;
+                self.shown.push('\u{202c}');
+            }
+        } else if (name == "bdo" || tag.contains("bidi-override")) && tag.to_ascii_lowercase().contains("rtl") {
+            self.turned = Some(name.to_owned());
+            self.shown.push('\u{202e}');
         }
     }
 

@@ -147,6 +147,9 @@ fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: 
             }
         }
     } else {
+        if format != Format::Unknown && format::is_guesswork(&bytes) && !held::is_yenc(&bytes) {
+            unreadable(out, UnreadableWhy::UnknownFormat);
+        }
         format::decode(&bytes)
     };
     let mut read = textual(format, &text, &bytes, attachments, fuel);
@@ -308,7 +311,9 @@ const SEALS: [&str; 4] =
 /// A text, and the files that programs find in it.
 fn plain(text: &str, attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
     let mut out = AttachmentText { texts: vec![(TextKind::Content, text.to_owned())], ..AttachmentText::default() };
-    if text.contains("-----BEGIN ") && text.lines().any(|line| SEALS.contains(&line.trim())) {
+    if text.starts_with("$ANSIBLE_VAULT;")
+        || text.contains("-----BEGIN ") && text.lines().any(|line| SEALS.contains(&line.trim()))
+    {
         out.unreadable.push(UnreadableWhy::Encrypted);
     }
     for file in uuencode::files(text) {
@@ -477,6 +482,12 @@ pub(super) fn document(format: Format, bytes: &[u8], fuel: &mut Fuel) -> Attachm
         | Format::Message
         | Format::Cms
         | Format::Sealed
-        | Format::Unknown => textual(format, &format::decode(bytes), bytes, &InProcess, fuel),
+        | Format::Unknown => {
+            let mut out = textual(format, &format::decode(bytes), bytes, &InProcess, fuel);
+            if format == Format::Text && format::is_guesswork(bytes) {
+                out.unreadable.push(UnreadableWhy::UnknownFormat);
+            }
+            out
+        }
     }
 }

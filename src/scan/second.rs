@@ -25,6 +25,9 @@ const DIVIDED_MAX: usize = 200_000;
 
 /// The text read again, if letters or words stand apart in it. Linear. `first` is the usual reading.
 pub(super) fn reading<'t>(original: &'t str, first: &Normal<'_>, scanner: &Scanner) -> Option<Normal<'t>> {
+    if let Some(reversed) = super::reversed::reading(original) {
+        return Some(reversed);
+    }
     let letters = match first.text {
         Cow::Borrowed(text) => may_stand_apart(text.as_bytes()),
         Cow::Owned(_) => stands_apart(original),
