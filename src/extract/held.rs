@@ -32,12 +32,16 @@ pub(super) fn is_yenc(bytes: &[u8]) -> bool {
     memchr::memmem::find(bytes, b"=ybegin ").is_some()
 }
 
-/// `data:` addresses in a text, up to a quote or blank.
+/// `data:` addresses in a text, each up to a quote or blank; none inside another.
 pub(super) fn data_addresses(text: &str) -> impl Iterator<Item = &str> {
-    text.match_indices("data:").filter_map(|(at, _)| {
-        let rest = text.get(at..)?;
-        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '>')).unwrap_or(rest.len());
-        rest.get(..end).filter(|address| address.contains(','))
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let at = memchr::memmem::find(rest.as_bytes(), b"data:")?;
+        let address = rest.get(at..)?;
+        let end = address.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '>')).unwrap_or(address.len());
+        let (address, after) = address.split_at(end);
+        rest = after;
+        Some(address)
     })
 }
 

@@ -52,7 +52,7 @@ pub(super) fn attributes(start: &BytesStart<'_>, out: &mut String) {
     if name.as_ref() == "Relationship" && is_inside() {
         return;
     }
-    for attribute in start.attributes().flatten() {
+    for attribute in start.attributes().with_checks(false).flatten() {
         let key = attribute.key.local_name();
         let key = key.as_ref();
         if TELLING.contains(&key) || VALUED.contains(&(name.as_ref(), key)) {

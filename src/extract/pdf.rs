@@ -76,7 +76,7 @@ impl<'a> Beside<'a> {
                 Object::Dictionary(dictionary) => dictionary,
                 Object::Stream(stream) => {
                     self.picture(stream, out);
-                    self.metadata(stream);
+                    self.metadata(stream, fuel);
                     &stream.dict
                 }
                 _ => continue,
@@ -108,7 +108,7 @@ impl<'a> Beside<'a> {
         for key in SHOWN {
             let value = dictionary.get_deref(key, self.document);
             let text = match value {
-                Ok(Object::Stream(stream)) if key == b"JS" => Some(format::decode(&content(stream))),
+                Ok(Object::Stream(stream)) if key == b"JS" => burned(stream, fuel).map(|script| format::decode(&script)),
                 Ok(value) => string(value),
                 Err(_) => None,
             };
@@ -170,9 +170,9 @@ impl<'a> Beside<'a> {
     }
 
     /// What the file says of itself a second time (XMP).
-    fn metadata(&mut self, stream: &Stream) {
+    fn metadata(&mut self, stream: &Stream, fuel: &mut Fuel) {
         let is_metadata = stream.dict.get(b"Type").and_then(Object::as_name).is_ok_and(|name| name == b"Metadata");
-        if is_metadata && let Some(text) = office_data::text(&content(stream)) {
+        if is_metadata && let Some(text) = burned(stream, fuel).and_then(|content| office_data::text(&content)) {
             self.lines.push_str(&text);
         }
     }
@@ -189,6 +189,11 @@ impl<'a> Beside<'a> {
             out.images.push(Picture { pixels: Some(pixels), ..image::picture(&stream.content) });
         }
     }
+}
+
+/// A stream's content taken off the fuel: many places may name one stream. `None` when there was not enough.
+fn burned(stream: &Stream, fuel: &mut Fuel) -> Option<Vec<u8>> {
+    (fuel.bytes > 0).then(|| content(stream)).filter(|content| fuel.burn(content.len()))
 }
 
 fn content(stream: &Stream) -> Vec<u8> {

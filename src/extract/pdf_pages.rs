@@ -11,6 +11,9 @@ const LOOKS_MAX: usize = 5_000;
 /// A run of 128 bytes takes two: ordinary contents grow much less.
 const GROWTH_MAX: usize = 32;
 
+/// Bytes of contents that are looked through for rare operators; real files have a tenth.
+const CONTENTS_MAX: usize = 64 << 20;
+
 pub(super) struct Pages {
     pub text: String,
     /// Signs shown, and those of them that nothing gives a letter: a person reads them, a program cannot.
@@ -98,12 +101,18 @@ fn runs(content: &[u8]) -> Option<Vec<u8>> {
 
 /// `'` and `"` show a string on the next line; written as the operators they stand for (ISO 32000-1, table 109).
 fn spell_out(document: &mut Document) {
-    for object in document.objects.values_mut() {
-        let Object::Stream(stream) = object else { continue };
-        if stream.dict.has(b"Width") || stream.dict.has(b"Length1") {
-            continue;
-        }
+    let mut shown: BTreeSet<ObjectId> = document.page_iter().flat_map(|page| document.get_page_contents(page)).collect();
+    let is_form = |object: &Object| {
+        let stream = object.as_stream();
+        stream.and_then(|stream| stream.dict.get(b"Subtype")).and_then(Object::as_name).is_ok_and(|name| name == b"Form")
+    };
+    shown.extend(document.objects.iter().filter(|(_, object)| is_form(object)).map(|(id, _)| *id));
+    let mut left = CONTENTS_MAX;
+    for id in shown {
+        let Ok(Object::Stream(stream)) = document.get_object_mut(id) else { continue };
         let Ok(content) = stream.decompressed_content() else { continue };
+        let Some(rest) = left.checked_sub(content.len()) else { return };
+        left = rest;
         if !has_quote_operator(&content) {
             continue;
         }

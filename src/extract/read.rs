@@ -316,6 +316,10 @@ fn plain(text: &str, attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> Attac
     {
         out.unreadable.push(UnreadableWhy::Encrypted);
     }
+    // PostScript is a program: what it paints is seen by whoever runs it.
+    if text.starts_with("%!PS") {
+        out.unreadable.push(UnreadableWhy::UnknownFormat);
+    }
     for file in uuencode::files(text) {
         if !enclosed(&file, "", attachments, fuel, &mut out) {
             break;

@@ -128,6 +128,7 @@ fn locked() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             std::io::Write::write_all(&mut writer, &behind(b"\0\x51\x02\0")).unwrap();
             writer.finish().unwrap().into_inner()
         }),
+        ("PostScript", "a.ps", b"%!PS-Adobe-3.0\n/F 12 selectfont 72 700 moveto /P glyphshow /a glyphshow\n".to_vec()),
         ("program", "a.exe", behind(b"MZ\x90\0\x03\0\0\0")),
         ("dictation, MP3", "a.mp3", behind(b"ID3\x04\0\0\0\0\0\0")),
         ("dictation, WAV", "a.wav", behind(b"RIFF\x24\x08\0\0WAVEfmt ")),
