@@ -20,6 +20,10 @@ pub(super) fn read(bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
     if names_twice(bytes, archive.len()) {
         out.unreadable.push(UnreadableWhy::Damaged);
     }
+    let comment = format::decode(archive.comment());
+    if fuel.burn(comment.len()) && !comment.trim().is_empty() {
+        out.texts.push((TextKind::Content, comment));
+    }
     for (index, name) in names(&mut archive) {
         if name.ends_with('/') {
             out.texts.push((TextKind::Name, spoken(&name)));

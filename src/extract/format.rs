@@ -1,4 +1,4 @@
-use super::{cms, compound, gzip, tar, tnef};
+use super::{cms, compound, gzip, tar, tnef, x12};
 
 /// What a file is, by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -152,7 +152,9 @@ fn in_zip(bytes: &[u8]) -> Format {
     }
     let names = directory(bytes);
     let has = |name: &[u8]| names.contains(&name);
-    if has(b"word/document.xml") {
+    // Word calls its main part "document2.xml" now and then.
+    let has_document = || names.iter().any(|name| name.starts_with(b"word/document") && name.ends_with(b".xml"));
+    if has(b"word/document.xml") || has_document() {
         Format::Docx
     } else if has(b"xl/workbook.xml") || has(b"xl/workbook.bin") {
         Format::Xlsx
@@ -192,30 +194,101 @@ fn by_text(bytes: &[u8], media_type: &str, extension: &str) -> Format {
     let text = decode(bytes);
     let start = text.trim_start();
     let head: String = start.chars().take(512).collect::<String>().to_ascii_lowercase();
-    if head.starts_with("msh|") || head.starts_with("fhs|") || head.starts_with("bhs|") {
+    if head.starts_with("msh|") || head.starts_with("fhs|") || head.starts_with("bhs|") || x12::is_x12(start) {
         Format::Hl7
     } else if head.starts_with("begin:vcalendar") {
         Format::Calendar
     } else if head.starts_with("begin:vcard") {
         Format::Card
+    } else if is_message(start, media_type, extension) {
+        Format::Message
     } else if head.starts_with("<!doctype html")
         || head.starts_with("<html")
         || head.contains("<body")
+        || head.starts_with("<svg")
         || media_type == "text/html"
-        || matches!(extension, "htm" | "html" | "xhtml")
+        || media_type == "text/x-amp-html"
+        || media_type == "text/enriched"
+        || matches!(extension, "htm" | "html" | "xhtml" | "svg")
     {
         Format::Html
-    } else if head.starts_with("<?xml") || head.starts_with("<svg") || extension == "xml" {
-        Format::Xml
-    } else if (head.starts_with('{') || head.starts_with('[')) && serde_json::from_str::<serde::de::IgnoredAny>(start).is_ok() {
+    } else if head.starts_with("<?xml") || extension == "xml" {
+        if head.contains("<svg") { Format::Html } else { Format::Xml }
+    } else if is_marked_up(&head, start) {
+        if PAGE_TAGS.iter().any(|tag| head.starts_with(tag)) { Format::Html } else { Format::Xml }
+    } else if is_json(start, extension) {
         Format::Json
     } else if media_type == "text/csv" || media_type == "text/tab-separated-values" || matches!(extension, "csv" | "tsv") {
         Format::Delimited
-    } else if extension == "eml" || media_type == "message/rfc822" {
-        Format::Message
     } else {
         Format::Text
     }
+}
+
+/// Elements that pieces of pages begin with.
+const PAGE_TAGS: [&str; 14] =
+    ["<p", "<div", "<table", "<span", "<br", "<center", "<font", "<meta", "<style", "<ul", "<ol", "<b>", "<h", "<title"];
+
+/// Whether a text is one element, declared or not.
+fn is_marked_up(head: &str, text: &str) -> bool {
+    head.strip_prefix('<').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()))
+        && text.trim_end().ends_with('>')
+}
+
+/// JSON, a value a line, or the beginning of it.
+fn is_json(text: &str, extension: &str) -> bool {
+    if !text.starts_with(['{', '[']) {
+        return false;
+    }
+    matches!(extension, "json" | "jsonl" | "ndjson" | "geojson")
+        || serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>().next().is_some_and(|first| first.is_ok())
+        || text.contains("\\u00")
+}
+
+/// Whether a file is a message, or several: by its name and kind, or by a header section that no letter begins with. What is
+/// shown as text is none, whatever it begins with.
+fn is_message(text: &str, media_type: &str, extension: &str) -> bool {
+    if matches!(media_type, "message/rfc822" | "message/external-body" | "text/rfc822-headers")
+        || matches!(extension, "eml" | "mht" | "mhtml" | "mbox" | "mbx")
+    {
+        return true;
+    }
+    if media_type.starts_with("text/") && extension.is_empty() {
+        return false;
+    }
+    let lines = text.lines().skip_while(|line| line.starts_with("From ")).take(200).take_while(|line| !line.is_empty());
+    let names: Vec<String> = lines
+        .filter(|line| !line.starts_with([' ', '\t']))
+        .map_while(|line| line.split_once(':').map(|(name, _)| name.to_ascii_lowercase()))
+        .collect();
+    let has = |name: &str| names.iter().any(|known| known == name);
+    (has("mime-version") || has("content-type") || has("received") || has("message-id")) && (has("from") || has("subject"))
+}
+
+/// Beginnings of files that nobody here opens: 7-Zip, RAR, xz, Zstandard, bzip2, cabinets, OpenSSL's and age's.
+const SEALED_OR_PACKED: [&[u8]; 8] = [
+    b"7z\xbc\xaf\x27\x1c",
+    b"Rar!\x1a\x07",
+    b"\xfd7zXZ\0",
+    b"\x28\xb5\x2f\xfd",
+    b"BZh9",
+    b"MSCF\0\0",
+    b"Salted__",
+    b"age-encryption.org/",
+];
+
+/// Whether text without a charset is a guess: neither UTF-8 nor mostly ASCII, so its alphabet could be any.
+pub(super) fn is_guesswork(bytes: &[u8]) -> bool {
+    let high = bytes.iter().filter(|b| **b >= 0x80).count();
+    high * 3 > bytes.len() && wide_order(bytes).is_none() && std::str::from_utf8(bytes).is_err()
+}
+
+/// Whether bytes found somewhere are a file at all: a known format, or text without a doubt.
+pub(super) fn is_known(bytes: &[u8]) -> bool {
+    let is_plain = |text: &str| text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r' | '\u{c}'));
+    by_magic(bytes).is_some()
+        || SEALED_OR_PACKED.iter().any(|magic| bytes.starts_with(magic))
+        || std::str::from_utf8(bytes).is_ok_and(is_plain)
 }
 
 /// Text has no control characters but white space; UTF-16 is told by its mark or by every second byte being zero.
@@ -223,6 +296,9 @@ fn is_text(bytes: &[u8]) -> bool {
     if wide_order(bytes).is_some() {
         return true;
     }
+    // The frame of a message between systems.
+    let bytes = bytes.strip_prefix(b"\x0b").unwrap_or(bytes);
+    let bytes = bytes.strip_suffix(b"\x1c\r").unwrap_or(bytes);
     let odd = bytes.iter().filter(|b| matches!(b, 0..=8 | 14..=26 | 28..=31 | 127)).count();
     odd == 0 || (odd * 200 < bytes.len() && !bytes.contains(&0))
 }
@@ -231,9 +307,14 @@ fn is_text(bytes: &[u8]) -> bool {
 enum Wide {
     Little,
     Big,
+    /// UTF-32, which some exports are in.
+    Widest,
 }
 
 fn wide_order(bytes: &[u8]) -> Option<Wide> {
+    if bytes.starts_with(b"\xff\xfe\0\0") && widest(bytes).is_some() {
+        return Some(Wide::Widest);
+    }
     if bytes.starts_with(b"\xff\xfe") {
         return Some(Wide::Little);
     }
@@ -248,8 +329,39 @@ fn wide_order(bytes: &[u8]) -> Option<Wide> {
     match (zeros(0), zeros(1)) {
         (false, true) => Some(Wide::Little),
         (true, false) => Some(Wide::Big),
+        // Letters of other scripts between: then all of it must be text.
+        _ if is_all_text(encoding_rs::UTF_16LE, bytes) => Some(Wide::Little),
+        _ if is_all_text(encoding_rs::UTF_16BE, bytes) => Some(Wide::Big),
         _ => None,
     }
+}
+
+/// Whether bytes are text of a wide encoding without a doubt: no stray halves, no control characters, a sixth of it ASCII, and
+/// blanks in it. Told by its beginning in most cases.
+fn is_all_text(encoding: &'static encoding_rs::Encoding, bytes: &[u8]) -> bool {
+    const HEAD: usize = 256;
+    let is_text = |bytes: &[u8]| {
+        let Some(text) = encoding.decode_without_bom_handling_and_without_replacement(bytes) else { return false };
+        let (mut ascii, mut blanks, mut all) = (0usize, 0usize, 0usize);
+        for c in text.chars() {
+            if c.is_control() && !c.is_whitespace() || matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{fffe}' | '\u{ffff}') {
+                return false;
+            }
+            all += 1;
+            ascii += usize::from(c.is_ascii());
+            blanks += usize::from(c.is_whitespace());
+        }
+        ascii * 6 > all && blanks > 0
+    };
+    let head = bytes.get(..bytes.len().min(HEAD)).unwrap_or_default();
+    head.contains(&0) && is_text(head) && (bytes.len() <= HEAD || is_text(bytes))
+}
+
+/// UTF-32, little-endian with a mark; `None` if it is not that.
+fn widest(bytes: &[u8]) -> Option<String> {
+    let (fours, rest) = bytes.as_chunks::<4>();
+    let text: Option<String> = fours.iter().skip(1).map(|four| char::from_u32(u32::from_le_bytes(*four))).collect();
+    text.filter(|_| rest.is_empty())
 }
 
 /// Text of a file that says nothing about its charset: UTF-16 by its mark, UTF-8 if it is that, else windows-1252.
@@ -257,6 +369,7 @@ fn wide_order(bytes: &[u8]) -> Option<Wide> {
 pub(super) fn decode(bytes: &[u8]) -> String {
     match wide_order(bytes) {
         Some(Wide::Little) => return encoding_rs::UTF_16LE.decode_with_bom_removal(bytes).0.into_owned(),
+        Some(Wide::Widest) => return widest(bytes).unwrap_or_default(),
         Some(Wide::Big) => return encoding_rs::UTF_16BE.decode_with_bom_removal(bytes).0.into_owned(),
         None => {}
     }

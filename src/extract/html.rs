@@ -1,5 +1,7 @@
 //! HTML as a reader finds it, in one pass without a tree: nesting costs nothing, and no element can hide text.
 
+use super::entity::entity;
+
 /// The text of an HTML document.
 pub struct HtmlText {
     /// What is shown, or hidden by a style, with `alt` texts in place. Blocks become lines, cells are parted by tabs; tags
@@ -7,12 +9,20 @@ pub struct HtmlText {
     pub shown: String,
     /// Titles and other telling attributes, comments, what scripts and styles hold.
     pub aside: String,
+    /// Addresses that are files themselves (RFC 2397), from `data:` on.
+    pub files: Vec<String>,
 }
 
 #[must_use]
 pub fn text(html: &str) -> HtmlText {
-    let mut page =
-        Writer { shown: String::with_capacity(html.len() / 2), aside: String::new(), pre: 0, blank: false, closes: true };
+    within(html, 0)
+}
+
+/// A page in an attribute or comment of a page, in that of another: nobody nests them deeper, and each level is one more pass.
+const DEPTH_MAX: u8 = 2;
+
+fn within(html: &str, depth: u8) -> HtmlText {
+    let mut page = Writer { shown: String::with_capacity(html.len() / 2), closes: true, depth, ..Writer::default() };
     let mut rest = html;
     while let Some(at) = rest.find('<') {
         let (before, tag) = rest.split_at(at);
@@ -20,9 +30,10 @@ pub fn text(html: &str) -> HtmlText {
         rest = page.markup(tag);
     }
     page.words(rest);
-    HtmlText { shown: page.shown, aside: page.aside }
+    HtmlText { shown: page.shown, aside: page.aside, files: page.files }
 }
 
+#[derive(Default)]
 struct Writer {
     shown: String,
     /// Comments, titles, scripts: not seen, but there to be found.
@@ -33,6 +44,11 @@ struct Writer {
     blank: bool,
     /// Whether a `>` is still to come; once there is none, nothing is a tag.
     closes: bool,
+    files: Vec<String>,
+    /// Pages around this one.
+    depth: u8,
+    /// The element that turns its text round.
+    turned: Option<String>,
 }
 
 impl Writer {
@@ -74,7 +90,7 @@ impl Writer {
     fn markup<'t>(&mut self, text: &'t str) -> &'t str {
         if let Some(comment) = text.strip_prefix("<!--") {
             let (inside, after) = comment.split_once("-->").unwrap_or((comment, ""));
-            self.note(inside);
+            self.inner_page(inside);
             return after;
         }
         if text.starts_with("<!") || text.starts_with("<?") {
@@ -97,12 +113,17 @@ impl Writer {
             .map(|c| c.to_ascii_lowercase())
             .collect();
         self.element(&name, is_end);
+        self.direction(&name, tag, is_end);
         if !is_end {
             self.attributes(tag);
             if matches!(name.as_str(), "script" | "style") {
                 let end = find_end(after, &name);
                 let (inside, after) = after.split_at(end);
-                self.note(inside);
+                if name == "style" {
+                    self.style(inside);
+                } else {
+                    self.note(inside);
+                }
                 return after;
             }
         }
@@ -121,18 +142,35 @@ impl Writer {
             "br" | "tr" | "li" | "dt" | "dd" | "option" | "hr" | "caption" | "thead" | "tbody" => self.line(1),
             "p" | "div" | "table" | "ul" | "ol" | "dl" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "blockquote" | "section"
             | "article" | "header" | "footer" | "form" | "fieldset" | "body" | "html" | "head" | "title" | "center"
-            | "address" | "main" | "nav" | "aside" | "figure" => {
+            | "address" | "main" | "nav" | "aside" | "figure" | "summary" | "details" | "dialog" | "legend" | "figcaption"
+            | "rt" | "noframes" | "noembed" | "noscript" | "object" | "video" | "audio" | "svg" | "math" => {
                 self.line(if matches!(name, "p" | "table" | "title") || name.starts_with('h') && name.len() == 2 {
                     2
                 } else {
                     1
                 });
             }
+            // Drawings place each word by itself.
+            "tspan" => self.blank = true,
+            "text" => self.line(1),
             "pre" | "textarea" => {
                 self.pre = if is_end { self.pre.saturating_sub(1) } else { self.pre + 1 };
                 self.line(1);
             }
             _ => {}
+        }
+    }
+
+    /// An element that shows its text from right to left whatever its letters are; told to the scan by Unicode's signs.
+    fn direction(&mut self, name: &str, tag: &str, is_end: bool) {
+        if is_end {
+            if self.turned.as_deref() == Some(name) {
+                self.turned = None;
+                self.shown.push('\u{202c}');
+            }
+        } else if (name == "bdo" || tag.contains("bidi-override")) && tag.to_ascii_lowercase().contains("rtl") {
+            self.turned = Some(name.to_owned());
+            self.shown.push('\u{202e}');
         }
     }
 
@@ -148,25 +186,67 @@ impl Writer {
         }
     }
 
-    /// Attributes that hold text for people.
+    /// Attributes that hold text: all but those that are for machines alone.
     fn attributes(&mut self, tag: &str) {
         for (name, value) in Attributes(tag) {
+            let name = name.to_ascii_lowercase();
+            if name == "style" {
+                self.style(&decoded(value));
+                continue;
+            }
+            if UNREAD.contains(&name.as_str()) {
+                continue;
+            }
             let value = decoded(value);
-            match name.to_ascii_lowercase().as_str() {
+            match name.as_str() {
                 "alt" => {
                     self.blank = true;
                     value.chars().for_each(|c| self.push(c));
                     self.blank = true;
                 }
-                "title" | "aria-label" | "placeholder" | "value" | "content" | "summary" | "label" | "srcdoc" => {
-                    self.note(&value)
-                }
-                "href" if value.len() > 7 && value.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("mailto:")) => {
-                    self.note(&value)
-                }
-                _ => {}
+                "srcdoc" => self.inner_page(&value),
+                _ if ADDRESSES.contains(&name.as_str()) => self.address(&value),
+                _ => self.note(&value),
             }
         }
+    }
+
+    /// An address says something where it is a file itself, writes a letter, or has words written as numbers.
+    fn address(&mut self, value: &str) {
+        let value = value.trim();
+        let starts = |scheme: &str| value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+        if starts("data:") {
+            self.files.push(value.to_owned());
+        } else if value.contains(['%', '+', ' ']) || starts("mailto:") && value.len() > "mailto:".len() {
+            self.note(value);
+        }
+    }
+
+    /// Style sheets put words on the page by `content`, and drawings by an address.
+    fn style(&mut self, css: &str) {
+        if css.contains('\\') {
+            self.note(&unescaped(css));
+        } else if css.contains("content") || css.contains("/*") {
+            self.note(css);
+        }
+        let mut rest = css;
+        while let Some((before, file)) = rest.split_once("data:") {
+            let quote = before.chars().next_back().filter(|c| matches!(c, '"' | '\'')).unwrap_or(')');
+            let (file, after) = file.split_once(quote).unwrap_or((file, ""));
+            self.files.push(format!("data:{file}"));
+            rest = after;
+        }
+    }
+
+    /// A page that some programs show: in a comment that Outlook reads, in an attribute.
+    fn inner_page(&mut self, html: &str) {
+        if self.depth >= DEPTH_MAX || !html.contains(['<', '&']) {
+            return self.note(html);
+        }
+        let inner = within(html, self.depth + 1);
+        self.note(&inner.shown);
+        self.note(&inner.aside);
+        self.files.extend(inner.files);
     }
 
     fn note(&mut self, text: &str) {
@@ -241,7 +321,62 @@ impl<'t> Iterator for Attributes<'t> {
     }
 }
 
-fn decoded(value: &str) -> String {
+/// Attributes for machines alone.
+const UNREAD: [&str; 28] = [
+    "class",
+    "id",
+    "rel",
+    "type",
+    "media",
+    "lang",
+    "width",
+    "height",
+    "align",
+    "valign",
+    "border",
+    "cellpadding",
+    "cellspacing",
+    "bgcolor",
+    "color",
+    "face",
+    "size",
+    "sizes",
+    "target",
+    "charset",
+    "http-equiv",
+    "role",
+    "dir",
+    "colspan",
+    "rowspan",
+    "viewbox",
+    "d",
+    "integrity",
+];
+
+/// Attributes that are addresses.
+const ADDRESSES: [&str; 11] =
+    ["href", "src", "action", "background", "data", "poster", "cite", "formaction", "longdesc", "xlink:href", "srcset"];
+
+/// Escapes of style sheets undone: up to six hex digits and one blank, or a sign as it is (CSS Syntax, 4.3.7).
+fn unescaped(css: &str) -> String {
+    let mut out = String::with_capacity(css.len());
+    let mut rest = css;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        let length = after.bytes().take(6).take_while(u8::is_ascii_hexdigit).count();
+        let (digits, behind) = after.split_at(length);
+        rest = match u32::from_str_radix(digits, 16).ok().and_then(char::from_u32) {
+            Some(c) => {
+                out.push(c);
+                behind.strip_prefix(' ').unwrap_or(behind)
+            }
+            None => after,
+        };
+    }
+    out + rest
+}
+
+pub(super) fn decoded(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     let mut rest = value;
     while let Some(c) = rest.chars().next() {
@@ -257,114 +392,6 @@ fn decoded(value: &str) -> String {
         }
     }
     out
-}
-
-/// The character reference at the start of `text`, and its length. A missing semicolon is forgiven for numbers.
-fn entity(text: &str) -> Option<(char, usize)> {
-    let body = text.strip_prefix('&')?;
-    if let Some(number) = body.strip_prefix('#') {
-        let (digits, radix, lead) = match number.strip_prefix(['x', 'X']) {
-            Some(hex) => (hex, 16, 3),
-            None => (number, 10, 2),
-        };
-        let length = digits.bytes().take(8).take_while(|b| char::from(*b).is_digit(radix)).count();
-        let value = u32::from_str_radix(digits.get(..length)?, radix).ok()?;
-        let end = lead + length + usize::from(digits.as_bytes().get(length) == Some(&b';'));
-        // Numbers 128 to 159 mean windows-1252 in browsers (HTML standard, 13.2.5.80).
-        let c = match value {
-            0x80..=0x9f => {
-                encoding_rs::WINDOWS_1252.decode_without_bom_handling(&[u8::try_from(value).ok()?]).0.chars().next()?
-            }
-            other => char::from_u32(other).unwrap_or('\u{fffd}'),
-        };
-        return Some((c, end));
-    }
-    let length = body.bytes().take(32).take_while(u8::is_ascii_alphanumeric).count();
-    let name = body.get(..length)?;
-    if body.as_bytes().get(length) != Some(&b';') {
-        return None;
-    }
-    let c = match name {
-        "amp" | "AMP" => '&',
-        "lt" | "LT" => '<',
-        "gt" | "GT" => '>',
-        "quot" | "QUOT" => '"',
-        "apos" => '\'',
-        "nbsp" | "ensp" | "emsp" | "thinsp" | "numsp" | "puncsp" | "hairsp" => '\u{a0}',
-        "shy" => '\u{ad}',
-        "zwnj" => '\u{200c}',
-        "zwj" => '\u{200d}',
-        "lrm" => '\u{200e}',
-        "rlm" => '\u{200f}',
-        "ZeroWidthSpace" | "NoBreak" => '\u{200b}',
-        "ndash" | "mdash" | "hyphen" | "dash" | "minus" => '-',
-        "lsquo" | "rsquo" | "sbquo" | "prime" => '\'',
-        "ldquo" | "rdquo" | "bdquo" => '"',
-        "hellip" => '…',
-        "bull" | "middot" => '*',
-        "copy" => '©',
-        "reg" => '®',
-        "trade" => '™',
-        "deg" => '°',
-        "plusmn" => '±',
-        "micro" => 'µ',
-        "sect" => '§',
-        "para" => '¶',
-        "times" => '×',
-        "divide" => '÷',
-        "frac12" => '½',
-        "frac14" => '¼',
-        "sup2" => '²',
-        "le" | "leq" => '≤',
-        "ge" | "geq" => '≥',
-        "ne" => '≠',
-        "euro" => '€',
-        "pound" => '£',
-        "yen" => '¥',
-        "cent" => '¢',
-        "laquo" => '«',
-        "raquo" => '»',
-        "num" => '#',
-        "commat" => '@',
-        "period" => '.',
-        "comma" => ',',
-        "colon" => ':',
-        "semi" => ';',
-        "sol" => '/',
-        "lpar" => '(',
-        "rpar" => ')',
-        "dollar" => '$',
-        "percnt" => '%',
-        "plus" => '+',
-        "equals" => '=',
-        "lowbar" => '_',
-        "excl" => '!',
-        "quest" => '?',
-        "Tab" => '\t',
-        "NewLine" => '\n',
-        "szlig" => 'ß',
-        "aelig" => 'æ',
-        "AElig" => 'Æ',
-        "oslash" => 'ø',
-        "Oslash" => 'Ø',
-        "aring" => 'å',
-        "Aring" => 'Å',
-        "ccedil" => 'ç',
-        "Ccedil" => 'Ç',
-        "ntilde" => 'ñ',
-        "Ntilde" => 'Ñ',
-        // Letters with a mark are read without it anyway.
-        _ if name.len() > 4
-            && ["acute", "grave", "circ", "uml", "tilde", "cedil", "caron", "ring"]
-                .iter()
-                .any(|mark| name.get(1..) == Some(mark)) =>
-        {
-            name.chars().next()?
-        }
-        _ if name.len() == 4 && name.get(1..) == Some("uml") => name.chars().next()?,
-        _ => return None,
-    };
-    Some((c, length + 2))
 }
 
 #[cfg(test)]

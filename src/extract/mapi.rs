@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::little::wide_text;
-use super::read::spoken;
-use super::{AttachmentText, Fuel, TextKind, UnreadableWhy, archive, format, html, lzfu, rtf};
+use super::read::{document, spoken};
+use super::{AttachmentText, Format, Fuel, TextKind, UnreadableWhy, archive, format, lzfu, rtf};
 
 pub(super) const STRING8: u16 = 0x001e;
 pub(super) const UNICODE: u16 = 0x001f;
@@ -75,9 +75,10 @@ pub(super) fn read(properties: &[Property<'_>], page: Option<u32>, fuel: &mut Fu
             BODY_HTML => {
                 let source = property.text(page).unwrap_or_else(|| eight_bit(&property.value, page));
                 if fuel.burn(source.len()) {
-                    let read = html::text(&source);
-                    push(TextKind::Content, read.shown, out);
-                    push(TextKind::Content, read.aside, out);
+                    let mut page = document(Format::Html, source.as_bytes(), fuel);
+                    out.texts.append(&mut page.texts);
+                    out.unreadable.append(&mut page.unreadable);
+                    out.images.append(&mut page.images);
                 } else {
                     out.unreadable.push(UnreadableWhy::TooLarge);
                 }

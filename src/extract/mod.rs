@@ -9,23 +9,27 @@
 //!
 //! Must not be here: findings (`scan`), processes, files, the decision what to do with an unreadable part.
 //!
-//! Reading order: `read` → `format` → `html`, `delimited`, `structured`, `uuencode`, `cms` → `office`, `pdf`, `rtf` →
+//! Reading order: `read` → `format` → `html` with `entity`, `delimited`, `structured` with `x12`, `xml`, `held`, `uuencode`, `cms` → `office` with `office_data`, `pdf` with `pdf_pages`, `rtf` →
 //! `archive`, `gzip`, `tar` → `tnef` with `mapi` and `lzfu` → `compound`, `ole`, `word`, `slides` → `worker`.
 
 mod archive;
 mod cms;
 mod compound;
 mod delimited;
+mod entity;
 mod format;
 mod gzip;
+mod held;
 mod html;
 mod image;
 mod little;
 mod lzfu;
 mod mapi;
 mod office;
+mod office_data;
 mod ole;
 mod pdf;
+mod pdf_pages;
 mod read;
 mod rtf;
 mod slides;
@@ -35,6 +39,8 @@ mod tnef;
 mod uuencode;
 mod word;
 pub mod worker;
+mod x12;
+mod xml;
 
 pub use format::Format;
 pub use read::{InProcess, read};

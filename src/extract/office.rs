@@ -7,7 +7,7 @@ use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 use zip::ZipArchive;
 
-use super::{AttachmentText, Format, Fuel, TextKind, UnreadableWhy, image};
+use super::{AttachmentText, Format, Fuel, TextKind, UnreadableWhy, image, office_data};
 
 /// Endings of pictures in a package; drawings can hold words like any other.
 const PICTURES: [&str; 12] = [".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".emf", ".wmf", ".wdp", ".heic"];
@@ -42,11 +42,14 @@ pub(super) fn read(format: Format, bytes: &[u8], fuel: &mut Fuel) -> AttachmentT
             Inside::Text => {
                 seen_main |= is_main(format, &name);
                 match xml_text(&content) {
-                    Some(text) if text.trim().is_empty() => {}
-                    Some(text) => out.texts.push((TextKind::Content, text)),
+                    Some(text) => push(text, &mut out),
                     None => out.unreadable.push(UnreadableWhy::Damaged),
                 }
             }
+            Inside::Data => match office_data::text(&content) {
+                Some(text) => data(text, fuel, &mut out),
+                None => out.unreadable.push(UnreadableWhy::Damaged),
+            },
             Inside::Picture => out.images.push(image::picture(&content)),
             Inside::File => super::archive::member(&name, &content, fuel, &mut out),
             Inside::Skip => {}
@@ -58,9 +61,26 @@ pub(super) fn read(format: Format, bytes: &[u8], fuel: &mut Fuel) -> AttachmentT
     out
 }
 
+/// Text behind the pages, and what its addresses say.
+fn data(text: String, fuel: &mut Fuel, out: &mut AttachmentText) {
+    let said = super::held::addresses(&text);
+    if fuel.burn(said.len()) {
+        push(said, out);
+    }
+    push(text, out);
+}
+
+fn push(text: String, out: &mut AttachmentText) {
+    if !text.trim().is_empty() {
+        out.texts.push((TextKind::Content, text));
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Inside {
     Text,
+    /// What stands behind the pages: values of forms, addresses of links, records kept.
+    Data,
     Picture,
     File,
     Skip,
@@ -70,23 +90,58 @@ enum Inside {
 fn inside(format: Format, name: &str) -> Inside {
     let lower = name.to_ascii_lowercase();
     let is_xml = lower.ends_with(".xml");
+    let starts = |starts: &[&str]| starts.iter().any(|start| lower.starts_with(start));
     let is_text = match format {
         Format::Docx => {
             is_xml
-                && ["word/document", "word/header", "word/footer", "word/footnotes", "word/endnotes", "word/comments"]
-                    .iter()
-                    .any(|p| lower.starts_with(p))
+                && starts(&[
+                    "word/document",
+                    "word/header",
+                    "word/footer",
+                    "word/footnotes",
+                    "word/endnotes",
+                    "word/comments",
+                    "word/glossary/document",
+                ])
         }
-        Format::Pptx => is_xml && ["ppt/slides/slide", "ppt/notesslides/", "ppt/comments"].iter().any(|p| lower.starts_with(p)),
-        _ => matches!(lower.as_str(), "content.xml" | "styles.xml"),
-    } || matches!(lower.as_str(), "docprops/core.xml" | "docprops/custom.xml" | "meta.xml")
-        || (is_xml && (lower.contains("/charts/chart") || lower.contains("/diagrams/data")));
+        Format::Pptx => {
+            is_xml
+                && starts(&[
+                    "ppt/slides/slide",
+                    "ppt/notesslides/",
+                    "ppt/comments",
+                    "ppt/slidemasters/",
+                    "ppt/slidelayouts/",
+                    "ppt/notesmasters/",
+                    "ppt/handoutmasters/",
+                ])
+        }
+        Format::Xlsx => {
+            is_xml && (starts(&["xl/comments"]) || lower.contains("/drawings/drawing") || lower.contains("threadedcomment"))
+        }
+        _ => lower.ends_with("content.xml") || lower.ends_with("styles.xml"),
+    } || matches!(lower.as_str(), "docprops/core.xml" | "docprops/custom.xml" | "docprops/app.xml" | "meta.xml")
+        || (is_xml && (lower.contains("/charts/") || lower.contains("/diagrams/data")));
+    // Of a document's relations only the addresses outside it.
+    let is_data = lower.ends_with(".rels")
+        || lower == "word/settings.xml"
+        || is_xml
+            && starts(&[
+                "customxml/item",
+                "xl/pivotcache/",
+                "xl/externallinks/",
+                "xl/worksheets/",
+                "xl/tables/",
+                "xl/sharedstrings",
+            ]);
     let is_picture = PICTURES.iter().any(|end| lower.ends_with(end));
     if is_text {
         Inside::Text
+    } else if is_data {
+        Inside::Data
     } else if is_picture && !lower.starts_with("thumbnails/") && !lower.starts_with("docprops/") {
         Inside::Picture
-    } else if lower.contains("/embeddings/") && !name.ends_with('/') {
+    } else if (lower.contains("/embeddings/") || lower.starts_with("word/afchunk")) && !name.ends_with('/') {
         Inside::File
     } else {
         Inside::Skip
@@ -95,35 +150,44 @@ fn inside(format: Format, name: &str) -> Inside {
 
 fn is_main(format: Format, name: &str) -> bool {
     match format {
-        Format::Docx => name == "word/document.xml",
+        Format::Docx => name.starts_with("word/document"),
         Format::Pptx => name.starts_with("ppt/slides/"),
         _ => name == "content.xml",
     }
 }
 
 /// Text of WordprocessingML, DrawingML and OpenDocument: paragraphs end lines, cells are parted by tabs.
-fn xml_text(content: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(content);
+pub(super) fn xml_text(content: &[u8]) -> Option<String> {
+    let text = super::format::decode(content);
     let mut reader = Reader::from_str(&text);
     reader.config_mut().check_end_names = false;
     let mut out = String::with_capacity(content.len() / 4);
+    // What is shown elsewhere, or when asked for.
+    let mut aside = String::new();
     // Inside a cell a paragraph does not end the line.
     let mut cells = 0usize;
     // Styles and properties hold text of their own; only these elements' text is shown.
     loop {
         match reader.read_event().ok()? {
-            Event::Start(start) => match start.local_name().as_ref() {
-                "tc" | "table-cell" => cells += 1,
-                "tab" | "s" if start.name().as_ref() != "w:s" => out.push(' '),
-                _ => {}
-            },
-            Event::Empty(empty) => match empty.local_name().as_ref() {
-                "tab" => out.push('\t'),
-                "br" | "line-break" | "cr" => out.push(if cells > 0 { ' ' } else { '\n' }),
-                "s" | "noBreakHyphen" => out.push(if empty.local_name().as_ref() == "s" { ' ' } else { '-' }),
-                "table-cell" => out.push('\t'),
-                _ => {}
-            },
+            Event::Start(start) => {
+                office_data::attributes(&start, &mut aside);
+                match start.local_name().as_ref() {
+                    "tc" | "table-cell" => cells += 1,
+                    "tab" | "s" if start.name().as_ref() != "w:s" => out.push(' '),
+                    name if APART.contains(&name) => line(cells, &mut out),
+                    _ => {}
+                }
+            }
+            Event::Empty(empty) => {
+                office_data::attributes(&empty, &mut aside);
+                match empty.local_name().as_ref() {
+                    "tab" => out.push('\t'),
+                    "br" | "line-break" | "cr" => out.push(if cells > 0 { ' ' } else { '\n' }),
+                    "s" | "noBreakHyphen" => out.push(if empty.local_name().as_ref() == "s" { ' ' } else { '-' }),
+                    "table-cell" => out.push('\t'),
+                    _ => {}
+                }
+            }
             Event::End(end) => match end.local_name().as_ref() {
                 "p" | "h" if cells == 0 => out.push('\n'),
                 "p" | "h" => out.push(' '),
@@ -140,9 +204,9 @@ fn xml_text(content: &[u8]) -> Option<String> {
                     }
                     out.push('\n');
                 }
-                "title" | "subject" | "creator" | "keywords" | "description" | "lastModifiedBy" | "initial-creator" => {
-                    out.push('\n')
-                }
+                "title" | "subject" | "creator" | "keywords" | "description" | "lastModifiedBy" | "initial-creator" | "v"
+                | "lpwstr" | "Company" | "Manager" => out.push('\n'),
+                name if APART.contains(&name) => line(cells, &mut out),
                 _ => {}
             },
             Event::Text(inner) => {
@@ -153,11 +217,39 @@ fn xml_text(content: &[u8]) -> Option<String> {
             }
             Event::CData(inner) => out.push_str(&inner),
             Event::GeneralRef(inner) => out.push_str(&reference(&inner)),
-            Event::Eof => return Some(out),
+            Event::Eof => return Some(out + &aside),
             // An entity of one's own could stand for any text, or for a great deal of it.
             Event::DocType(declared) if declares_entities(&declared) => return None,
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
         }
+    }
+}
+
+/// Elements whose text is no part of the line around them: notes, comments, what stands for a picture, boxes, field codes.
+const APART: [&str; 16] = [
+    "annotation",
+    "note",
+    "desc",
+    "title",
+    "txbxContent",
+    "txBody",
+    "footnote",
+    "endnote",
+    "comment",
+    "instrText",
+    "hint",
+    "deletion",
+    "notes",
+    "header",
+    "footer",
+    "text-box",
+];
+
+fn line(cells: usize, out: &mut String) {
+    if cells > 0 {
+        out.push(' ');
+    } else if !out.is_empty() && !out.ends_with('\n') {
+        out.push('\n');
     }
 }
 
@@ -232,29 +324,28 @@ pub(super) fn sheets(format: Format, bytes: &[u8], fuel: &mut Fuel) -> Attachmen
     out
 }
 
-/// Comments, text boxes, pictures and properties of a workbook.
+/// Comments, text boxes, pictures, properties of a workbook, and what it keeps without showing it.
 fn beside_the_sheets(bytes: &[u8], fuel: &mut Fuel, out: &mut AttachmentText) {
     let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) else { return };
     let names = super::archive::names(&mut archive);
     for (index, name) in names {
-        let lower = name.to_ascii_lowercase();
-        let is_text = lower.ends_with(".xml")
-            && (lower.starts_with("xl/comments")
-                || lower.contains("/drawings/drawing")
-                || lower.contains("threadedcomment")
-                || lower == "docprops/core.xml");
-        let is_picture = lower.starts_with("xl/media/");
-        let is_file = lower.starts_with("xl/embeddings/") && !name.ends_with('/');
-        if !(is_text || is_picture || is_file) {
+        let kind = inside(Format::Xlsx, &name);
+        if kind == Inside::Skip {
             continue;
         }
-        match super::archive::entry(&mut archive, index, fuel) {
-            Err(why) => out.unreadable.push(why),
-            Ok(content) if is_picture => out.images.push(image::picture(&content)),
-            Ok(content) if is_file => super::archive::member(&name, &content, fuel, out),
-            Ok(content) => {
-                out.texts.extend(xml_text(&content).filter(|text| !text.trim().is_empty()).map(|text| (TextKind::Content, text)))
+        let content = match super::archive::entry(&mut archive, index, fuel) {
+            Ok(content) => content,
+            Err(why) => {
+                out.unreadable.push(why);
+                continue;
             }
+        };
+        match kind {
+            Inside::Text => xml_text(&content).into_iter().for_each(|text| push(text, out)),
+            Inside::Data => office_data::text(&content).into_iter().for_each(|text| data(text, fuel, out)),
+            Inside::Picture => out.images.push(image::picture(&content)),
+            Inside::File => super::archive::member(&name, &content, fuel, out),
+            Inside::Skip => {}
         }
     }
 }

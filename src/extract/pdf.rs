@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use pdf_extract::{Dictionary, Document, Object, PlainTextOutput, Stream, output_doc};
+use pdf_extract::{Dictionary, Document, Object, Stream};
 
 use super::read::spoken;
-use super::{AttachmentText, Fuel, PAGE_PIXELS, Picture, TextKind, UnreadableWhy, archive, format, image, structured};
+use super::{
+    AttachmentText, Fuel, PAGE_PIXELS, Picture, TextKind, UnreadableWhy, archive, format, held, html, image, office_data,
+    pdf_pages,
+};
 
 /// Text of all pages, what is filled into forms, notes, and attached files; pages without any are scanned, a picture.
 pub(super) fn read(bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
@@ -18,19 +21,16 @@ pub(super) fn read(bytes: &[u8], fuel: &mut Fuel) -> AttachmentText {
     if is_locked && document.decrypt("").is_err() {
         return AttachmentText::unreadable(UnreadableWhy::Encrypted);
     }
-    let mut text = String::new();
-    let pages = output_doc(&document, &mut PlainTextOutput::new(&mut text));
-    if pages.is_err() || document.get_pages().is_empty() {
-        return AttachmentText::unreadable(UnreadableWhy::Damaged);
-    }
+    let Some(pages) = pdf_pages::read(&mut document) else { return AttachmentText::unreadable(UnreadableWhy::Damaged) };
     let mut out = AttachmentText::default();
-    if !fuel.burn(text.len()) {
+    if !fuel.burn(pages.text.len()) {
         return AttachmentText::unreadable(UnreadableWhy::TooLarge);
     }
-    if text.chars().any(char::is_alphanumeric) {
-        out.texts.push((TextKind::Content, text));
-    } else {
+    if !pages.text.chars().any(char::is_alphanumeric) || pages.hides_text() {
         out.images.push(image::pages(bytes));
+    }
+    if pages.text.chars().any(char::is_alphanumeric) {
+        out.texts.push((TextKind::Content, pages.text));
     }
     Beside { document: &document, seen: BTreeSet::new(), lines: String::new() }.read(fuel, &mut out);
     out
@@ -44,9 +44,25 @@ struct Beside<'a> {
     lines: String,
 }
 
-/// Strings that readers show: notes, titles, what stands for a picture, what a form's field is for.
-const SHOWN: [&[u8]; 10] =
-    [b"Contents", b"RC", b"Title", b"Subject", b"Author", b"Keywords", b"Subj", b"Alt", b"ActualText", b"TU"];
+/// Strings that readers show: notes, titles, what stands for a picture, what a form's field is for, addresses, scripts.
+const SHOWN: [&[u8]; 16] = [
+    b"Contents",
+    b"RC",
+    b"Title",
+    b"Subject",
+    b"Author",
+    b"Keywords",
+    b"Subj",
+    b"Alt",
+    b"ActualText",
+    b"TU",
+    b"DV",
+    b"CA",
+    b"URI",
+    b"JS",
+    b"Desc",
+    b"E",
+];
 
 impl<'a> Beside<'a> {
     fn read(mut self, fuel: &mut Fuel, out: &mut AttachmentText) {
@@ -60,6 +76,7 @@ impl<'a> Beside<'a> {
                 Object::Dictionary(dictionary) => dictionary,
                 Object::Stream(stream) => {
                     self.picture(stream, out);
+                    self.metadata(stream, fuel);
                     &stream.dict
                 }
                 _ => continue,
@@ -78,6 +95,10 @@ impl<'a> Beside<'a> {
         if !fuel.burn(self.lines.len()) {
             out.unreadable.push(UnreadableWhy::TooLarge);
         }
+        let said = held::addresses(&self.lines);
+        if !said.is_empty() && fuel.burn(said.len()) {
+            out.texts.push((TextKind::Content, said));
+        }
         if !self.lines.trim().is_empty() {
             out.texts.push((TextKind::Content, self.lines));
         }
@@ -85,9 +106,22 @@ impl<'a> Beside<'a> {
 
     fn dictionary(&mut self, dictionary: &'a Dictionary, fuel: &mut Fuel, out: &mut AttachmentText) {
         for key in SHOWN {
-            if let Some(text) = dictionary.get_deref(key, self.document).ok().and_then(string) {
-                self.lines.push_str(&text);
+            let value = dictionary.get_deref(key, self.document);
+            let text = match value {
+                Ok(Object::Stream(stream)) if key == b"JS" => burned(stream, fuel).map(|script| format::decode(&script)),
+                Ok(value) => string(value),
+                Err(_) => None,
+            };
+            if let Some(text) = text {
+                self.lines.push_str(&if key == b"RC" { html::text(&text).shown } else { text });
                 self.lines.push('\n');
+            }
+        }
+        // Choices of a list: what is shown, or what is sent and what is shown.
+        if let Ok(choices) = dictionary.get_deref(b"Opt", self.document).and_then(Object::as_array) {
+            for choice in choices {
+                let both = choice.as_array().map_or(std::slice::from_ref(choice), Vec::as_slice);
+                both.iter().filter_map(string).for_each(|text| self.lines.push_str(&(text + "\n")));
             }
         }
         // A field of a form: its name and what was filled in.
@@ -117,7 +151,7 @@ impl<'a> Beside<'a> {
             let streams = parts.into_iter().filter_map(|part| self.document.dereference(part).ok()?.1.as_stream().ok());
             let whole: Vec<u8> = streams.flat_map(content).collect();
             if fuel.burn(whole.len()) {
-                out.texts.push((TextKind::Content, structured::xml(&format::decode(&whole))));
+                out.texts.push((TextKind::Content, super::xml::text(&format::decode(&whole))));
             } else {
                 out.unreadable.push(UnreadableWhy::TooLarge);
             }
@@ -135,6 +169,14 @@ impl<'a> Beside<'a> {
         }
     }
 
+    /// What the file says of itself a second time (XMP).
+    fn metadata(&mut self, stream: &Stream, fuel: &mut Fuel) {
+        let is_metadata = stream.dict.get(b"Type").and_then(Object::as_name).is_ok_and(|name| name == b"Metadata");
+        if is_metadata && let Some(text) = burned(stream, fuel).and_then(|content| office_data::text(&content)) {
+            self.lines.push_str(&text);
+        }
+    }
+
     /// A picture as large as a page; smaller ones are letterheads.
     fn picture(&self, stream: &Stream, out: &mut AttachmentText) {
         let side = |key: &[u8]| {
@@ -147,6 +189,11 @@ impl<'a> Beside<'a> {
             out.images.push(Picture { pixels: Some(pixels), ..image::picture(&stream.content) });
         }
     }
+}
+
+/// A stream's content taken off the fuel: many places may name one stream. `None` when there was not enough.
+fn burned(stream: &Stream, fuel: &mut Fuel) -> Option<Vec<u8>> {
+    (fuel.bytes > 0).then(|| content(stream)).filter(|content| fuel.burn(content.len()))
 }
 
 fn content(stream: &Stream) -> Vec<u8> {

@@ -3,7 +3,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{
     AttachmentText, Extracted, Format, Fuel, HeaderField, Image, Picture, Place, ReadAttachment, Text, TextKind, Unreadable,
-    UnreadableWhy, archive, cms, delimited, format, gzip, html, image, office, ole, pdf, rtf, structured, tar, tnef, uuencode,
+    UnreadableWhy, archive, cms, delimited, format, gzip, held, html, image, office, ole, pdf, rtf, structured, tar, tnef,
+    uuencode, xml,
 };
 use crate::message::{Message, Part, PartPath};
 
@@ -64,7 +65,7 @@ fn headers(part: &Part, out: &mut Extracted) {
             out.texts.push(Text { place: Place::Header(part.path.clone(), kind), content });
         }
     }
-    if let Some(name) = &part.file_name {
+    for name in part.file_name.iter().chain(&part.further_names) {
         out.texts.push(Text { place: Place::FileName(part.path.clone()), content: spoken(name) });
     }
 }
@@ -146,10 +147,21 @@ fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: 
             }
         }
     } else {
+        if format != Format::Unknown && format::is_guesswork(&bytes) && !held::is_yenc(&bytes) {
+            unreadable(out, UnreadableWhy::UnknownFormat);
+        }
         format::decode(&bytes)
     };
-    let read = textual(format, &text, &bytes, attachments, fuel);
+    let mut read = textual(format, &text, &bytes, attachments, fuel);
+    if part.param("delsp").is_some_and(|value| value.eq_ignore_ascii_case("yes")) {
+        push_burned(unflowed(&text), fuel, &mut read);
+    }
     take(read, part, &place, out);
+}
+
+/// Lines joined that end in a blank, the blank gone (RFC 3676, section 4.5): they may be cut inside words.
+fn unflowed(text: &str) -> String {
+    text.replace(" \r\n", "").replace(" \n", "")
 }
 
 fn by_reader(format: Format, bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
@@ -188,33 +200,81 @@ fn with_place(picture: Picture, part: &PartPath, inline: bool) -> Image {
     }
 }
 
-/// The formats that are text already, or that hold a message.
+/// The formats that are text already, or that hold a message; with what is written in them in another writing.
 fn textual(format: Format, text: &str, bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
-    let content = match format {
-        Format::Html => {
-            let read = html::text(text);
-            let texts = [read.shown, read.aside]
-                .into_iter()
-                .filter(|text| !text.trim().is_empty())
-                .map(|text| (TextKind::Content, text))
-                .collect();
-            return AttachmentText { texts, ..AttachmentText::default() };
+    let mut out = itself(format, text, bytes, attachments, fuel);
+    if !matches!(format, Format::Message | Format::Cms) {
+        inside(&mut out, attachments, fuel);
+    }
+    out
+}
+
+/// Files and addresses in the texts of `out`.
+fn inside(out: &mut AttachmentText, attachments: &dyn ReadAttachment, fuel: &mut Fuel) {
+    let contents = out.texts.iter().filter(|(kind, _)| *kind == TextKind::Content);
+    let (files, addresses): (Vec<_>, Vec<_>) = contents.map(|(_, text)| (held::files(text), held::addresses(text))).unzip();
+    for said in addresses.into_iter().filter(|said| !said.is_empty()) {
+        push_burned(said, fuel, out);
+    }
+    for file in files.into_iter().flatten() {
+        if !enclosed(&file, "", attachments, fuel, out) {
+            break;
         }
+    }
+}
+
+/// A text that is not taken off the fuel yet.
+fn push_burned(text: String, fuel: &mut Fuel, out: &mut AttachmentText) {
+    if fuel.burn(text.len()) {
+        out.texts.push((TextKind::Content, text));
+    } else {
+        out.unreadable.push(UnreadableWhy::TooLarge);
+    }
+}
+
+fn page(text: &str, attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
+    let read = html::text(text);
+    let texts = [read.shown, read.aside].into_iter().filter(|text| !text.trim().is_empty());
+    let mut out = AttachmentText { texts: texts.map(|text| (TextKind::Content, text)).collect(), ..AttachmentText::default() };
+    for address in &read.files {
+        let Some((media_type, bytes)) = held::data_address(address) else { continue };
+        let file = uuencode::Enclosed { name: String::new(), bytes, is_damaged: false };
+        if !enclosed(&file, &media_type, attachments, fuel, &mut out) {
+            break;
+        }
+    }
+    out
+}
+
+/// One format's own text.
+fn itself(format: Format, text: &str, bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
+    let content = match format {
+        Format::Html => return page(text, attachments, fuel),
         Format::Text => return plain(text, attachments, fuel),
         Format::Delimited => delimited::text(text),
         Format::Json => structured::json(text),
+        Format::Xml if is_office(text) => match office::xml_text(bytes) {
+            Some(text) => text,
+            None => {
+                return AttachmentText {
+                    unreadable: vec![UnreadableWhy::Damaged],
+                    texts: vec![(TextKind::Content, xml::text(text))],
+                    ..AttachmentText::default()
+                };
+            }
+        },
         Format::Xml => {
             // Entities of the file's own are not expanded here, but are by whoever shows it.
             let why = office::declares_entities(text).then_some(UnreadableWhy::Damaged);
             return AttachmentText {
-                texts: vec![(TextKind::Content, structured::xml(text))],
+                texts: vec![(TextKind::Content, xml::text(text))],
                 unreadable: why.into_iter().collect(),
                 ..AttachmentText::default()
             };
         }
         Format::Hl7 => structured::hl7(text),
         Format::Calendar | Format::Card => structured::folded_lines(text),
-        Format::Message => return message_file(bytes, attachments, fuel),
+        Format::Message => return messages(bytes, attachments, fuel),
         Format::Cms => {
             return match cms::read(bytes) {
                 Some(cms::Cms::Signed(Some(inside))) => message_file(&inside, attachments, fuel),
@@ -251,38 +311,60 @@ const SEALS: [&str; 4] =
 /// A text, and the files that programs find in it.
 fn plain(text: &str, attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
     let mut out = AttachmentText { texts: vec![(TextKind::Content, text.to_owned())], ..AttachmentText::default() };
-    if text.contains("-----BEGIN ") && text.lines().any(|line| SEALS.contains(&line.trim())) {
+    if text.starts_with("$ANSIBLE_VAULT;")
+        || text.contains("-----BEGIN ") && text.lines().any(|line| SEALS.contains(&line.trim()))
+    {
         out.unreadable.push(UnreadableWhy::Encrypted);
     }
+    // PostScript is a program: what it paints is seen by whoever runs it.
+    if text.starts_with("%!PS") {
+        out.unreadable.push(UnreadableWhy::UnknownFormat);
+    }
     for file in uuencode::files(text) {
-        if file.is_damaged {
-            out.unreadable.push(UnreadableWhy::Damaged);
-        }
-        let (Some(parts), Some(depth)) = (fuel.parts.checked_sub(1), fuel.depth.checked_sub(1)) else {
-            out.unreadable.push(if fuel.parts == 0 { UnreadableWhy::TooLarge } else { UnreadableWhy::TooDeep });
-            break;
-        };
-        if !fuel.burn(file.bytes.len()) {
-            out.unreadable.push(UnreadableWhy::TooLarge);
+        if !enclosed(&file, "", attachments, fuel, &mut out) {
             break;
         }
-        out.texts.push((TextKind::Name, spoken(&file.name)));
-        if file.bytes.is_empty() {
-            continue;
-        }
-        (fuel.parts, fuel.depth) = (parts, depth);
-        let format = Format::of(&file.bytes, "", &file.name);
-        let mut inner = if format.is_document() {
-            by_reader(format, &file.bytes, attachments, fuel)
-        } else {
-            textual(format, &format::decode(&file.bytes), &file.bytes, attachments, fuel)
-        };
-        fuel.depth = depth + 1;
-        out.texts.append(&mut inner.texts);
-        out.unreadable.append(&mut inner.unreadable);
-        out.images.append(&mut inner.images);
     }
     out
+}
+
+/// A file found in a text; `false` when there is no fuel for more.
+fn enclosed(
+    file: &uuencode::Enclosed,
+    media_type: &str,
+    attachments: &dyn ReadAttachment,
+    fuel: &mut Fuel,
+    out: &mut AttachmentText,
+) -> bool {
+    if file.is_damaged {
+        out.unreadable.push(UnreadableWhy::Damaged);
+    }
+    let (Some(parts), Some(depth)) = (fuel.parts.checked_sub(1), fuel.depth.checked_sub(1)) else {
+        out.unreadable.push(if fuel.parts == 0 { UnreadableWhy::TooLarge } else { UnreadableWhy::TooDeep });
+        return false;
+    };
+    if !fuel.burn(file.bytes.len()) {
+        out.unreadable.push(UnreadableWhy::TooLarge);
+        return false;
+    }
+    if !file.name.is_empty() {
+        out.texts.push((TextKind::Name, spoken(&file.name)));
+    }
+    if file.bytes.is_empty() {
+        return true;
+    }
+    (fuel.parts, fuel.depth) = (parts, depth);
+    let format = Format::of(&file.bytes, media_type, &file.name);
+    let mut inner = if format.is_document() {
+        by_reader(format, &file.bytes, attachments, fuel)
+    } else {
+        textual(format, &format::decode(&file.bytes), &file.bytes, attachments, fuel)
+    };
+    fuel.depth = depth + 1;
+    out.texts.append(&mut inner.texts);
+    out.unreadable.append(&mut inner.unreadable);
+    out.images.append(&mut inner.images);
+    true
 }
 
 /// Why a file of an unknown format stays unread: some say themselves that they are locked.
@@ -298,6 +380,36 @@ fn unknown(bytes: &[u8]) -> UnreadableWhy {
     } else {
         UnreadableWhy::UnknownFormat
     }
+}
+
+/// Whether XML is an office document in one file: its text stands in runs, not in elements.
+fn is_office(text: &str) -> bool {
+    let head: String = text.chars().take(2048).collect();
+    ["<w:wordDocument", "<pkg:package", "<office:document", "<w:document"].iter().any(|root| head.contains(root))
+}
+
+/// Messages of one file: all of an mbox (RFC 4155), each behind its `From ` line.
+fn messages(bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
+    if !bytes.starts_with(b"From ") {
+        return message_file(bytes, attachments, fuel);
+    }
+    let mut out = AttachmentText::default();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let body = rest.get(line..).unwrap_or_default();
+        let end = memchr::memmem::find(body, b"\nFrom ").map_or(body.len(), |at| at + 1);
+        let mut read = message_file(body.get(..end).unwrap_or_default(), attachments, fuel);
+        out.texts.append(&mut read.texts);
+        out.unreadable.append(&mut read.unreadable);
+        out.images.append(&mut read.images);
+        if fuel.parts == 0 {
+            out.unreadable.push(UnreadableWhy::TooLarge);
+            break;
+        }
+        rest = body.get(end..).unwrap_or_default();
+    }
+    out
 }
 
 /// A message saved as a file: read like a message, its attachments by the same reader.
@@ -374,6 +486,12 @@ pub(super) fn document(format: Format, bytes: &[u8], fuel: &mut Fuel) -> Attachm
         | Format::Message
         | Format::Cms
         | Format::Sealed
-        | Format::Unknown => textual(format, &format::decode(bytes), bytes, &InProcess, fuel),
+        | Format::Unknown => {
+            let mut out = textual(format, &format::decode(bytes), bytes, &InProcess, fuel);
+            if format == Format::Text && format::is_guesswork(bytes) {
+                out.unreadable.push(UnreadableWhy::UnknownFormat);
+            }
+            out
+        }
     }
 }

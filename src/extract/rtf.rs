@@ -18,13 +18,45 @@ const SILENT: [&str; 14] = [
     "generator",
     "rsidtbl",
     "xmlnstbl",
-    "fldinst",
     "objdata",
+    "sn",
 ];
+
+/// Destinations that stand apart from the text around them.
+const APART: [&str; 20] = [
+    "header",
+    "headerl",
+    "headerr",
+    "headerf",
+    "footer",
+    "footerl",
+    "footerr",
+    "footerf",
+    "footnote",
+    "annotation",
+    "shptxt",
+    "sv",
+    "fldinst",
+    "title",
+    "subject",
+    "author",
+    "keywords",
+    "doccomm",
+    "info",
+    "hlinkbase",
+];
+
+/// Properties of a shape that hold words: what stands for it, and WordArt. The others are numbers.
+fn is_telling(before: &[u8]) -> bool {
+    let near = before.get(before.len().saturating_sub(40)..).unwrap_or_default();
+    [&b"wzDescription"[..], b"gtextUNICODE"].iter().any(|name| format::find(near, name).is_some())
+}
 
 #[derive(Clone, Copy)]
 struct Group {
     silent: bool,
+    /// Whether its text is no part of the line around it.
+    is_apart: bool,
     /// What its hexadecimal digits are.
     holds: Option<Held>,
     /// Characters to drop after a `\u` (its plain-text stand-in).
@@ -106,7 +138,7 @@ fn parts(bytes: &[u8]) -> (String, Vec<(Held, Vec<u8>)>) {
     let mut half: Option<u8> = None;
     let mut out = String::with_capacity(bytes.len() / 2);
     let mut groups: Vec<Group> = Vec::new();
-    let mut here = Group { silent: false, holds: None, skip: 1 };
+    let mut here = Group { silent: false, is_apart: false, holds: None, skip: 1 };
     let mut encoding = encoding_rs::WINDOWS_1252;
     let mut pending: Vec<u8> = Vec::new();
     let mut drop = 0usize;
@@ -125,6 +157,9 @@ fn parts(bytes: &[u8]) -> (String, Vec<(Held, Vec<u8>)>) {
             b'}' => {
                 flush(&mut pending, encoding, &mut out);
                 if let Some(outer) = groups.pop() {
+                    if here.is_apart && !outer.is_apart && !out.is_empty() && !out.ends_with('\n') {
+                        out.push('\n');
+                    }
                     here = outer;
                     half = None;
                 }
@@ -146,7 +181,16 @@ fn parts(bytes: &[u8]) -> (String, Vec<(Held, Vec<u8>)>) {
                     let (word, number, next) = control(bytes, at);
                     at = next;
                     flush(&mut pending, encoding, &mut out);
-                    if (star && !matches!(word, "shptxt" | "annotation")) || SILENT.contains(&word) {
+                    if APART.contains(&word) {
+                        here.is_apart = true;
+                        if !out.is_empty() && !out.ends_with('\n') {
+                            out.push('\n');
+                        }
+                    }
+                    if (star && !APART.contains(&word) && word != "shpinst")
+                        || SILENT.contains(&word)
+                        || word == "sv" && !is_telling(bytes.get(..at).unwrap_or_default())
+                    {
                         here.silent = true;
                     }
                     star = false;

@@ -1,13 +1,14 @@
-//! Formats for machines, as lines a person could read: HL7 v2, FHIR and other JSON, XML, calendars, contact cards.
-
-use quick_xml::events::Event;
-use quick_xml::reader::Reader;
+//! Formats for machines, as lines a person could read: HL7 v2, FHIR and other JSON, calendars, contact cards. XML is in `xml`.
 
 /// HL7 v2 (pipes): each field of the segments about people and findings gets its label; all others follow as they are.
 #[must_use]
 pub fn hl7(text: &str) -> String {
+    if super::x12::is_x12(text.trim_start()) {
+        return super::x12::text(text.trim_start());
+    }
     let mut out = String::with_capacity(text.len() * 2);
-    for segment in text.split(['\r', '\n']).map(str::trim).filter(|segment| !segment.is_empty()) {
+    // On a line between systems a message stands between a vertical tab and a file separator (MLLP).
+    for segment in text.split(['\r', '\n', '\u{b}', '\u{1c}']).map(str::trim).filter(|segment| !segment.is_empty()) {
         let fields: Vec<&str> = segment.split('|').collect();
         let field = |n: usize| fields.get(n).copied().unwrap_or_default();
         let part = |n: usize, component: usize| field(n).split('^').nth(component).unwrap_or_default();
@@ -64,7 +65,7 @@ pub fn hl7(text: &str) -> String {
 }
 
 /// Names in HL7 are often in capitals: `BAKER` reads as `Baker`.
-fn title(name: &str) -> String {
+pub(super) fn title(name: &str) -> String {
     name.split(' ')
         .map(|word| match word.chars().next() {
             Some(first) if word.len() > 1 && word.chars().all(|c| !c.is_lowercase()) => {
@@ -76,15 +77,45 @@ fn title(name: &str) -> String {
         .join(" ")
 }
 
-/// JSON as `key: value` lines. A FHIR name (`given`, `family`) becomes one line, a FHIR quantity one value with its unit.
+/// JSON as `key: value` lines, several values one behind the other too. A FHIR name (`given`, `family`) becomes one line, a FHIR
+/// quantity one value with its unit.
 #[must_use]
 pub fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(value) => walk(&value, "", "", &mut out),
-        Err(_) => out.push_str(text),
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde_json::Value>();
+    while let Some(Ok(value)) = values.next() {
+        walk(&value, "", "", &mut out);
     }
+    // What is left is cut off, or none: read as it is, its escapes undone.
+    let rest = text.get(values.byte_offset()..).unwrap_or_default();
+    out.push_str(&unescaped(rest));
     out
+}
+
+/// `\u0041` and its like as the characters they stand for.
+fn unescaped(text: &str) -> String {
+    let mut units: Vec<u16> = Vec::new();
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        if !before.is_empty() {
+            out.push_str(&String::from_utf16_lossy(&std::mem::take(&mut units)));
+            out.push_str(before);
+        }
+        let unit = after.strip_prefix('u').and_then(|after| u16::from_str_radix(after.get(..4)?, 16).ok());
+        rest = match unit {
+            Some(unit) => {
+                units.push(unit);
+                after.get(5..).unwrap_or_default()
+            }
+            None => {
+                out.push_str(&String::from_utf16_lossy(&std::mem::take(&mut units)));
+                out.push(' ');
+                after.strip_prefix(['n', 'r', 't']).unwrap_or(after)
+            }
+        };
+    }
+    out + &String::from_utf16_lossy(&units) + rest
 }
 
 fn walk(value: &serde_json::Value, key: &str, resource: &str, out: &mut String) {
@@ -123,59 +154,30 @@ fn walk(value: &serde_json::Value, key: &str, resource: &str, out: &mut String) 
                 }
                 spoken.push(if c == '_' { ' ' } else { c.to_ascii_lowercase() });
             }
-            out.push_str(&format!("{spoken}: {text}\n"));
+            out.push_str(&format!("{spoken}: {}\n", super::xml::page_or(text)));
         }
         Value::Bool(_) => {}
         Value::Number(number) => out.push_str(&format!("{key}: {number}\n")),
     }
 }
 
-/// XML as `element: text` lines with the attributes' values.
-#[must_use]
-pub fn xml(text: &str) -> String {
-    let mut reader = Reader::from_str(text);
-    reader.config_mut().check_end_names = false;
-    let mut out = String::with_capacity(text.len());
-    let mut name = String::new();
-    loop {
-        match reader.read_event() {
-            Ok(Event::Start(start) | Event::Empty(start)) => {
-                name = start.local_name().as_ref().to_owned();
-                for attribute in start.attributes().flatten() {
-                    let key = attribute.key.local_name();
-                    let key = if key.as_ref() == "value" { name.as_str() } else { key.as_ref() };
-                    out.push_str(&format!("{key}: {}\n", attribute.value));
-                }
-            }
-            Ok(Event::Text(inner)) => {
-                let inner = super::office::unescaped(&inner);
-                if !inner.trim().is_empty() {
-                    out.push_str(&format!("{name}: {}\n", inner.trim()));
-                }
-            }
-            Ok(Event::CData(inner)) => out.push_str(&inner),
-            Ok(Event::Comment(inner)) => out.push_str(&inner),
-            Ok(Event::GeneralRef(reference)) => {
-                if out.ends_with('\n') {
-                    out.pop();
-                }
-                out.push_str(&super::office::reference(&reference));
-            }
-            Ok(Event::Eof) => return out,
-            Ok(_) => {}
-            // Broken XML is still text.
-            Err(_) => return out + text,
-        }
-    }
-}
-
 /// iCalendar and vCard: folded lines joined (RFC 5545, section 3.1), backslashes undone, values of people's fields alone.
 #[must_use]
 pub fn folded_lines(text: &str) -> String {
-    let joined = text.replace("\r\n", "\n").replace("\n ", "").replace("\n\t", "");
+    let mut joined = text.replace("\r\n", "\n").replace("\n ", "").replace("\n\t", "");
+    if joined.to_ascii_uppercase().contains("QUOTED-PRINTABLE") {
+        // vCard 2.1: a soft break ends the line with a sign.
+        joined = joined.replace("=\n", "");
+    }
     let mut out = String::with_capacity(joined.len());
     for line in joined.lines() {
-        let (name, value) = line.split_once(':').unwrap_or(("", line));
+        let (name, value) = name_and_value(line);
+        let value = if name.to_ascii_uppercase().contains("QUOTED-PRINTABLE") {
+            std::borrow::Cow::Owned(super::format::decode(&super::held::signed_hex(value, b'=')))
+        } else {
+            value.into()
+        };
+        let value = value.as_ref();
         let field = name.split(';').next().unwrap_or_default().to_ascii_uppercase();
         let label = match field.as_str() {
             "BEGIN" | "END" | "VERSION" | "PRODID" | "METHOD" | "UID" | "DTSTAMP" | "SEQUENCE" | "TRANSP" | "CLASS"
@@ -204,12 +206,26 @@ pub fn folded_lines(text: &str) -> String {
             out.push_str(cn.split([';', ':']).next().unwrap_or_default().trim_matches('"'));
             out.push(' ');
         }
+        if let Some((_, address)) = name.split_once("ALTREP=") {
+            out.push_str(address.trim_matches('"'));
+            out.push('\n');
+        }
         let shown = if field == "X-ALT-DESC" { super::html::text(&shown).shown } else { shown };
         out.push_str(label);
         out.push_str(&shown);
         out.push('\n');
     }
     out
+}
+
+/// What stands before and behind the first colon outside quotes.
+fn name_and_value(line: &str) -> (&str, &str) {
+    let mut is_quoted = false;
+    let colon = line.bytes().position(|b| {
+        is_quoted ^= b == b'"';
+        b == b':' && !is_quoted
+    });
+    colon.and_then(|at| Some((line.get(..at)?, line.get(at + 1..)?))).or_else(|| line.split_once(':')).unwrap_or(("", line))
 }
 
 #[cfg(test)]
@@ -228,7 +244,6 @@ mod tests {
             json(r#"{"resourceType":"Patient","name":[{"family":"Baker","given":["Anna","M"]}],"birthDate":"1951-02-16"}"#);
         assert!(fhir.contains("Patient: Anna M Baker\n") && fhir.contains("birth date: 1951-02-16\n"), "{fhir}");
         assert!(json(r#"{"valueQuantity":{"value":5.9,"unit":"mg/dL"}}"#).contains("5.9 mg/dL"));
-        assert!(xml("<a><diagnosis code='E11.9'>Max &amp; Co</diagnosis></a>").contains("code: E11.9\n"));
         assert!(folded_lines("BEGIN:VEVENT\r\nSUMMARY:frac\r\n ture\\, sequela\r\n").contains("fracture, sequela\n"));
     }
 }

@@ -14,6 +14,10 @@ pub(super) fn decode(declared: Option<&str>, bytes: &[u8]) -> Result<String, (Pr
     if NO_CHARSET.contains(&label.as_str()) || matches!(label.as_str(), "us-ascii" | "ascii" | "ansi_x3.4-1968") {
         return Ok(guess(bytes.to_vec()));
     }
+    if matches!(label.as_str(), "utf-7" | "utf7" | "unicode-1-1-utf-7" | "x-unicode-1-1-utf-7") {
+        // Some readers show it undone, others as it is.
+        return Err((ProblemKind::CharsetUnknown, utf7(bytes)));
+    }
     let Some(encoding) = by_label(&label) else {
         return Err((ProblemKind::CharsetUnknown, guess(bytes.to_vec())));
     };
@@ -28,6 +32,29 @@ pub(super) fn decode(declared: Option<&str>, bytes: &[u8]) -> Result<String, (Pr
     }
     let (text, had_errors) = encoding.decode_with_bom_removal(bytes);
     if had_errors { Err((ProblemKind::CharsetContradicted, text.into_owned())) } else { Ok(text.into_owned()) }
+}
+
+/// UTF-7 (RFC 2152): base64 of UTF-16 between a plus sign and a minus sign, or whatever else is no base64.
+fn utf7(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(at) = memchr::memchr(b'+', rest) {
+        let (plain, shifted) = rest.split_at(at);
+        out.push_str(&guess(plain.to_vec()));
+        let shifted = shifted.get(1..).unwrap_or_default();
+        let is_sign = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+        let end = shifted.iter().position(|b| !is_sign(b)).unwrap_or(shifted.len());
+        let (signs, after) = shifted.split_at(end);
+        if signs.is_empty() {
+            out.push('+');
+        }
+        let wide = super::transfer::base64(signs).bytes;
+        let (wide, _) = wide.as_chunks::<2>();
+        let units: Vec<u16> = wide.iter().map(|two| u16::from_be_bytes(*two)).collect();
+        out.push_str(&String::from_utf16_lossy(&units));
+        rest = after.strip_prefix(b"-").unwrap_or(after);
+    }
+    out + &guess(rest.to_vec())
 }
 
 fn by_label(label: &str) -> Option<&'static Encoding> {
@@ -105,7 +132,7 @@ mod tests {
     #[test]
     fn a_charset_unknown_or_contradicted_is_a_problem_and_the_text_is_kept_for_the_scanner() {
         for (declared, bytes, kind, text) in [
-            ("utf-7", &b"+AGE-bc"[..], ProblemKind::CharsetUnknown, "+AGE-bc"),
+            ("utf-7", &b"+AGE-bc+-d +AGI"[..], ProblemKind::CharsetUnknown, "abc+d b"),
             ("x-ebcdic", b"abc", ProblemKind::CharsetUnknown, "abc"),
             ("iso-2022-kr", b"abc", ProblemKind::CharsetUnknown, "abc"),
             ("utf-8", b"a\xfcb", ProblemKind::CharsetContradicted, "a\u{fffd}b"),

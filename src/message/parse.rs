@@ -105,6 +105,19 @@ pub fn parse(content: Plaintext) -> Message {
     Message { content, root, problems, gaps, structure }
 }
 
+/// What a part is called, each name once; the first is the one that readers who know RFC 2231 show.
+fn names(disposition: Option<&fields::Parameterised>, kind: &fields::Parameterised) -> Vec<String> {
+    let all = [(disposition, "filename*"), (disposition, "filename"), (Some(kind), "name*"), (Some(kind), "name")];
+    let mut out: Vec<String> = Vec::new();
+    for name in all.into_iter().filter_map(|(field, name)| field?.param(name)) {
+        let name = fields::file_name(name);
+        if !name.is_empty() && !out.contains(&name) {
+            out.push(name);
+        }
+    }
+    out
+}
+
 /// Fields that must not occur twice in the message's own header section: each reader picks its own.
 fn several(header: &Header, problems: &mut Vec<Problem>) {
     for (name, kind) in [
@@ -217,10 +230,9 @@ impl Reader<'_> {
         if disposition.as_ref().is_some_and(|d| d.has_conflict) {
             self.problem(&path, ProblemKind::ParameterConflict);
         }
-        let named = |params: Option<&fields::Parameterised>, extended: &str, plain: &str| {
-            params.and_then(|p| p.param(extended).or_else(|| p.param(plain))).map(fields::file_name)
-        };
-        let file_name = named(disposition.as_ref(), "filename*", "filename").or_else(|| named(Some(&kind), "name*", "name"));
+        let mut names = names(disposition.as_ref(), &kind).into_iter();
+        let file_name = names.next();
+        let further_names = names.collect();
         let encoding = self.encoding(&path, &header);
         let charset = kind.param("charset").or_else(|| kind.param("charset*")).map(|c| c.trim().to_ascii_lowercase());
         let content_id = header.first("Content-ID").map(|f| f.unfolded().trim_matches(['<', '>', ' ']).to_owned());
@@ -230,7 +242,8 @@ impl Reader<'_> {
             params: kind.params,
             charset: charset.filter(|c| !c.is_empty()),
             disposition: disposition.map(|d| d.main).filter(|d| !d.is_empty()),
-            file_name: file_name.filter(|name| !name.is_empty()),
+            file_name,
+            further_names,
             content_id,
             encoding,
             header,

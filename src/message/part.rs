@@ -71,6 +71,8 @@ pub struct Part {
     pub disposition: Option<String>,
     /// From Content-Disposition, else from Content-Type; decoded.
     pub file_name: Option<String>,
+    /// What other fields and forms call it: some programs show these.
+    pub further_names: Vec<String>,
     /// Content-ID without its angle brackets.
     pub content_id: Option<String>,
     pub encoding: TransferEncoding,

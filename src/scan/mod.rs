@@ -6,7 +6,7 @@
 //! Must not be here: reading files or attachments (`extract`), what to do about a finding (`policy`), a list of phrases
 //! that some set of messages happens to use: words are in the dictionaries for what they mean.
 //!
-//! Reading order: `findings` → `normal` → `second` → `lexicon` → `vocabulary` → `dictionary` → `page` → `identifier` → `person` → `combine`.
+//! Reading order: `findings` → `normal` → `second` with `reversed` → `lexicon` → `vocabulary` → `dictionary` → `page` → `identifier` → `person` → `combine`.
 
 mod body;
 mod combine;
@@ -19,6 +19,7 @@ mod own_patient;
 mod page;
 mod person;
 mod pieces;
+mod reversed;
 mod second;
 mod vocabulary;
 mod words;

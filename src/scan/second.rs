@@ -25,6 +25,9 @@ const DIVIDED_MAX: usize = 200_000;
 
 /// The text read again, if letters or words stand apart in it. Linear. `first` is the usual reading.
 pub(super) fn reading<'t>(original: &'t str, first: &Normal<'_>, scanner: &Scanner) -> Option<Normal<'t>> {
+    if let Some(reversed) = super::reversed::reading(original) {
+        return Some(reversed);
+    }
     let letters = match first.text {
         Cow::Borrowed(text) => may_stand_apart(text.as_bytes()),
         Cow::Owned(_) => stands_apart(original),
@@ -265,19 +268,25 @@ impl<'t> Stretches<'t> {
             } else if !is_invisible(c) && !unicode_normalization::char::is_combining_mark(c) {
                 word.push((at + place, c));
                 if word.len() > 2 + ENDING_MAX {
-                    return None;
+                    break;
                 }
             }
         }
         let sign = |at: usize, c: char, gap| Sign { shown: c, plain: plain(c), at, gap };
         let is_mark = |c: char| matches!(c, ',' | '.' | ';' | ':' | ')' | '?' | '!');
+        // What ends a text inside another: "... e s\"", "... e s</note>".
+        let is_end = |c: char| matches!(c, '"' | '\'' | '<' | '|' | ']' | '}' | '\\');
         let signs = match word[..] {
             [(at, c)] => vec![sign(at, c, gap)],
             [(at, c), (next, mark)] if c.is_alphanumeric() && is_mark(mark) => {
                 vec![sign(at, c, gap), sign(next, mark, Gap::None)]
             }
             // "... e s.txt"
-            [(at, c), (next, '.'), _, _, ..] if c.is_alphanumeric() => {
+            [(at, c), (next, '.'), _, _, ..] if c.is_alphanumeric() && word.len() <= 2 + ENDING_MAX => {
+                end = next;
+                vec![sign(at, c, gap)]
+            }
+            [(at, c), (next, mark), ..] if c.is_alphanumeric() && is_end(mark) => {
                 end = next;
                 vec![sign(at, c, gap)]
             }
@@ -285,6 +294,14 @@ impl<'t> Stretches<'t> {
         };
         Some((signs, end))
     }
+}
+
+/// The place of a word's last letter, if signs alone stand before it.
+fn last_letter(word: &str) -> Option<usize> {
+    let mut back = word.char_indices().rev();
+    let (at, last) = back.next()?;
+    let (_, before) = back.next()?;
+    (last.is_alphanumeric() && matches!(before, '"' | '\'' | '(' | '>' | '|' | '=' | '[' | '{' | '}' | ',' | ';')).then_some(at)
 }
 
 fn plain(c: char) -> char {
@@ -317,7 +334,10 @@ impl Iterator for Stretches<'_> {
             let rest = self.text.get(self.at..).unwrap_or_default();
             let lead = rest.len() - rest.trim_start().len();
             let word = rest.get(lead..).unwrap_or_default();
-            self.at += lead + word.find(char::is_whitespace).unwrap_or(word.len()).max(usize::from(word.is_empty()));
+            let length = word.find(char::is_whitespace).unwrap_or(word.len());
+            // `note="d i a b e t e s"`: its last letter may be the first of a stretch.
+            self.at +=
+                lead + last_letter(word.get(..length).unwrap_or_default()).unwrap_or(length.max(usize::from(word.is_empty())));
         }
         None
     }

@@ -340,7 +340,7 @@ fn in_pieces(content: &str) -> Told {
 
 #[test]
 fn wherever_a_large_text_is_cut_the_same_is_found() {
-    let line = "The invoice for the printer was paid and the window was cleaned by the agency on the hill.\n";
+    let line = "The printer was mended and the window was cleaned by the people on the hill before noon.\n";
     for statement in [
         "The call that came this morning on the telephone was about Anna\nBaker, who has diabetes and takes metformin 500 mg.\n",
         "Patient: Walter Haines\nDOB: 4/17/1962\nMRN: 4471209\nDiagnosis: prostate cancer\n",
@@ -350,8 +350,12 @@ fn wherever_a_large_text_is_cut_the_same_is_found() {
         for before in (30..50).map(|lines| line.repeat(lines)).flat_map(|text| [text.clone(), format!("{text}A few words.\n")]) {
             let text = format!("{before}{statement}{}", line.repeat(60));
             let (pieces, one) = (in_pieces(&text), as_one(&text));
-            assert_eq!(pieces.0, one.0, "{} bytes before {statement}", before.len());
-            assert!(pieces.1 >= combine::PHI && one.1 >= combine::PHI, "{} bytes before {statement}", before.len());
+            assert_eq!(pieces.0, one.0, "{} bytes before {statement}: {pieces:?} {one:?}", before.len());
+            assert!(
+                pieces.1 >= combine::PHI && one.1 >= combine::PHI,
+                "{} bytes before {statement}: {pieces:?} {one:?}",
+                before.len()
+            );
         }
     }
 }

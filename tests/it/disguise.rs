@@ -11,7 +11,7 @@ use wardpost::scan::{Scanner, scan};
 use wardpost::secret::Plaintext;
 
 /// What is disguised: person and health in one line, in several ways.
-const STATEMENTS: [&str; 10] = [
+pub(crate) const STATEMENTS: [&str; 10] = [
     "Patient Eleanor Whitcomb has diabetes",
     "Gerald Pomeroy, DOB 04/17/1962, takes metformin 500 mg",
     "SSN 405-19-0261 was treated for syphilis",
@@ -24,7 +24,7 @@ const STATEMENTS: [&str; 10] = [
     "Patient Vincent Delgado needs chemotherapy",
 ];
 
-fn insert(text: &str, sign: &str) -> String {
+pub(crate) fn insert(text: &str, sign: &str) -> String {
     text.split(' ')
         .map(|word| {
             let middle = word.char_indices().nth(word.chars().count() / 2).map_or(0, |(at, _)| at);
@@ -34,13 +34,13 @@ fn insert(text: &str, sign: &str) -> String {
         .join(" ")
 }
 
-fn map(text: &str, change: impl Fn(char) -> String) -> String {
+pub(crate) fn map(text: &str, change: impl Fn(char) -> String) -> String {
     text.chars().map(change).collect()
 }
 
 /// Name, what it does to a text, and whether it is one of mark-up only.
 #[allow(clippy::type_complexity)]
-fn disguises() -> Vec<(&'static str, bool, fn(&str) -> String)> {
+pub(crate) fn disguises() -> Vec<(&'static str, bool, fn(&str) -> String)> {
     vec![
         ("none", false, |t| t.to_owned()),
         ("zero-width", false, |t| insert(t, "\u{200b}")),
@@ -108,6 +108,59 @@ fn disguises() -> Vec<(&'static str, bool, fn(&str) -> String)> {
         }),
         ("one word a line", false, |t| t.replace(' ', "\n")),
         ("one letter a line", false, |t| t.chars().filter(|c| *c != ' ').map(|c| format!("{c}\n")).collect::<String>()),
+        ("right to left", false, |t| {
+            t.split('\n')
+                .map(|line| format!("\u{202e}{}\u{202c}", line.chars().rev().collect::<String>()))
+                .collect::<Vec<_>>()
+                .join("\n")
+        }),
+        ("combining marks", false, |t| {
+            map(t, |c| if c.is_ascii_alphabetic() { format!("{c}\u{336}\u{307}") } else { c.to_string() })
+        }),
+        ("Unicode tags", false, |t| insert(t, "\u{e0061}\u{e007f}")),
+        ("variation selectors", false, |t| {
+            map(t, |c| if c.is_ascii_alphabetic() { format!("{c}\u{fe0f}") } else { c.to_string() })
+        }),
+        ("superscript and modifier letters", false, |t| {
+            map(t, |c| match c {
+                'a' => "\u{1d43}".into(),
+                'e' => "\u{1d49}".into(),
+                'o' => "\u{1d52}".into(),
+                'i' => "\u{2071}".into(),
+                'n' => "\u{207f}".into(),
+                's' => "\u{2e2}".into(),
+                c => c.to_string(),
+            })
+        }),
+        ("small capitals", false, |t| {
+            map(t, |c| match c {
+                'a' => "\u{1d00}".into(),
+                'b' => "\u{299}".into(),
+                'c' => "\u{1d04}".into(),
+                'd' => "\u{1d05}".into(),
+                'e' => "\u{1d07}".into(),
+                'h' => "\u{29c}".into(),
+                'i' => "\u{26a}".into(),
+                'l' => "\u{29f}".into(),
+                'm' => "\u{1d0d}".into(),
+                'n' => "\u{274}".into(),
+                'o' => "\u{1d0f}".into(),
+                'p' => "\u{1d18}".into(),
+                'r' => "\u{280}".into(),
+                't' => "\u{1d1b}".into(),
+                'u' => "\u{1d1c}".into(),
+                c => c.to_string(),
+            })
+        }),
+        ("circled letters", false, |t| {
+            map(t, |c| {
+                if c.is_ascii_lowercase() {
+                    char::from_u32(0x24d0 + c as u32 - 'a' as u32).unwrap().to_string()
+                } else {
+                    c.to_string()
+                }
+            })
+        }),
         ("entities", true, |t| map(t, |c| if c.is_ascii_alphanumeric() { format!("&#{};", c as u32) } else { c.to_string() })),
         ("hex entities", true, |t| {
             map(t, |c| if c.is_ascii_alphanumeric() { format!("&#x{:x};", c as u32) } else { c.to_string() })
@@ -119,17 +172,17 @@ fn disguises() -> Vec<(&'static str, bool, fn(&str) -> String)> {
     ]
 }
 
-fn html(text: &str) -> String {
+pub(crate) fn html(text: &str) -> String {
     format!("<html><body><p>Hello,</p><p>{text}.</p></body></html>")
 }
 
-fn mail(header: &str, body: &str) -> Vec<u8> {
+pub(crate) fn mail(header: &str, body: &str) -> Vec<u8> {
     format!("From: a@practice.example\nTo: b@other.example\nMIME-Version: 1.0\n{header}\n\n{body}\n")
         .replace('\n', "\r\n")
         .into_bytes()
 }
 
-fn attached(name: &str, kind: &str, content: &[u8]) -> Vec<u8> {
+pub(crate) fn attached(name: &str, kind: &str, content: &[u8]) -> Vec<u8> {
     let encoded: Vec<String> =
         BASE64.encode(content).as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
     mail(
@@ -141,7 +194,7 @@ fn attached(name: &str, kind: &str, content: &[u8]) -> Vec<u8> {
     )
 }
 
-fn zipped(entries: &[(&str, String)]) -> Vec<u8> {
+pub(crate) fn zipped(entries: &[(&str, String)]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, content) in entries {
         writer.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
@@ -150,7 +203,7 @@ fn zipped(entries: &[(&str, String)]) -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
@@ -164,7 +217,7 @@ fn word(text: &str) -> String {
     )
 }
 
-fn quoted_printable(text: &str) -> String {
+pub(crate) fn quoted_printable(text: &str) -> String {
     let mut out = String::new();
     let mut column = 0;
     for byte in text.bytes() {
@@ -258,7 +311,7 @@ fn carriers() -> Vec<(&'static str, bool, fn(&str) -> Vec<u8>)> {
     ]
 }
 
-fn is_found(content: Vec<u8>) -> bool {
+pub(crate) fn is_found(content: Vec<u8>) -> bool {
     let message = parse(Plaintext::new(content));
     let extracted = read(&message, &InProcess, Fuel::default());
     scan(Scanner::shared(), &message, &extracted).phi.is_some()

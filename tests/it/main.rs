@@ -4,6 +4,7 @@
 mod access;
 mod attacks;
 mod bombs;
+mod carriers;
 mod check;
 mod commands;
 mod crash;
