@@ -105,7 +105,7 @@ fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: 
             out.unreadable.push(entry);
         }
     };
-    let (bytes, undecoded) = match part.decode(message) {
+    let (mut bytes, undecoded) = match part.decode(message) {
         Ok(bytes) => (bytes, None),
         Err(problem) => {
             unreadable(out, UnreadableWhy::MimeProblem);
@@ -139,7 +139,9 @@ fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: 
     }
     // Text of whatever kind: in the charset the part declares, when it is one that readers show as text.
     let text = if part.media_type.starts_with("text/") && part.charset.is_some() {
-        match part.text_of(&bytes, undecoded) {
+        // A large text is there once: nobody asks for its bytes.
+        let bytes = if format == Format::Text { std::mem::take(&mut bytes) } else { Cow::Borrowed(bytes.as_ref()) };
+        match part.text_of(bytes, undecoded) {
             Ok(text) => text,
             Err(problem) => {
                 unreadable(out, UnreadableWhy::MimeProblem);
@@ -152,11 +154,29 @@ fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: 
         }
         format::decode(&bytes)
     };
-    let mut read = textual(format, &text, &bytes, attachments, fuel);
-    if part.param("delsp").is_some_and(|value| value.eq_ignore_ascii_case("yes")) {
-        push_burned(unflowed(&text), fuel, &mut read);
+    let unflowed = part.param("delsp").is_some_and(|value| value.eq_ignore_ascii_case("yes")).then(|| unflowed(&text));
+    let mut read = textual(format, with_line_feeds(text), &bytes, attachments, fuel);
+    if let Some(text) = unflowed {
+        push_burned(text, fuel, &mut read);
     }
     take(read, part, &place, out);
+}
+
+/// Lines that end in CRLF end in LF: what is scanned then needs no folding.
+fn with_line_feeds(text: String) -> String {
+    if memchr::memchr(b'\r', text.as_bytes()).is_none() {
+        return text;
+    }
+    let mut bytes = text.into_bytes();
+    bytes.dedup_by(|this, before| {
+        let is_pair = *before == b'\r' && *this == b'\n';
+        if is_pair {
+            *before = b'\n';
+        }
+        is_pair
+    });
+    // Whole characters went, so nothing is replaced.
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// Lines joined that end in a blank, the blank gone (RFC 3676, section 4.5): they may be cut inside words.
@@ -201,7 +221,7 @@ fn with_place(picture: Picture, part: &PartPath, inline: bool) -> Image {
 }
 
 /// The formats that are text already, or that hold a message; with what is written in them in another writing.
-fn textual(format: Format, text: &str, bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
+fn textual(format: Format, text: String, bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
     let mut out = itself(format, text, bytes, attachments, fuel);
     if !matches!(format, Format::Message | Format::Cms) {
         inside(&mut out, attachments, fuel);
@@ -247,33 +267,33 @@ fn page(text: &str, attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> Attach
 }
 
 /// One format's own text.
-fn itself(format: Format, text: &str, bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
+fn itself(format: Format, text: String, bytes: &[u8], attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
     let content = match format {
-        Format::Html => return page(text, attachments, fuel),
+        Format::Html => return page(&text, attachments, fuel),
         Format::Text => return plain(text, attachments, fuel),
-        Format::Delimited => delimited::text(text),
-        Format::Json => structured::json(text),
-        Format::Xml if is_office(text) => match office::xml_text(bytes) {
+        Format::Delimited => delimited::text(&text),
+        Format::Json => structured::json(&text),
+        Format::Xml if is_office(&text) => match office::xml_text(bytes) {
             Some(text) => text,
             None => {
                 return AttachmentText {
                     unreadable: vec![UnreadableWhy::Damaged],
-                    texts: vec![(TextKind::Content, xml::text(text))],
+                    texts: vec![(TextKind::Content, xml::text(&text))],
                     ..AttachmentText::default()
                 };
             }
         },
         Format::Xml => {
             // Entities of the file's own are not expanded here, but are by whoever shows it.
-            let why = office::declares_entities(text).then_some(UnreadableWhy::Damaged);
+            let why = office::declares_entities(&text).then_some(UnreadableWhy::Damaged);
             return AttachmentText {
-                texts: vec![(TextKind::Content, xml::text(text))],
+                texts: vec![(TextKind::Content, xml::text(&text))],
                 unreadable: why.into_iter().collect(),
                 ..AttachmentText::default()
             };
         }
-        Format::Hl7 => structured::hl7(text),
-        Format::Calendar | Format::Card => structured::folded_lines(text),
+        Format::Hl7 => structured::hl7(&text),
+        Format::Calendar | Format::Card => structured::folded_lines(&text),
         Format::Message => return messages(bytes, attachments, fuel),
         Format::Cms => {
             return match cms::read(bytes) {
@@ -309,8 +329,8 @@ const SEALS: [&str; 4] =
     ["-----BEGIN PGP MESSAGE-----", "-----BEGIN CMS-----", "-----BEGIN PKCS7-----", "-----BEGIN AGE ENCRYPTED FILE-----"];
 
 /// A text, and the files that programs find in it.
-fn plain(text: &str, attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
-    let mut out = AttachmentText { texts: vec![(TextKind::Content, text.to_owned())], ..AttachmentText::default() };
+fn plain(text: String, attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> AttachmentText {
+    let mut out = AttachmentText::default();
     if text.starts_with("$ANSIBLE_VAULT;")
         || text.contains("-----BEGIN ") && text.lines().any(|line| SEALS.contains(&line.trim()))
     {
@@ -320,7 +340,9 @@ fn plain(text: &str, attachments: &dyn ReadAttachment, fuel: &mut Fuel) -> Attac
     if text.starts_with("%!PS") {
         out.unreadable.push(UnreadableWhy::UnknownFormat);
     }
-    for file in uuencode::files(text) {
+    let files = uuencode::files(&text);
+    out.texts.push((TextKind::Content, text));
+    for file in files {
         if !enclosed(&file, "", attachments, fuel, &mut out) {
             break;
         }
@@ -358,7 +380,7 @@ fn enclosed(
     let mut inner = if format.is_document() {
         by_reader(format, &file.bytes, attachments, fuel)
     } else {
-        textual(format, &format::decode(&file.bytes), &file.bytes, attachments, fuel)
+        textual(format, with_line_feeds(format::decode(&file.bytes)), &file.bytes, attachments, fuel)
     };
     fuel.depth = depth + 1;
     out.texts.append(&mut inner.texts);
@@ -487,7 +509,7 @@ pub(super) fn document(format: Format, bytes: &[u8], fuel: &mut Fuel) -> Attachm
         | Format::Cms
         | Format::Sealed
         | Format::Unknown => {
-            let mut out = textual(format, &format::decode(bytes), bytes, &InProcess, fuel);
+            let mut out = textual(format, with_line_feeds(format::decode(bytes)), bytes, &InProcess, fuel);
             if format == Format::Text && format::is_guesswork(bytes) {
                 out.unreadable.push(UnreadableWhy::UnknownFormat);
             }

@@ -1,6 +1,8 @@
 //! Bytes to text by declared charset (the labels of the WHATWG encoding standard, by encoding_rs).
 
-use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use std::borrow::Cow;
+
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::ProblemKind;
 
@@ -9,28 +11,36 @@ const NO_CHARSET: [&str; 9] =
     ["", "unknown", "unknown-8bit", "x-unknown", "default", "default_charset", "none", "x-user-defined", "8bit"];
 
 /// Text of `bytes`; with a problem there is still the best reading, for the scanner.
-pub(super) fn decode(declared: Option<&str>, bytes: &[u8]) -> Result<String, (ProblemKind, String)> {
+pub(super) fn decode(declared: Option<&str>, bytes: Cow<'_, [u8]>) -> Result<String, (ProblemKind, String)> {
     let label = declared.unwrap_or_default().trim().trim_matches(['"', '\'']).to_ascii_lowercase();
     if NO_CHARSET.contains(&label.as_str()) || matches!(label.as_str(), "us-ascii" | "ascii" | "ansi_x3.4-1968") {
-        return Ok(guess(bytes.to_vec()));
+        return Ok(guess(bytes.into_owned()));
     }
     if matches!(label.as_str(), "utf-7" | "utf7" | "unicode-1-1-utf-7" | "x-unicode-1-1-utf-7") {
         // Some readers show it undone, others as it is.
-        return Err((ProblemKind::CharsetUnknown, utf7(bytes)));
+        return Err((ProblemKind::CharsetUnknown, utf7(&bytes)));
     }
     let Some(encoding) = by_label(&label) else {
-        return Err((ProblemKind::CharsetUnknown, guess(bytes.to_vec())));
+        return Err((ProblemKind::CharsetUnknown, guess(bytes.into_owned())));
     };
-    let encoding = if label == "utf-16" { utf16_order(bytes) } else { encoding };
+    let encoding = if label == "utf-16" { utf16_order(&bytes) } else { encoding };
     // ASCII declared UTF-16 decodes to Chinese without an error, and many readers show the ASCII. A byte order mark
     // of another encoding wins over the declaration in some readers and not in others.
     let is_utf16 = encoding == UTF_16LE || encoding == UTF_16BE;
     let is_plain_ascii = is_utf16 && !bytes.is_empty() && bytes.is_ascii() && !bytes.contains(&0);
-    let has_foreign_mark = Encoding::for_bom(bytes).is_some_and(|(marked, _)| marked != encoding);
+    let has_foreign_mark = Encoding::for_bom(&bytes).is_some_and(|(marked, _)| marked != encoding);
     if is_plain_ascii || has_foreign_mark {
-        return Err((ProblemKind::CharsetContradicted, guess(bytes.to_vec())));
+        return Err((ProblemKind::CharsetContradicted, guess(bytes.into_owned())));
     }
-    let (text, had_errors) = encoding.decode_with_bom_removal(bytes);
+    let bytes = match bytes {
+        // What is UTF-8 already is not copied.
+        Cow::Owned(bytes) if encoding == UTF_8 && !bytes.starts_with(&[0xEF, 0xBB, 0xBF]) => match String::from_utf8(bytes) {
+            Ok(text) => return Ok(text),
+            Err(error) => Cow::Owned(error.into_bytes()),
+        },
+        other => other,
+    };
+    let (text, had_errors) = encoding.decode_with_bom_removal(&bytes);
     if had_errors { Err((ProblemKind::CharsetContradicted, text.into_owned())) } else { Ok(text.into_owned()) }
 }
 
@@ -125,7 +135,7 @@ mod tests {
             (Some("unknown-8bit"), b"\xfc", "ü"),
         ];
         for (declared, bytes, expected) in cases {
-            assert_eq!(decode(*declared, bytes), Ok((*expected).to_owned()), "{declared:?} {bytes:?}");
+            assert_eq!(decode(*declared, Cow::Borrowed(bytes)), Ok((*expected).to_owned()), "{declared:?} {bytes:?}");
         }
     }
 
@@ -139,7 +149,7 @@ mod tests {
             ("utf-16", b"SSN 123", ProblemKind::CharsetContradicted, "SSN 123"),
             ("iso-8859-1", b"\xff\xfeh\0i\0", ProblemKind::CharsetContradicted, "hi"),
         ] {
-            assert_eq!(decode(Some(declared), bytes), Err((kind, text.to_owned())), "{declared}");
+            assert_eq!(decode(Some(declared), bytes.into()), Err((kind, text.to_owned())), "{declared}");
         }
     }
 }

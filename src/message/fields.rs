@@ -101,7 +101,7 @@ fn join(mut pieces: Vec<Piece>, out: &mut Parameterised) {
             if piece.is_encoded { percent(text, &mut bytes) } else { bytes.extend_from_slice(text.as_bytes()) }
         }
         let Some(first) = group.first() else { continue };
-        let decoded = charset::decode(Some(&label), &bytes).unwrap_or_else(|(_, text)| {
+        let decoded = charset::decode(Some(&label), bytes.as_slice().into()).unwrap_or_else(|(_, text)| {
             out.has_conflict = true;
             text
         });

@@ -172,14 +172,14 @@ impl Part {
             Ok(bytes) => (bytes, None),
             Err(problem) => (Cow::Owned(problem.recovered), Some(problem.kind)),
         };
-        self.text_of(&bytes, undecoded)
+        self.text_of(bytes, undecoded)
     }
 
     /// As [`Self::text`], from what [`Self::decode`] gave and the problem it had.
     ///
     /// # Errors
     /// As [`Self::text`].
-    pub fn text_of(&self, bytes: &[u8], undecoded: Option<ProblemKind>) -> Result<String, DecodeProblem> {
+    pub fn text_of(&self, bytes: Cow<'_, [u8]>, undecoded: Option<ProblemKind>) -> Result<String, DecodeProblem> {
         let (text, misread) = match charset::decode(self.charset.as_deref(), bytes) {
             Ok(text) => (text, None),
             Err((kind, text)) => (text, Some(kind)),

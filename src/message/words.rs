@@ -58,7 +58,7 @@ pub(super) fn decode(value: &str) -> Decoded {
 
 fn flush(pending: &mut Option<(String, Vec<u8>)>, out: &mut Decoded) {
     if let Some((label, bytes)) = pending.take() {
-        match charset::decode(Some(&label), &bytes) {
+        match charset::decode(Some(&label), bytes.as_slice().into()) {
             Ok(text) => out.text.push_str(&text),
             Err((_, text)) => {
                 out.has_unreadable = true;

@@ -34,6 +34,9 @@ const REFERS_MAX: usize = 900;
 const DENSE: u32 = 4;
 const VERY_DENSE: u32 = 7;
 
+/// What somebody named for their work is worth.
+const WORKER: i32 = 8;
+
 /// What each further statement adds, and all of them at most.
 const COMPANY: i32 = 3;
 const COMPANY_MAX: i32 = 9;
@@ -185,7 +188,7 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
             }
             Role::Person if is_clinical => (30, Reason::PersonNamed),
             Role::Person => (25, Reason::PersonNamed),
-            Role::Worker => (8, Reason::PersonNamed),
+            Role::Worker => (WORKER, Reason::PersonNamed),
             Role::Provider | Role::Sender => continue,
         };
         add(person.span.clone(), strength, reason);
@@ -501,7 +504,8 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
     for sheet in sheets {
         let company = if circumstances.is_bulk || circumstances.is_work { 0 } else { sheet.company() };
         for anchor in &sheet.anchors {
-            let doubt = doubt(anchor) - company;
+            // Who is named for their work gains nothing by it.
+            let doubt = doubt(anchor) - if anchor.strength > WORKER { company } else { 0 };
             for statement in &sheet.statements {
                 // Most pairs are too weak however they stand to each other.
                 if anchor.strength - doubt + statement.strength + LINK_MAX <= least.get() {
@@ -572,7 +576,8 @@ fn inside(sheet: &Sheet, anchor: &Anchor, statement: &Statement) -> (i32, Reason
         anchor.at.start.saturating_sub(statement.at.end)
     };
     // An employee whose illness is spoken of is somebody's patient.
-    let refers = statement.of_third && anchor.strength <= 8 && statement.strength >= 26 && statement.reason != Reason::CareWords;
+    let refers =
+        statement.of_third && anchor.strength <= WORKER && statement.strength >= 26 && statement.reason != Reason::CareWords;
     if anchor.reason == Reason::PersonNamed && refers && anchor.at.end <= statement.at.start && distance <= REFERS_MAX {
         return (LINK_MAX, Reason::Nearby);
     }

@@ -185,7 +185,7 @@ impl Before {
                     before.is_provider = true;
                     before.is_doctor |= matches!(page.slice(hit.start..hit.end), "Dr" | "Dr." | "DR" | "DR." | "Doctor");
                 }
-                Cue::Greeting => before.is_reader = true,
+                Cue::Greeting if !is_next_line => before.is_reader = true,
                 Cue::SelfNamed => before.is_writer = true,
                 Cue::Honorific => {
                     before.is_honorific = true;
