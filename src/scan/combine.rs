@@ -389,9 +389,11 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
             add(hit.start..hit.end, strength, reason);
         }
     }
-    out.sort_unstable_by_key(|statement| (std::cmp::Reverse(statement.strength), statement.at.start));
-    out.truncate(COMPARED_MAX);
-    out.sort_unstable_by_key(|statement| statement.at.start);
+    if out.len() > COMPARED_MAX {
+        out.sort_unstable_by_key(|statement| (std::cmp::Reverse(statement.strength), statement.at.start));
+        out.truncate(COMPARED_MAX);
+    }
+    out.sort_unstable_by_key(|statement| (statement.at.start, std::cmp::Reverse(statement.strength)));
     out
 }
 

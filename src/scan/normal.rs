@@ -229,22 +229,29 @@ impl Blank {
 
 /// ASCII, and no white space that folding would change.
 fn is_normal(text: &str) -> bool {
+    let bytes = text.as_bytes();
     let mut before = b'\n';
     let mut lines = 0u8;
     // Letters that stand alone, one behind the other, with blanks or signs between.
-    let (mut earlier, mut alone) = (b' ', 0u8);
-    for b in text.bytes() {
-        if matches!(b, b' ' | b'.' | b'-' | b'_' | b'*') {
-            alone = if before.is_ascii_alphanumeric() && !earlier.is_ascii_alphanumeric() { alone + 1 } else { 0 };
-            if usize::from(alone) >= SPACED_MIN - 1 {
+    let mut alone = 0;
+    let mut at = 0;
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let run = rest.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let Some(byte) = rest.get(run) else { return true };
+        if run > 0 {
+            (before, lines) = (b'a', 0);
+        }
+        if matches!(byte, b' ' | b'.' | b'-' | b'_' | b'*') {
+            alone = if run == 1 { alone + 1 } else { 0 };
+            if alone >= SPACED_MIN - 1 {
                 return false;
             }
         }
-        earlier = before;
-        match b {
-            b' ' if before == b' ' || before == b'\n' || before == b'\t' => return false,
+        match byte {
+            b' ' if matches!(before, b' ' | b'\n' | b'\t') => return false,
             b'\t' if before == b' ' => return false,
-            b'\n' if before == b' ' || before == b'\t' => return false,
+            b'\n' if matches!(before, b' ' | b'\t') => return false,
             b'\n' => {
                 lines += 1;
                 if lines > 2 {
@@ -255,9 +262,9 @@ fn is_normal(text: &str) -> bool {
             0x21..=0x7e => lines = 0,
             _ => return false,
         }
-        before = b;
+        before = *byte;
+        at += run + 1;
     }
-    true
 }
 
 /// Characters that take no room on the screen and can hide inside words.

@@ -364,7 +364,7 @@ pub(super) const HITS_MAX: usize = 20_000;
 pub(super) fn find(page: &Page<'_>, scanner: &Scanner) -> Vec<Hit> {
     let mut out: Vec<Hit> = Vec::new();
     let mut taken: Vec<Range<usize>> = Vec::new();
-    let has_bars = page.text.bytes().any(is_bar);
+    let has_bars = memchr::memchr3(b'|', b';', b'\t', page.text.as_bytes()).is_some();
     // An address goes on for lines behind its number; everything else stands close around its digits and in one cell.
     let narrow: Vec<Stretch> = digit_windows(page, 11, 8, 0)
         .into_iter()
