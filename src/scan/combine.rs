@@ -506,8 +506,9 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
     for sheet in sheets {
         let company = if circumstances.is_bulk || circumstances.is_work { 0 } else { sheet.company() };
         for anchor in &sheet.anchors {
-            // Who is named for their work gains nothing by it.
-            let doubt = doubt(anchor) - if anchor.strength > WORKER { company } else { 0 };
+            // Who is named for their work, or only greeted, gains nothing by it.
+            let gains = anchor.strength > WORKER && anchor.reason != Reason::ReaderByName;
+            let doubt = doubt(anchor) - if gains { company } else { 0 };
             for statement in &sheet.statements {
                 // Most pairs are too weak however they stand to each other.
                 if anchor.strength - doubt + statement.strength + LINK_MAX <= least.get() {
