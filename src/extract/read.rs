@@ -138,7 +138,12 @@ fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: 
         return;
     }
     // Text of whatever kind: in the charset the part declares, when it is one that readers show as text.
-    let text = if part.media_type.starts_with("text/") && part.charset.is_some() {
+    let is_declared = part.media_type.starts_with("text/") && part.charset.is_some();
+    if format == Format::Unknown && !is_declared {
+        take(AttachmentText::unreadable(unknown(&bytes)), part, &place, out);
+        return;
+    }
+    let text = if is_declared {
         // A large text is there once: nobody asks for its bytes.
         let bytes = if format == Format::Text { std::mem::take(&mut bytes) } else { Cow::Borrowed(bytes.as_ref()) };
         match part.text_of(bytes, undecoded) {
@@ -149,7 +154,7 @@ fn leaf(message: &Message, part: &Part, attachments: &dyn ReadAttachment, cids: 
             }
         }
     } else {
-        if format != Format::Unknown && format::is_guesswork(&bytes) && !held::is_yenc(&bytes) {
+        if format::is_guesswork(&bytes) && !held::is_yenc(&bytes) {
             unreadable(out, UnreadableWhy::UnknownFormat);
         }
         format::decode(&bytes)

@@ -1,5 +1,9 @@
 //! Content transfer encodings (RFC 2045, section 6).
 
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+
 /// base64 undone as far as it goes.
 pub(super) struct Base64 {
     pub bytes: Vec<u8>,
@@ -10,54 +14,96 @@ pub(super) struct Base64 {
 
 /// Skips white space and goes on behind padding, so that two encoded texts in a row are both seen.
 pub(super) fn base64(encoded: &[u8]) -> Base64 {
-    let mut out = Base64 { bytes: Vec::with_capacity(encoded.len() / 4 * 3 + 3), is_broken: false };
-    let (mut bits, mut held, mut padding) = (0u32, 0u8, 0u8);
-    // What comes after proper padding is often a mailing list's footer in plain text.
-    let mut is_past_end = false;
-    for byte in encoded {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            b'=' => {
-                padding = padding.saturating_add(1);
-                match (held, padding) {
-                    (2, 1) => {}
-                    (2, 2) | (3, 1) => {
-                        finish(bits, held, &mut out.bytes);
-                        (bits, held, padding, is_past_end) = (0, 0, 0, true);
-                    }
-                    _ => {
-                        out.is_broken |= !is_past_end;
-                        padding = 0;
-                    }
-                }
-                continue;
-            }
-            b' ' | b'\t' | b'\r' | b'\n' => continue,
-            _ => {
-                out.is_broken |= !is_past_end;
-                continue;
-            }
-        };
-        if padding > 0 {
-            out.is_broken |= !is_past_end;
-            finish(bits, held, &mut out.bytes);
-            (bits, held, padding) = (0, 0, 0);
-        }
-        bits = (bits << 6) | u32::from(value);
-        held += 1;
-        if held == 4 {
-            let [_, a, b, c] = bits.to_be_bytes();
-            out.bytes.extend_from_slice(&[a, b, c]);
-            (bits, held) = (0, 0);
+    let mut groups = Groups::default();
+    groups.out.reserve(encoded.len() / 4 * 3 + 3);
+    for line in encoded.split_inclusive(|byte| *byte == b'\n') {
+        if !groups.take_whole(line.trim_ascii_end()) {
+            groups.take(line);
         }
     }
-    out.is_broken |= held == 1 && !is_past_end;
-    finish(bits, held, &mut out.bytes);
-    out
+    groups.is_broken |= groups.held == 1 && !groups.is_past_end;
+    finish(groups.bits, groups.held, &mut groups.out);
+    Base64 { bytes: groups.out, is_broken: groups.is_broken }
+}
+
+/// Where reading stands between one character and the next.
+#[derive(Default)]
+struct Groups {
+    out: Vec<u8>,
+    bits: u32,
+    /// Characters of the group at hand.
+    held: u8,
+    padding: u8,
+    /// What comes after proper padding is often a mailing list's footer in plain text.
+    is_past_end: bool,
+    is_broken: bool,
+}
+
+/// Whole groups without padding: nearly every line of nearly every attachment.
+const WHOLE: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, NO_PAD);
+
+impl Groups {
+    /// Takes a line of whole groups at once; `false` if it is none, and then nothing of it is taken.
+    fn take_whole(&mut self, line: &[u8]) -> bool {
+        if self.held != 0 || self.padding != 0 || line.is_empty() || !line.len().is_multiple_of(4) {
+            return false;
+        }
+        let before = self.out.len();
+        self.out.resize(before + line.len() / 4 * 3, 0);
+        let is_whole = self.out.get_mut(before..).is_some_and(|room| WHOLE.decode_slice(line, room) == Ok(room.len()));
+        if !is_whole {
+            self.out.truncate(before);
+        }
+        is_whole
+    }
+
+    fn take(&mut self, encoded: &[u8]) {
+        for byte in encoded {
+            let value = match byte {
+                b'A'..=b'Z' => byte - b'A',
+                b'a'..=b'z' => byte - b'a' + 26,
+                b'0'..=b'9' => byte - b'0' + 52,
+                b'+' => 62,
+                b'/' => 63,
+                b'=' => {
+                    self.pad();
+                    continue;
+                }
+                b' ' | b'\t' | b'\r' | b'\n' => continue,
+                _ => {
+                    self.is_broken |= !self.is_past_end;
+                    continue;
+                }
+            };
+            if self.padding > 0 {
+                self.is_broken |= !self.is_past_end;
+                finish(self.bits, self.held, &mut self.out);
+                (self.bits, self.held, self.padding) = (0, 0, 0);
+            }
+            self.bits = (self.bits << 6) | u32::from(value);
+            self.held += 1;
+            if self.held == 4 {
+                let [_, a, b, c] = self.bits.to_be_bytes();
+                self.out.extend_from_slice(&[a, b, c]);
+                (self.bits, self.held) = (0, 0);
+            }
+        }
+    }
+
+    fn pad(&mut self) {
+        self.padding = self.padding.saturating_add(1);
+        match (self.held, self.padding) {
+            (2, 1) => {}
+            (2, 2) | (3, 1) => {
+                finish(self.bits, self.held, &mut self.out);
+                (self.bits, self.held, self.padding, self.is_past_end) = (0, 0, 0, true);
+            }
+            _ => {
+                self.is_broken |= !self.is_past_end;
+                self.padding = 0;
+            }
+        }
+    }
 }
 
 /// The bytes of a group of two or three characters.
@@ -138,6 +184,8 @@ mod tests {
             (b"aGVsbG8=d29ybGQ=", b"helloworld"),
             (b"aA==\r\naQ==\r\n", b"hi"),
             (b"", b""),
+            (b"aGVs\r\nbG8h\r\naGVsbG8=\r\n", b"hello!hello"),
+            (b"aGVsb\r\nG8haGVs\r\nbG8=\r\n", b"hello!hello"),
             (b"aGVsbG8gd29ybGQ=\r\n", b"hello world"),
         ] {
             let read = base64(encoded);
