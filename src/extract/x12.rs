@@ -11,12 +11,23 @@ pub(super) fn is_x12(text: &str) -> bool {
 /// Between elements, inside them, and behind segments.
 fn separators(text: &str) -> Option<(char, char, char)> {
     let bytes = text.as_bytes();
+    if let [b'S', b'T', element, kind @ ..] = bytes
+        && element.is_ascii_punctuation()
+        && KINDS.iter().any(|known| kind.starts_with(known))
+        && text.contains('~')
+    {
+        // A transaction cut out of its envelope: the usual signs.
+        return Some((char::from(*element), ':', '~'));
+    }
     if !bytes.starts_with(b"ISA") {
         return None;
     }
     let sign = |at: usize| bytes.get(at).filter(|b| b.is_ascii() && !b.is_ascii_alphanumeric()).map(|b| char::from(*b));
     Some((sign(3)?, sign(HEAD - 2)?, sign(HEAD - 1)?))
 }
+
+/// Transactions of eligibility, claims, their status, referrals, enrolment and payment.
+const KINDS: [&[u8]; 8] = [b"270", b"271", b"276", b"277", b"278", b"834", b"835", b"837"];
 
 /// Lines with labels for the segments about people and their care; all segments follow as they are.
 pub(super) fn text(text: &str) -> String {
@@ -102,7 +113,8 @@ mod tests {
         ] {
             assert!(read.contains(line), "{line:?} in {read}");
         }
-        for other in ["ISA", "ISA is a name", "", &head[..60]] {
+        assert!(is_x12("ST*837*0001*005010X222A1~NM1*IL*1*RUTLEDGE*CLARENCE~"));
+        for other in ["ST*LOUIS*~", "ISA", "ISA is a name", "", &head[..60]] {
             assert!(!is_x12(other), "{other}");
         }
     }

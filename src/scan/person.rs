@@ -412,6 +412,13 @@ fn sureness(first: u8, last: u8) -> u8 {
 fn has_sign_after(page: &Page<'_>, at: usize) -> bool {
     page.cues_in(at..at + 6).any(|hit| matches!(hit.cue, Cue::LabelDob | Cue::LabelMrn | Cue::Credential | Cue::SubjectOfCare))
         || date_follows(page, at)
+        || sex_follows(page, at).is_some_and(|behind| date_follows(page, behind))
+}
+
+/// ", F, 03/22/1976": where the sign of the sex right behind a name ends.
+fn sex_follows(page: &Page<'_>, at: usize) -> Option<usize> {
+    let rest = page.slice(at..(at + 4).min(page.text.len()));
+    [", F,", ", M,", ", F ", ", M ", " F, ", " M, "].contains(&rest).then_some(at + 3)
 }
 
 /// ", 03/28/1945", " (born 1945-...": a date right behind a name reads as the birth date.
@@ -632,6 +639,10 @@ fn single(page: &Page<'_>, at: usize) -> Option<Name> {
     if !is_first || word.shape != Shape::Capital {
         return None;
     }
+    // "Warren, great talking with you": the first word of a letter greets.
+    if opens_letter(page, word.start) && gap.starts_with(", ") && page.holds(Cue::You) {
+        return name(1, lower(page, word));
+    }
     let is_follower = matches!(next.map(|next| next.shape), Some(Shape::Capital | Shape::Upper)) && gap == " ";
     let ends_line = line.end.saturating_sub(word.end) <= 1;
     let is_called = starts_line && (gap.starts_with(',') || ends_line);
@@ -824,7 +835,12 @@ fn role(page: &Page<'_>, span: &Range<usize>, before: &Before) -> Role {
     if (page.has_cue(sentence.clone(), Cue::StaffRole) || page.is_roster()) && !before.is_subject {
         return Role::Worker;
     }
-    if before.is_reader {
+    // "Mr. Deverell, your new vials": not "Anna Baker, 56, has".
+    let is_called = page.holds(Cue::You)
+        && opens_letter(page, before.honorific_at.unwrap_or(span.start))
+        && (before.is_honorific || !page.slice(span.clone()).contains(' '))
+        && page.slice(span.end..span.end + 1) == ",";
+    if before.is_reader || is_called {
         return Role::Reader;
     }
     let is_treated = before.is_subject
@@ -833,6 +849,11 @@ fn role(page: &Page<'_>, span: &Range<usize>, before: &Before) -> Role {
         || has_age_beside(page, span)
         || has_own_term(page, span);
     if is_treated { Role::Patient } else { Role::Person }
+}
+
+/// Nothing but white space stands before.
+fn opens_letter(page: &Page<'_>, at: usize) -> bool {
+    at < 8 && page.slice(0..at).trim().is_empty()
 }
 
 /// "71f Duplessis", "Lindqvist, Per, 52m".

@@ -75,8 +75,9 @@ fn terse_notes_are_mostly_found_and_raise_few_false_alarms() {
         ("later", include_str!("../mail/terse_later_phi.txt"), include_str!("../mail/terse_later_other.txt"), 0.70, 0.05),
         // By somebody who did not know the scanner, and hard on purpose on both sides.
         ("other hand", include_str!("../mail/other_hand_phi.txt"), include_str!("../mail/other_hand_other.txt"), 0.85, 0.07),
-        // By two more hands, as hard as life is.
+        // By three more hands, as hard as life is.
         ("clinic", include_str!("../mail/clinic_phi.txt"), include_str!("../mail/clinic_other.txt"), 0.92, 0.02),
+        ("judge", include_str!("../mail/judge_phi.txt"), include_str!("../mail/judge_other.txt"), 0.91, 0.04),
         ("mixed", include_str!("../mail/mixed_phi.txt"), include_str!("../mail/mixed_other.txt"), 0.88, 0.04),
     ] {
         let (phi, other) = (letters("phi", phi), letters("other", other));
