@@ -245,7 +245,8 @@ fn archives_made_to_hurt_end_within_the_limits() {
         ("200 zips in each other", deep, Beyond),
         ("200 gzips in each other", gzips, Beyond),
         ("one packed file under one name 3,000 times", overlapping_zip(3_000, false), Unreadable),
-        ("one packed file under 3,000 names", overlapping_zip(3_000, true), Beyond),
+        // By fuel or by the clock, whichever is first.
+        ("one packed file under 3,000 names", overlapping_zip(3_000, true), Unreadable),
         ("256 MiB in gzip", gzip(&zeros).repeat(256), Beyond),
         ("twelve letters in each other, each encoded", letters, Beyond),
         ("a tar that claims eight gigabytes", lying_tar, Unreadable),
