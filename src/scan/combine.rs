@@ -193,6 +193,10 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
         };
         add(person.span.clone(), strength, reason);
     }
+    // Numbers of a provider who is being registered somewhere.
+    let is_registration = hits.iter().any(|hit| matches!(hit.kind, Kind::Npi | Kind::Dea))
+        && persons.iter().any(|person| person.role == Role::Provider)
+        && persons.iter().all(|person| matches!(person.role, Role::Provider | Role::Sender));
     for hit in hits {
         let strength = match hit.kind {
             Kind::Mrn | Kind::Mbi | Kind::Medicaid | Kind::HealthPlan if hit.score >= 80 => 35,
@@ -203,7 +207,9 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
             _ => continue,
         };
         let sentence = page.sentence_span(page.sentence_at(hit.span.start));
-        let is_work = page.has_cue(sentence, Cue::StaffRole) || page.has_cue(page.cell(hit.span.start), Cue::Example);
+        let is_work = is_registration && matches!(hit.kind, Kind::Dob | Kind::Ssn | Kind::License)
+            || page.has_cue(sentence, Cue::StaffRole)
+            || page.has_cue(page.cell(hit.span.start), Cue::Example);
         add(hit.span.clone(), if is_work { strength - 22 } else { strength }, Reason::RecordNumber);
     }
     out.sort_unstable_by_key(|anchor| anchor.at.start);
@@ -397,9 +403,10 @@ fn statements(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Statemen
     out
 }
 
-/// "my " right before.
+/// "my " right before, or as its first word.
 fn is_called_own(page: &Page<'_>, at: usize) -> bool {
     page.slice(at.saturating_sub(4)..at).trim_start().eq_ignore_ascii_case("my ")
+        || page.slice(at..(at + 3).min(page.text.len())).eq_ignore_ascii_case("my ")
 }
 
 /// Whether a span overlaps a person's name.
@@ -492,7 +499,7 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
         }
         Reason::NameWithIdentifier | Reason::RecordNumber if circumstances.is_work => 20,
         Reason::PersonNamed if circumstances.is_bulk || circumstances.is_work => 20,
-        Reason::ReaderByName if circumstances.is_bulk => 15,
+        Reason::ReaderByName | Reason::NameWithIdentifier if circumstances.is_bulk => 15,
         Reason::PatientLabel if circumstances.is_bulk && anchor.strength < 40 => 15,
         _ => 0,
     };
@@ -535,7 +542,7 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
             let of_family = has_family && sheet.anchors.iter().all(|anchor| anchor.strength < 40);
             for statement in sheet.statements.iter().filter(|statement| statement.strength >= 20) {
                 if (statement.of_third && of_family) || statement.of_writer {
-                    take(OWN_WRITER + statement.strength + 16, [Reason::WriterAboutSelf, statement.reason, Reason::SameText]);
+                    take(OWN_WRITER + statement.strength + 18, [Reason::WriterAboutSelf, statement.reason, Reason::SameText]);
                 }
             }
         }

@@ -206,9 +206,12 @@ impl Before {
     }
 }
 
-/// A line of HL7 v2 that says who the patient is.
+/// A line of HL7 v2 or X12 that says who the patient is.
 fn is_patient_segment(page: &Page<'_>, at: usize) -> bool {
-    page.lines.get(page.line_at(at)).is_some_and(|line| page.slice(line.start..line.end).starts_with("PID|"))
+    page.lines.get(page.line_at(at)).is_some_and(|line| {
+        let text = page.slice(line.start..line.end);
+        ["PID|", "NM1*QC*", "NM1*IL*"].iter().any(|segment| text.starts_with(segment))
+    })
 }
 
 /// Capitalised words that follow each other with nothing but blanks, line wraps and stops of initials between.
@@ -442,12 +445,15 @@ fn reversed(page: &Page<'_>, scanner: &Scanner, at: usize, before: &Before) -> O
     let first = page.words.get(at + 1)?;
     if !matches!(last.shape, Shape::Capital | Shape::Upper)
         || !matches!(first.shape, Shape::Capital | Shape::Upper)
-        || !matches!(page.slice(last.end..first.start), ", " | "^")
+        || !matches!(page.slice(last.end..first.start), ", " | "^" | "*")
     {
         return None;
     }
-    // "PID|...||BAKER^ANNA^M": a field of HL7 in a letter.
-    let is_field = page.slice(last.end..first.start) == "^";
+    // "PID|...||BAKER^ANNA^M", "NM1*QC*1*BAKER*ANNA": a field of HL7 or X12 in a letter.
+    let is_field = matches!(page.slice(last.end..first.start), "^" | "*");
+    if page.slice(last.end..first.start) == "*" && !is_patient_segment(page, last.start) {
+        return None;
+    }
     let either = |known: Option<u8>, word: &Word| known.or_else(|| is_strange(page, scanner, word).then_some(NO_VALUE));
     let (known_last, known_first) = (tier(page, scanner, Known::last, last), tier(page, scanner, Known::first, first));
     if known_last.is_none() && known_first.is_none() {
@@ -567,7 +573,7 @@ fn word_before<'a>(page: &Page<'a>, at: usize) -> &'a str {
 
 /// Months and days are first names too.
 fn is_of_calendar(word: &str) -> bool {
-    const WORDS: [&str; 19] = [
+    const WORDS: [&str; 38] = [
         "january",
         "february",
         "march",
@@ -587,6 +593,25 @@ fn is_of_calendar(word: &str) -> bool {
         "friday",
         "saturday",
         "sunday",
+        "jan",
+        "feb",
+        "mar",
+        "apr",
+        "jun",
+        "jul",
+        "aug",
+        "sep",
+        "oct",
+        "nov",
+        "dec",
+        "mon",
+        "tue",
+        "wed",
+        "thu",
+        "fri",
+        "sat",
+        "sun",
+        "easter",
     ];
     WORDS.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
