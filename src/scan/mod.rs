@@ -388,7 +388,12 @@ fn report(
 ) {
     let text = reading.text;
     let known: HashSet<(Kind, usize)> = match reading.under {
-        Some(_) => findings.hits.iter().filter(|hit| hit.text == text).map(|hit| (hit.kind, hit.span.start)).collect(),
+        Some(_) => {
+            // Those of pieces before are far away, and there may be very many.
+            let from = reading.piece.map_or(0, Piece::start);
+            let hits = findings.hits.iter().filter(|hit| hit.text == text && hit.span.end >= from);
+            hits.map(|hit| (hit.kind, hit.span.start)).collect()
+        }
         None => HashSet::new(),
     };
     let mut add = |kind, span: &Range<usize>, score| {

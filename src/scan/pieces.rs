@@ -34,6 +34,11 @@ pub(super) struct Piece {
 }
 
 impl Piece {
+    /// Where in the original it begins.
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
     /// The span in the original.
     pub(super) fn original(&self, span: &Range<usize>) -> Range<usize> {
         let place = |at: usize| self.start + at.saturating_sub(self.header);
