@@ -193,10 +193,6 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
         };
         add(person.span.clone(), strength, reason);
     }
-    // Numbers of a provider who is being registered somewhere.
-    let is_registration = hits.iter().any(|hit| matches!(hit.kind, Kind::Npi | Kind::Dea))
-        && persons.iter().any(|person| person.role == Role::Provider)
-        && persons.iter().all(|person| matches!(person.role, Role::Provider | Role::Sender));
     for hit in hits {
         let strength = match hit.kind {
             Kind::Mrn | Kind::Mbi | Kind::Medicaid | Kind::HealthPlan if hit.score >= 80 => 35,
@@ -207,9 +203,7 @@ fn anchors(page: &Page<'_>, persons: &[Person], hits: &[Hit]) -> Vec<Anchor> {
             _ => continue,
         };
         let sentence = page.sentence_span(page.sentence_at(hit.span.start));
-        let is_work = is_registration && matches!(hit.kind, Kind::Dob | Kind::Ssn | Kind::License)
-            || page.has_cue(sentence, Cue::StaffRole)
-            || page.has_cue(page.cell(hit.span.start), Cue::Example);
+        let is_work = page.has_cue(sentence, Cue::StaffRole) || page.has_cue(page.cell(hit.span.start), Cue::Example);
         add(hit.span.clone(), if is_work { strength - 22 } else { strength }, Reason::RecordNumber);
     }
     out.sort_unstable_by_key(|anchor| anchor.at.start);
@@ -492,16 +486,24 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
     };
     // What goes to many tells news of people more often than it speaks of a patient.
     let doubt = |anchor: &Anchor| match anchor.reason {
-        Reason::PersonNamed | Reason::NameWithIdentifier | Reason::RecordNumber | Reason::WriterAboutSelf
-            if circumstances.is_application =>
-        {
-            26
-        }
-        Reason::NameWithIdentifier | Reason::RecordNumber if circumstances.is_work => 20,
-        Reason::PersonNamed if circumstances.is_bulk || circumstances.is_work => 20,
+        Reason::PersonNamed if circumstances.is_bulk => 20,
         Reason::ReaderByName | Reason::NameWithIdentifier if circumstances.is_bulk => 15,
         Reason::PatientLabel if circumstances.is_bulk && anchor.strength < 40 => 15,
         _ => 0,
+    };
+    // Of work, courses and licences illnesses are spoken of in general; a dose, a value, a code is somebody's.
+    let doubt = |anchor: &Anchor, statement: &Statement| {
+        let of_work = match (anchor.reason, statement.reason) {
+            (_, Reason::ClinicalFact) => 0,
+            (Reason::PersonNamed | Reason::NameWithIdentifier | Reason::RecordNumber | Reason::WriterAboutSelf, _)
+                if circumstances.is_application =>
+            {
+                26
+            }
+            (Reason::PersonNamed | Reason::NameWithIdentifier | Reason::RecordNumber, _) if circumstances.is_work => 20,
+            _ => 0,
+        };
+        doubt(anchor).max(of_work)
     };
     let has_family = sheets.iter().any(|sheet| sheet.has_family);
     let strongest: Vec<(&Statement, &Sheet)> = sheets
@@ -514,9 +516,9 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
         let company = if circumstances.is_bulk || circumstances.is_work { 0 } else { sheet.company() };
         for anchor in &sheet.anchors {
             // Who is named for their work, or only greeted, gains nothing by it.
-            let gains = anchor.strength > WORKER && anchor.reason != Reason::ReaderByName;
-            let doubt = doubt(anchor) - if gains { company } else { 0 };
+            let gain = if anchor.strength > WORKER && anchor.reason != Reason::ReaderByName { company } else { 0 };
             for statement in &sheet.statements {
+                let doubt = doubt(anchor, statement) - gain;
                 // Most pairs are too weak however they stand to each other.
                 if anchor.strength - doubt + statement.strength + LINK_MAX <= least.get() {
                     continue;
@@ -526,8 +528,8 @@ pub(super) fn combine(sheets: &[Sheet], circumstances: &Circumstances) -> Option
             }
         }
         for anchor in sheet.spokesmen() {
-            let doubt = doubt(anchor);
             for (strongest, other) in strongest.iter().filter(|(_, other)| other.text != sheet.text) {
+                let doubt = doubt(anchor, strongest);
                 let (link, how) = across(sheet, other, anchor, strongest);
                 take(anchor.strength - doubt + strongest.strength + link, [anchor.reason, strongest.reason, how]);
             }

@@ -65,7 +65,8 @@ pub fn scan_with(scanner: &Scanner, patients: Option<&Patients>, message: &Messa
         whole.iter().filter_map(|index| Some((*index, normal::normalise(&text(*index)?.content)))).collect();
     let seconds: Vec<(usize, Normal<'_>)> = firsts
         .iter()
-        .filter_map(|(index, first)| Some((*index, second::reading(&text(*index)?.content, first, scanner)?)))
+        .filter_map(|(index, first)| Some((*index, &text(*index)?.content, first)))
+        .flat_map(|(index, content, first)| second::readings(content, first, scanner).map(move |under| (index, under)))
         .collect();
     let readings: Vec<Reading<'_>> = Reading::all(firsts, &seconds);
     let mut read: Vec<Read<'_>> = readings.iter().map(|reading| look(scanner, &reading.normal.text, true)).collect();
@@ -129,21 +130,25 @@ fn read_in_pieces(
     let mut pieces = Pieces::of(&text.content);
     while let Some(piece) = pieces.next() {
         let normal = normal::normalise(&piece.text);
-        let second = second::reading(&piece.text, &normal, scanner);
+        let seconds: Vec<Normal<'_>> = second::readings(&piece.text, &normal, scanner).collect();
         let reading = Reading { text: index, normal, under: None, piece: Some(&piece) };
         let mut read = look(scanner, &reading.normal.text, piece.is_last);
         pieces.goes_on(&read.0);
         known.note(&read.1);
         known.settle(&mut read.1);
+        // Some of a register decide, as in a text that is read as one.
+        let patients = patients.filter(|_| book.findings.patients.len() <= own_patient::FOUND_MAX);
         let own =
             patients.map(|patients| own_patient::find(patients, std::slice::from_ref(&read), |_| false)).unwrap_or_default();
         book.enter(&reading, &text.place, &mut read, own, true);
-        let Some(under) = &second else { continue };
         drop(read);
-        let reading = Reading { text: index, normal: normal::normalise(&under.text), under: Some(under), piece: Some(&piece) };
-        let mut read = look(scanner, &reading.normal.text, piece.is_last);
-        known.settle(&mut read.1);
-        book.enter(&reading, &text.place, &mut read, Vec::new(), true);
+        for under in &seconds {
+            let normal = normal::normalise(&under.text);
+            let reading = Reading { text: index, normal, under: Some(under), piece: Some(&piece) };
+            let mut read = look(scanner, &reading.normal.text, piece.is_last);
+            known.settle(&mut read.1);
+            book.enter(&reading, &text.place, &mut read, Vec::new(), true);
+        }
     }
 }
 
@@ -355,7 +360,11 @@ fn circumstances(message: &Message, read: &[Read<'_>]) -> Circumstances {
         let is_role = ROLES.iter().any(|role| from.mailbox.local().as_str().eq_ignore_ascii_case(role));
         !is_role && !readers.is_empty() && readers.iter().all(|reader| reader.mailbox.domain() != from.mailbox.domain())
     });
-    let is_application = read.iter().any(|(page, ..)| page.holds(Cue::Application));
+    // "We are hiring" below every letter of a practice says nothing of this one.
+    let is_application = read.iter().any(|(page, ..)| {
+        page.holds(Cue::Application)
+            && page.cues.iter().any(|hit| hit.cue == Cue::Application && page.zone_at(hit.start) == Zone::Body)
+    });
     let is_work = is_application || speaks_of_work(read);
     Circumstances { personal_reader, private_writer, is_bulk, is_application, is_work }
 }

@@ -20,7 +20,8 @@ const LOOKUPS_MAX: usize = 20_000;
 const NEAR: usize = 200;
 /// Words between first and last name.
 const BETWEEN_MAX: usize = 2;
-const FOUND_MAX: usize = 1_000;
+/// Most patients told of in one message.
+pub(super) const FOUND_MAX: usize = 1_000;
 
 /// What points at one patient.
 #[derive(Default)]

@@ -23,11 +23,18 @@ const ENDING_MAX: usize = 4;
 /// Letters of one text that are divided by dictionary; what lies behind stays as it is.
 const DIVIDED_MAX: usize = 200_000;
 
-/// The text read again, if letters or words stand apart in it. Linear. `first` is the usual reading.
-pub(super) fn reading<'t>(original: &'t str, first: &Normal<'_>, scanner: &Scanner) -> Option<Normal<'t>> {
-    if let Some(reversed) = super::reversed::reading(original) {
-        return Some(reversed);
-    }
+/// The text read again in every way that it may be read. Linear. `first` is the usual reading.
+pub(super) fn readings<'t>(
+    original: &'t str,
+    first: &Normal<'_>,
+    scanner: &Scanner,
+) -> impl Iterator<Item = Normal<'t>> + use<'t> {
+    // A text may hold both, in two places.
+    super::reversed::reading(original).into_iter().chain(reading(original, first, scanner))
+}
+
+/// The text read again, if letters or words stand apart in it.
+fn reading<'t>(original: &'t str, first: &Normal<'_>, scanner: &Scanner) -> Option<Normal<'t>> {
     let letters = match first.text {
         Cow::Borrowed(text) => may_stand_apart(text.as_bytes()),
         Cow::Owned(_) => stands_apart(original),

@@ -93,6 +93,10 @@ fn words_of_other_trades_hide_nobodys_health() {
         ("fyi", "Robert Hale was the passenger, fractured femur."),
         ("fyi", "Appointment confirmation for Maria Lopez: colonoscopy 6/3 at 8."),
         ("fyi", "Resume for Anna Baker: metformin 500 mg twice daily"),
+        ("fyi", "Nadia Castellanos has chronic pancreatitis.\n\nRegards,\nAda Quill\nSee our job posting online"),
+        ("from clerkship", "Our clerkship ends today. Anna Baker: metformin 500 mg twice daily."),
+        ("dea", "Dr. Tom Reed, DEA AB1234563, sends this: DOB 4/17/1962, oxycodone 5 mg."),
+        ("turned", "\u{202e}txet\u{202c} and\nA n n a B a k e r h a s d i a b e t e s"),
         ("see cover letter", "Nadia Castellanos has chronic pancreatitis."),
     ] {
         let findings = letter(subject, body);
